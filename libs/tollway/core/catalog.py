@@ -1,0 +1,182 @@
+"""The configuration that both planes share: what a data plane must know to serve.
+
+The control plane builds a `Catalog` from its database and pushes it whole; a data plane swaps it in one assignment.
+Frozen values only. Keys are not in it: they are many, and travel one by one as `DirectoryEntry`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from tollway.core.pricing import Price
+
+
+class ProviderKind(StrEnum):
+    """Which dialect and habits a provider has; each has one file in `tollway.dataplane.providers`."""
+
+    OPENAI = "openai"
+    AZURE_OPENAI = "azure_openai"
+    ANTHROPIC = "anthropic"
+    HUGGINGFACE = "huggingface"
+    VLLM = "vllm"
+    OPENAI_COMPATIBLE = "openai_compatible"
+    SIMULATOR = "simulator"
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds; each is its own limit and is named in the error when it fires."""
+
+    connect: float = 5.0
+    first_byte: float = 60.0
+    between_chunks: float = 60.0
+    total: float = 600.0
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider key, in the clear: exists only in memory and inside a sealed snapshot."""
+
+    id: str
+    name: str
+    api_key: str
+    weight: int = 1
+
+    def __repr__(self) -> str:
+        return f"Credential(id={self.id!r}, name={self.name!r})"
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """A place to send requests. `base_url` has no trailing slash; `hangup` is decision 5's policy after a client left."""
+
+    id: str
+    name: str
+    kind: ProviderKind
+    base_url: str
+    api_version: str = ""
+    timeouts: Timeouts = Timeouts()
+    credentials: tuple[Credential, ...] = ()
+    hangup: str = "close"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider's model behind a model name. `model` is the provider's own name (Azure: the deployment)."""
+
+    provider: str
+    model: str
+    weight: int = 1
+    priority: int = 0
+
+
+class Strategy(StrEnum):
+    """How a target is chosen among several."""
+
+    WEIGHTED = "weighted"
+    PRIORITY = "priority"
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model can do, as shown by `GET /v1/models`. None: not known."""
+
+    input_modalities: tuple[str, ...] = ("text",)
+    output_modalities: tuple[str, ...] = ("text",)
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    tools: bool | None = None
+    streaming: bool | None = True
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients ask for by name. `price` None: not known, which is not free. `created` is Unix seconds."""
+
+    id: str
+    name: str
+    targets: tuple[Target, ...]
+    aliases: tuple[str, ...] = ()
+    strategy: Strategy = Strategy.WEIGHTED
+    price: Price | None = None
+    capabilities: Capabilities = Capabilities()
+    created: int = 0
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose money it is. `models` are globs of allowed model names."""
+
+    id: str
+    name: str
+    organisation: str
+    business_unit: str
+    models: tuple[str, ...] = ("*",)
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """One consistent state of the configuration at (`epoch`, `version`).
+
+    `peppers` maps a pepper's id to its 32 bytes, `index_pepper` finds imported keys. Projects are by id, providers by
+    id; models are by name.
+    """
+
+    epoch: str
+    version: int
+    organisation: str = "default"
+    providers: dict[str, Provider] = {}
+    models: dict[str, Model] = {}
+    projects: dict[str, Project] = {}
+    peppers: dict[str, bytes] = {}
+    index_pepper: bytes = b""
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted secret of a key. `not_after_ms` (Unix milliseconds) ends a rotation's grace; None: no end."""
+
+    digest: bytes
+    pepper: str
+    not_after_ms: int | None = None
+
+
+class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a data plane knows of one virtual key. `public_id` may be logged; there is no secret in it, only digests."""
+
+    lookup: str
+    public_id: str
+    key_id: str
+    name: str
+    project: str
+    version: int
+    secrets: tuple[Secret, ...]
+    models: tuple[str, ...] = ("*",)
+    expires_ms: int | None = None
+    revoked: bool = False
+    tags: dict[str, str] = {}
+
+
+def encode(value: Catalog | DirectoryEntry) -> bytes:
+    """The wire form of a catalog or an entry (MessagePack), before sealing."""
+    return msgspec.msgpack.encode(value)
+
+
+def decode_catalog(raw: bytes) -> Catalog:
+    """A catalog from its wire form. Fields that a newer control plane added are ignored."""
+    return msgspec.msgpack.decode(raw, type=Catalog)
+
+
+def decode_entry(raw: bytes) -> DirectoryEntry:
+    """A directory entry from its wire form."""
+    return msgspec.msgpack.decode(raw, type=DirectoryEntry)
+
+
+def glob_match(pattern: str, name: str) -> bool:
+    """Whether `name` matches a glob in which `*` stands for any characters and everything else for itself."""
+    head, star, rest = pattern.partition("*")
+    if not star:
+        return pattern == name
+    if not name.startswith(head):
+        return False
+    position = len(head)
+    *middle, tail = rest.split("*")
+    for part in middle:
+        found = name.find(part, position)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return len(name) - len(tail) >= position and name.endswith(tail)

@@ -1,0 +1,96 @@
+"""Which addresses the gateway may be sent to (server-side request forgery).
+
+Two rules: `OPERATOR` for URLs that a platform administrator or a configuration file sets (private and loopback are fine,
+a model server at home is one; link-local, where clouds keep their metadata service, never is), and `TENANT` for every URL
+that a client or a tenant can set (public addresses only). The caller resolves names and checks every address, and
+checks again the address that it really connected to.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+
+class Guard(StrEnum):
+    """Who set the URL."""
+
+    OPERATOR = "operator"
+    TENANT = "tenant"
+
+
+_METADATA = frozenset({ip_address("169.254.169.254"), ip_address("fd00:ec2::254"), ip_address("100.100.100.200")})
+_NAT64 = (IPv6Address("64:ff9b::"), 96)
+
+
+def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 form (mapped, 6to4, NAT64) stands for, else the address itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped:
+        return address.ipv4_mapped
+    if address.sixtofour:
+        return address.sixtofour
+    if int(address) >> 32 == int(_NAT64[0]) >> 32:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def address_refusal(text: str, guard: Guard) -> str | None:
+    """Why the address must not be connected to, or None when it may. `text` is a literal IPv4 or IPv6 address."""
+    try:
+        address = _unwrap(ip_address(text.split("%", 1)[0]))
+    except ValueError:
+        return "is not an IP address"
+    if address in _METADATA or address.is_link_local:
+        return "is a link-local or metadata address"
+    if address.is_multicast or (address.is_unspecified and guard is Guard.TENANT):
+        return "is not a host address"
+    if guard is Guard.TENANT and not address.is_global:
+        return "is not a public address"
+    return None
+
+
+def _legacy_ipv4(host: str) -> str | None:
+    """The dotted form of an IPv4 address in the old spellings that resolvers accept (2130706433, 0x7f.1, 0177.0.0.1)."""
+    parts = host.rstrip(".").split(".")
+    if not 1 <= len(parts) <= 4:
+        return None
+    numbers = []
+    for part in parts:
+        base = 16 if part[:2].lower() == "0x" else 8 if len(part) > 1 and part[0] == "0" else 10
+        try:
+            numbers.append(int(part, base) if part.lower() != "0x" else 0)
+        except ValueError:
+            return None
+    *high, last = numbers
+    if any(n > 255 for n in high) or last >= 1 << (8 * (5 - len(parts))) or min(numbers) < 0:
+        return None
+    value = last
+    for index, number in enumerate(high):
+        value += number << (24 - 8 * index)
+    return str(IPv4Address(value))
+
+
+def url_refusal(url: str, guard: Guard) -> str | None:
+    """Why the URL must not be used, or None when nothing speaks against it yet (its name must still be resolved)."""
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return "is not a valid URL"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with http:// or https://"
+    if not host:
+        return "names no host"
+    if parts.username is not None or parts.password is not None:
+        return "must not carry credentials"
+    if guard is Guard.TENANT and (host == "localhost" or host.endswith((".localhost", ".local", ".internal"))):
+        return "names a host of the local network"
+    if host in ("metadata.google.internal", "metadata"):
+        return "names a metadata service"
+    literal = host if ":" in host else _legacy_ipv4(host)
+    if literal is None:
+        return None
+    return address_refusal(literal, guard)

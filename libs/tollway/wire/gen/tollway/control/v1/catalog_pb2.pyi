@@ -1,0 +1,314 @@
+import datetime
+
+from tollway.wire.gen.buf.validate import validate_pb2 as _validate_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tollway.wire.gen.tollway.control.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Timeouts(_message.Message):
+    __slots__ = ("connect_seconds", "first_byte_seconds", "between_chunks_seconds", "total_seconds")
+    CONNECT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_BYTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    BETWEEN_CHUNKS_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    connect_seconds: float
+    first_byte_seconds: float
+    between_chunks_seconds: float
+    total_seconds: float
+    def __init__(self, connect_seconds: _Optional[float] = ..., first_byte_seconds: _Optional[float] = ..., between_chunks_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ...) -> None: ...
+
+class Credential(_message.Message):
+    __slots__ = ("id", "name", "weight", "created_at", "rotated_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ROTATED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    weight: int
+    created_at: _timestamp_pb2.Timestamp
+    rotated_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., weight: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rotated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Provider(_message.Message):
+    __slots__ = ("id", "name", "kind", "base_url", "api_version", "timeouts", "credentials", "created_at", "updated_at", "etag", "hangup")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BASE_URL_FIELD_NUMBER: _ClassVar[int]
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    HANGUP_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    kind: str
+    base_url: str
+    api_version: str
+    timeouts: Timeouts
+    credentials: _containers.RepeatedCompositeFieldContainer[Credential]
+    created_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    etag: str
+    hangup: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[Credential, _Mapping]]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., hangup: _Optional[str] = ...) -> None: ...
+
+class NewCredential(_message.Message):
+    __slots__ = ("name", "api_key", "weight")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    api_key: str
+    weight: int
+    def __init__(self, name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
+
+class CreateProviderRequest(_message.Message):
+    __slots__ = ("name", "kind", "base_url", "api_version", "timeouts", "credentials", "hangup")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BASE_URL_FIELD_NUMBER: _ClassVar[int]
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    HANGUP_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    base_url: str
+    api_version: str
+    timeouts: Timeouts
+    credentials: _containers.RepeatedCompositeFieldContainer[NewCredential]
+    hangup: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[NewCredential, _Mapping]]] = ..., hangup: _Optional[str] = ...) -> None: ...
+
+class GetProviderRequest(_message.Message):
+    __slots__ = ("provider",)
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    def __init__(self, provider: _Optional[str] = ...) -> None: ...
+
+class ListProvidersRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListProvidersResponse(_message.Message):
+    __slots__ = ("providers", "next_page_token")
+    PROVIDERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    providers: _containers.RepeatedCompositeFieldContainer[Provider]
+    next_page_token: str
+    def __init__(self, providers: _Optional[_Iterable[_Union[Provider, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateProviderRequest(_message.Message):
+    __slots__ = ("provider", "base_url", "api_version", "timeouts", "hangup", "update_mask", "etag")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    BASE_URL_FIELD_NUMBER: _ClassVar[int]
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    HANGUP_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    base_url: str
+    api_version: str
+    timeouts: Timeouts
+    hangup: str
+    update_mask: _field_mask_pb2.FieldMask
+    etag: str
+    def __init__(self, provider: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., hangup: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class ArchiveProviderRequest(_message.Message):
+    __slots__ = ("provider", "etag")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    etag: str
+    def __init__(self, provider: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class AddCredentialRequest(_message.Message):
+    __slots__ = ("provider", "name", "api_key", "weight")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    name: str
+    api_key: str
+    weight: int
+    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
+
+class RotateCredentialRequest(_message.Message):
+    __slots__ = ("provider", "credential", "api_key")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    credential: str
+    api_key: str
+    def __init__(self, provider: _Optional[str] = ..., credential: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
+
+class RemoveCredentialRequest(_message.Message):
+    __slots__ = ("provider", "credential")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    credential: str
+    def __init__(self, provider: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
+
+class Target(_message.Message):
+    __slots__ = ("provider", "model", "weight", "priority")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    model: str
+    weight: int
+    priority: int
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., weight: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
+
+class Price(_message.Message):
+    __slots__ = ("free", "input", "output", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output", "version")
+    FREE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_5M_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_1H_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_INPUT_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    free: bool
+    input: str
+    output: str
+    cached_input: str
+    cache_write_5m: str
+    cache_write_1h: str
+    audio_input: str
+    audio_output: str
+    version: str
+    def __init__(self, free: _Optional[bool] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., cached_input: _Optional[str] = ..., cache_write_5m: _Optional[str] = ..., cache_write_1h: _Optional[str] = ..., audio_input: _Optional[str] = ..., audio_output: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class Capabilities(_message.Message):
+    __slots__ = ("input_modalities", "output_modalities", "context_tokens", "max_output_tokens", "tools", "streaming")
+    INPUT_MODALITIES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_MODALITIES_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TOOLS_FIELD_NUMBER: _ClassVar[int]
+    STREAMING_FIELD_NUMBER: _ClassVar[int]
+    input_modalities: _containers.RepeatedScalarFieldContainer[str]
+    output_modalities: _containers.RepeatedScalarFieldContainer[str]
+    context_tokens: int
+    max_output_tokens: int
+    tools: bool
+    streaming: bool
+    def __init__(self, input_modalities: _Optional[_Iterable[str]] = ..., output_modalities: _Optional[_Iterable[str]] = ..., context_tokens: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., tools: _Optional[bool] = ..., streaming: _Optional[bool] = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("id", "name", "aliases", "strategy", "targets", "price", "price_overridden", "capabilities", "created_at", "updated_at", "etag")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_OVERRIDDEN_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    strategy: str
+    targets: _containers.RepeatedCompositeFieldContainer[Target]
+    price: Price
+    price_overridden: bool
+    capabilities: Capabilities
+    created_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    etag: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., price_overridden: _Optional[bool] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class CreateModelRequest(_message.Message):
+    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    strategy: str
+    targets: _containers.RepeatedCompositeFieldContainer[Target]
+    price: Price
+    capabilities: Capabilities
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models", "next_page_token")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    next_page_token: str
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateModelRequest(_message.Message):
+    __slots__ = ("model", "aliases", "strategy", "targets", "price", "capabilities", "update_mask", "etag")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    strategy: str
+    targets: _containers.RepeatedCompositeFieldContainer[Target]
+    price: Price
+    capabilities: Capabilities
+    update_mask: _field_mask_pb2.FieldMask
+    etag: str
+    def __init__(self, model: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class ArchiveModelRequest(_message.Message):
+    __slots__ = ("model", "etag")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    etag: str
+    def __init__(self, model: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...

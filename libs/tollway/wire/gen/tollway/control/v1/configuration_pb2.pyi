@@ -1,0 +1,146 @@
+from tollway.wire.gen.buf.validate import validate_pb2 as _validate_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from tollway.wire.gen.tollway.control.v1 import catalog_pb2 as _catalog_pb2
+from tollway.wire.gen.tollway.control.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ProviderSpec(_message.Message):
+    __slots__ = ("name", "kind", "base_url", "api_version", "credentials", "timeouts", "hangup")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BASE_URL_FIELD_NUMBER: _ClassVar[int]
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    HANGUP_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    base_url: str
+    api_version: str
+    credentials: _containers.RepeatedCompositeFieldContainer[_catalog_pb2.NewCredential]
+    timeouts: _catalog_pb2.Timeouts
+    hangup: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., credentials: _Optional[_Iterable[_Union[_catalog_pb2.NewCredential, _Mapping]]] = ..., timeouts: _Optional[_Union[_catalog_pb2.Timeouts, _Mapping]] = ..., hangup: _Optional[str] = ...) -> None: ...
+
+class ModelSpec(_message.Message):
+    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    strategy: str
+    targets: _containers.RepeatedCompositeFieldContainer[_catalog_pb2.Target]
+    price: _catalog_pb2.Price
+    capabilities: _catalog_pb2.Capabilities
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_catalog_pb2.Target, _Mapping]]] = ..., price: _Optional[_Union[_catalog_pb2.Price, _Mapping]] = ..., capabilities: _Optional[_Union[_catalog_pb2.Capabilities, _Mapping]] = ...) -> None: ...
+
+class BusinessUnitSpec(_message.Message):
+    __slots__ = ("name", "description")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+
+class KeySpec(_message.Message):
+    __slots__ = ("name", "value", "models", "expires_seconds", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    models: _containers.RepeatedScalarFieldContainer[str]
+    expires_seconds: int
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., expires_seconds: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ProjectSpec(_message.Message):
+    __slots__ = ("name", "description", "business_unit", "models", "keys")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    business_unit: str
+    models: _containers.RepeatedScalarFieldContainer[str]
+    keys: _containers.RepeatedCompositeFieldContainer[KeySpec]
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ...) -> None: ...
+
+class Configuration(_message.Message):
+    __slots__ = ("providers", "models", "business_units", "projects")
+    PROVIDERS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_UNITS_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    providers: _containers.RepeatedCompositeFieldContainer[ProviderSpec]
+    models: _containers.RepeatedCompositeFieldContainer[ModelSpec]
+    business_units: _containers.RepeatedCompositeFieldContainer[BusinessUnitSpec]
+    projects: _containers.RepeatedCompositeFieldContainer[ProjectSpec]
+    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSpec, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ..., business_units: _Optional[_Iterable[_Union[BusinessUnitSpec, _Mapping]]] = ..., projects: _Optional[_Iterable[_Union[ProjectSpec, _Mapping]]] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("action", "kind", "name", "details")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    kind: str
+    name: str
+    details: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, action: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., details: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ApplyRequest(_message.Message):
+    __slots__ = ("set", "configuration", "prune", "dry_run", "force")
+    SET_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    set: str
+    configuration: Configuration
+    prune: bool
+    dry_run: bool
+    force: bool
+    def __init__(self, set: _Optional[str] = ..., configuration: _Optional[_Union[Configuration, _Mapping]] = ..., prune: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class ApplyResponse(_message.Message):
+    __slots__ = ("changes", "generated_keys", "applied")
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    GENERATED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[Change]
+    generated_keys: _containers.RepeatedCompositeFieldContainer[GeneratedKey]
+    applied: bool
+    def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., generated_keys: _Optional[_Iterable[_Union[GeneratedKey, _Mapping]]] = ..., applied: _Optional[bool] = ...) -> None: ...
+
+class GeneratedKey(_message.Message):
+    __slots__ = ("project", "name", "secret")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    name: str
+    secret: str
+    def __init__(self, project: _Optional[str] = ..., name: _Optional[str] = ..., secret: _Optional[str] = ...) -> None: ...
