@@ -4,13 +4,15 @@
 CREATE TABLE installation (
     only_row     boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     epoch        text   NOT NULL,          -- new whenever the database is created or restored
-    version      bigint NOT NULL DEFAULT 0 -- the last committed change; assigned under an advisory lock
+    version      bigint NOT NULL DEFAULT 0, -- the last committed change; assigned under an advisory lock
+    pruned_version bigint NOT NULL DEFAULT 0 -- changes up to this one are no longer in change_log
 );
 
 CREATE TABLE change_log (
     version    bigint NOT NULL,
     kind       text   NOT NULL CHECK (kind IN ('catalog', 'key')),
     key_id     uuid,                        -- for kind 'key'
+    lookup     text,                        -- set when the key's row was removed: what the tombstone names
     changed_at timestamptz NOT NULL DEFAULT now(),
     CHECK ((kind = 'key') = (key_id IS NOT NULL))
 );

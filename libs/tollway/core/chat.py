@@ -1,0 +1,192 @@
+"""A chat in no provider's words: where client dialects and provider dialects meet.
+
+This module owns the neutral request, the neutral answer and the neutral stream events. It knows no wire format. What a
+dialect cannot say in these terms, it refuses or names as dropped; it never loses it silently.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from tollway.core.usage import Usage
+
+
+class Role(StrEnum):
+    """Who speaks. `SYSTEM` covers OpenAI's `system` and `developer`."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class Finish(StrEnum):
+    """Why the model stopped, in the words that OpenAI's clients know."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Text. `cache_control` is the client's prompt-caching mark, an extension that Anthropic's models understand."""
+
+    text: str
+    cache_control: dict[str, Any] | None = None
+
+
+class Image(msgspec.Struct, frozen=True):
+    """An image: `url` is a data URL or an http(s) URL. `path` names the field in the client's request."""
+
+    url: str
+    path: str
+    cache_control: dict[str, Any] | None = None
+
+
+class File(msgspec.Struct, frozen=True):
+    """A document: `data` is a data URL, an http(s) URL or bare base64; `file_id` a file kept by a provider."""
+
+    path: str
+    data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    cache_control: dict[str, Any] | None = None
+
+
+class Audio(msgspec.Struct, frozen=True):
+    """Sound that the user sent. `data` is base64, `format` is `wav` or `mp3`."""
+
+    data: str
+    format: str
+    path: str
+
+
+Part = Text | Image | File | Audio
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A tool that the model wants called; `arguments` is JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn. `path` is its place in the client's request (`messages[3]`), for errors that name a field."""
+
+    role: Role
+    path: str
+    parts: tuple[Part, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that the client offers; `parameters` is a JSON Schema, None: it takes no arguments."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    cache_control: dict[str, Any] | None = None
+
+
+class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """`mode` is `none`, `auto`, `required` or `named` (then `name` is the tool)."""
+
+    mode: str
+    name: str | None = None
+
+
+class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """`kind` is `text`, `json_object` or `json_schema` (then `schema` is the JSON Schema)."""
+
+    kind: str
+    schema: dict[str, Any] | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks of a model. None: not said. `rest` holds top-level fields that are not modelled, by name."""
+
+    model: str
+    messages: tuple[Message, ...]
+    stream: bool = False
+    include_usage: bool = False
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    n: int = 1
+    logprobs: bool = False
+    modalities: tuple[str, ...] = ()
+    reasoning_effort: str | None = None
+    response_format: ResponseFormat | None = None
+    user: str | None = None
+    rest: dict[str, msgspec.Raw] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer. `text` None: the model wrote none. `created` is Unix seconds."""
+
+    id: str
+    model: str
+    created: int
+    finish: Finish
+    text: str | None = None
+    reasoning: str = ""
+    refusal: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage | None = None
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The first event of a stream; carries no content."""
+
+    id: str
+    model: str
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    """More text of the answer."""
+
+    text: str
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True):
+    """More of the model's visible reasoning."""
+
+    text: str
+
+
+class ToolStarted(msgspec.Struct, frozen=True):
+    """A tool call begins; `index` counts tool calls from 0."""
+
+    index: int
+    id: str
+    name: str
+
+
+class ToolDelta(msgspec.Struct, frozen=True):
+    """More of the JSON text of the arguments of tool call `index`."""
+
+    index: int
+    arguments: str
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """The last event of a stream that ended as its dialect promises."""
+
+    finish: Finish
+    usage: Usage | None = None
+
+
+Event = Opened | TextDelta | ReasoningDelta | ToolStarted | ToolDelta | Closed

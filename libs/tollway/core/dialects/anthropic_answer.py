@@ -1,0 +1,252 @@
+"""Answers of Anthropic's Messages API, whole and streamed, read into the neutral model.
+
+Owns the reading: blocks that are not for the client (tools that the provider runs, redacted thinking, compaction) and
+events it does not know are passed over. It never invents an end: a stream is closed by `message_stop` alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tollway.core import chat
+from tollway.core.dialects import lenient_json, sse
+from tollway.core.dialects.anthropic_usage import merge_usage, read_usage
+from tollway.core.errors import Code, TollwayError
+from tollway.core.usage import Usage
+
+_FINISH = {
+    "end_turn": chat.Finish.STOP,
+    "stop_sequence": chat.Finish.STOP,
+    "pause_turn": chat.Finish.STOP,
+    "max_tokens": chat.Finish.LENGTH,
+    "model_context_window_exceeded": chat.Finish.LENGTH,
+    "tool_use": chat.Finish.TOOL_CALLS,
+    "refusal": chat.Finish.CONTENT_FILTER,
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    id: str = ""
+    name: str = ""
+    input: Any = None
+
+
+class _Message(msgspec.Struct):
+    """An answer, or the `message` of `message_start`. Only an answer must have `content`."""
+
+    type: str = ""
+    id: str = ""
+    model: str = ""
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    index: int = 0
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: Any = None
+    error: Any = None
+
+
+_MESSAGE_DECODER = msgspec.json.Decoder(_Message)
+_EVENT_DECODER = msgspec.json.Decoder(_Event)
+
+
+class ErrorEvent(TollwayError):
+    """The provider ended a stream with an error event. `error` is its object, as sent."""
+
+    def __init__(self, error: Any) -> None:
+        """`error` is material of the provider, not yet fit for a client."""
+        super().__init__(Code.PROVIDER_ERROR, "The provider ended the stream with an error.")
+        self.error = error
+
+
+def _garbage(what: str) -> TollwayError:
+    return TollwayError(Code.PROVIDER_ERROR, f"The provider's answer is not what its API promises: {what}.")
+
+
+def _finish(reason: str | None) -> chat.Finish:
+    return _FINISH.get(reason or "", chat.Finish.STOP)
+
+
+def read_answer(body: bytes, created: int = 0) -> chat.Answer:
+    """A whole answer; text blocks are joined without a separator. `created` is Unix seconds, which Anthropic omits.
+
+    Raises TollwayError(provider_error) when the body is no message.
+    """
+    try:
+        message = lenient_json.decode(_MESSAGE_DECODER, _Message, body)
+    except ValueError:
+        raise _garbage("the body is not a message") from None
+    if message.error is not None:
+        raise ErrorEvent(message.error)
+    if message.type != "message" or message.content is None:
+        raise _garbage("the body is not a message")
+    texts = [block.text or "" for block in message.content if block.type == "text"]
+    calls = tuple(
+        chat.ToolCall(block.id, block.name, _arguments(block.input))
+        for block in message.content
+        if block.type == "tool_use"
+    )
+    return chat.Answer(
+        id=message.id,
+        model=message.model,
+        created=created,
+        finish=_finish(message.stop_reason),
+        text="".join(texts) if texts or not calls else None,
+        reasoning="".join(block.thinking or "" for block in message.content if block.type == "thinking"),
+        tool_calls=calls,
+        usage=read_usage(message.usage),
+    )
+
+
+def error_of(body: bytes) -> Any:
+    """The `error` object of an error body; None when the body has none."""
+    try:
+        value = lenient_json.loads(body)
+    except ValueError:
+        return None
+    return value.get("error") if isinstance(value, dict) else None
+
+
+def _arguments(value: Any) -> str:
+    """The JSON text of a tool's input; no input is an empty object."""
+    return _encode(value).decode() if value else "{}"
+
+
+class _OpenCall:
+    """A tool call whose arguments are still coming."""
+
+    def __init__(self, index: int, given: Any) -> None:
+        self.index = index
+        self.given = given
+        self.fragments = False
+
+
+class StreamReader:
+    """Bytes of a stream, in any pieces, to neutral events."""
+
+    def __init__(self) -> None:
+        """A reader serves one stream."""
+        self._parser = sse.Parser()
+        self._calls: dict[int, _OpenCall] = {}
+        self._count = 0
+        self._usage: dict[str, Any] = {}
+        self._stop_reason: str | None = None
+        self._opened = False
+        self.done = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage so far; final once `done`. Before that the input is exact and the output is what was last told."""
+        return read_usage(self._usage)
+
+    def feed(self, data: bytes) -> list[chat.Event]:
+        """The events that `data` completed; empty after the end.
+
+        Raises ErrorEvent on the provider's error event, TollwayError(provider_error) on garbage.
+        """
+        events: list[chat.Event] = []
+        for event in self._parser.feed(data):
+            self._read(event, events)
+        return events
+
+    def end(self) -> list[chat.Event]:
+        """The provider closed the stream: events of an unterminated last block. Raises as `feed`; see `done` after."""
+        events: list[chat.Event] = []
+        last = self._parser.rest()
+        if last is not None:
+            self._read(last, events)
+        return events
+
+    def _read(self, raw: sse.Event, out: list[chat.Event]) -> None:
+        if self.done:
+            return
+        if raw.junk:
+            raise _garbage("the body is not an event stream")
+        if raw.data is None or not raw.data.strip():
+            return
+        try:
+            event = lenient_json.decode(_EVENT_DECODER, _Event, raw.data)
+        except ValueError:
+            raise _garbage("an event is not a Messages event") from None
+        self._apply(event, out)
+
+    def _apply(self, event: _Event, out: list[chat.Event]) -> None:
+        match event.type:
+            case "error":
+                raise ErrorEvent(event.error)
+            case "message_start":
+                message = event.message or _Message()
+                self._usage = merge_usage(self._usage, message.usage)
+                self._open(message.id, message.model, out)
+            case "content_block_start" if event.content_block is not None:
+                self._open("", "", out)
+                self._start(event.index, event.content_block, out)
+            case "content_block_delta" if event.delta is not None:
+                self._open("", "", out)
+                self._delta(event.index, event.delta, out)
+            case "content_block_stop":
+                self._stop(event.index, out)
+            case "message_delta":
+                self._usage = merge_usage(self._usage, event.usage)
+                if event.delta is not None and event.delta.stop_reason is not None:
+                    self._stop_reason = event.delta.stop_reason
+            case "message_stop":
+                self._open("", "", out)
+                for index in list(self._calls):
+                    self._stop(index, out)
+                self.done = True
+                out.append(chat.Closed(_finish(self._stop_reason), self.usage))
+
+    def _open(self, answer_id: str, model: str, out: list[chat.Event]) -> None:
+        if not self._opened:
+            self._opened = True
+            out.append(chat.Opened(answer_id, model))
+
+    def _start(self, index: int, block: _Block, out: list[chat.Event]) -> None:
+        if block.type == "tool_use":
+            self._calls[index] = _OpenCall(self._count, block.input)
+            out.append(chat.ToolStarted(self._count, block.id, block.name))
+            self._count += 1
+        elif block.type == "text" and block.text:
+            out.append(chat.TextDelta(block.text))
+        elif block.type == "thinking" and block.thinking:
+            out.append(chat.ReasoningDelta(block.thinking))
+
+    def _delta(self, index: int, delta: _Delta, out: list[chat.Event]) -> None:
+        if delta.type == "text_delta" and delta.text:
+            out.append(chat.TextDelta(delta.text))
+        elif delta.type == "thinking_delta" and delta.thinking:
+            out.append(chat.ReasoningDelta(delta.thinking))
+        elif delta.type == "input_json_delta" and delta.partial_json:
+            # Fragments for a block that never began, or that is the provider's own tool, belong to no call of ours.
+            call = self._calls.get(index)
+            if call is not None:
+                call.fragments = True
+                out.append(chat.ToolDelta(call.index, delta.partial_json))
+
+    def _stop(self, index: int, out: list[chat.Event]) -> None:
+        call = self._calls.pop(index, None)
+        if call is not None and not call.fragments:
+            out.append(chat.ToolDelta(call.index, _arguments(call.given)))

@@ -1,0 +1,63 @@
+"""Anthropic's usage object to the neutral form.
+
+Owns its traps: input counts leave cached tokens out, cache writes have two prices told apart only in a nested object,
+compaction and advisor turns are billed by `iterations` beside the top level, and a stream repeats and corrects itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tollway.core.usage import Usage
+
+
+def _count(holder: Any, name: str) -> int:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 2**53:
+        return int(value)
+    return 0
+
+
+def merge_usage(known: dict[str, Any], seen: Any) -> dict[str, Any]:
+    """`known` with what a later event says: its values are cumulative, so the last one that is not null wins."""
+    if not isinstance(seen, dict):
+        return known
+    return known | {name: value for name, value in seen.items() if value is not None}
+
+
+def _flat(value: dict[str, Any]) -> Usage:
+    """One usage object without its iterations."""
+    nested = value.get("cache_creation")
+    short, long = _count(nested, "ephemeral_5m_input_tokens"), _count(nested, "ephemeral_1h_input_tokens")
+    # Without the split (older answers), or with a part of it, the rest was written for the default five minutes.
+    short += max(0, _count(value, "cache_creation_input_tokens") - short - long)
+    read = _count(value, "cache_read_input_tokens")
+    output = _count(value, "output_tokens")
+    return Usage(
+        input=_count(value, "input_tokens") + read + short + long,
+        cached_input=read,
+        cache_write_5m=short,
+        cache_write_1h=long,
+        output=output,
+        reasoning=min(_count(value.get("output_tokens_details"), "thinking_tokens"), output),
+    )
+
+
+def read_usage(value: Any) -> Usage | None:
+    """The usage of a decoded usage object; None when it names neither input nor output.
+
+    With `iterations`, every one was billed; the top level holds some of them, so the greater figure of each counts.
+    """
+    if not isinstance(value, dict) or not {"input_tokens", "output_tokens"} & value.keys():
+        return None
+    top = _flat(value)
+    iterations = value.get("iterations")
+    if not isinstance(iterations, list):
+        return top
+    turns = [_flat(turn) for turn in iterations if isinstance(turn, dict)]
+    totals = {
+        name: max(getattr(top, name), sum(getattr(turn, name) for turn in turns)) for name in Usage.__struct_fields__
+    }
+    return msgspec.convert(totals, Usage)

@@ -1,0 +1,100 @@
+"""What a gateway must know of the answers and chunks of an OpenAI-shaped provider; the bytes themselves pass through.
+
+Owns partial reading: usage, errors, whether there is content yet, and how much. Reading a chunk with most fields skipped
+costs less (about 0.5 us) than searching it for the few words that would make reading necessary, so every chunk is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tollway.core.dialects import lenient_json
+
+_TEXT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text", "thinking", "arguments", "input", "transcript")
+_NESTED_KEYS = ("function", "custom", "audio")
+
+
+class Content(msgspec.Struct):
+    """A message or a delta. Nothing here has a type that all services keep to."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
+
+    @property
+    def chars(self) -> int:
+        """Characters of text, reasoning and tool arguments."""
+        return sum(map(_chars, (self.content, self.reasoning_content or self.reasoning, self.refusal))) + sum(
+            map(_chars, (self.tool_calls, self.function_call, self.audio))
+        )
+
+    @property
+    def bears(self) -> bool:
+        """Whether there is anything for the client to see."""
+        return bool(
+            self.content
+            or self.tool_calls
+            or self.reasoning_content
+            or self.reasoning
+            or self.refusal
+            or self.function_call
+            or self.audio
+        )
+
+
+class Choice(msgspec.Struct):
+    """One choice of an answer or a chunk. A filtered choice of Azure may have no message."""
+
+    message: Content | None = None
+    delta: Content | None = None
+    finish_reason: Any = None
+
+
+class Received(msgspec.Struct):
+    """A whole answer or one chunk. `choices` None: the field was absent."""
+
+    choices: list[Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    object: Any = None
+
+    @property
+    def chars(self) -> int:
+        """Characters of text, reasoning and tool arguments in all choices."""
+        return sum(part.chars for choice in self.choices or () if (part := choice.message or choice.delta))
+
+    @property
+    def bears(self) -> bool:
+        """Whether a client would see content or an end in it."""
+        return any(
+            choice.finish_reason or ((part := choice.message or choice.delta) is not None and part.bears)
+            for choice in self.choices or ()
+        )
+
+
+_DECODER = msgspec.json.Decoder(Received)
+
+
+def read_received(data: bytes) -> Received:
+    """A chunk's or an answer's JSON. Raises ValueError when it is not JSON or has not this shape."""
+    return lenient_json.decode(_DECODER, Received, data)
+
+
+def _chars(value: Any) -> int:
+    """Characters of the texts in `value`: a string, or parts and calls that hold strings under known names."""
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(_chars, value))
+    if isinstance(value, dict):
+        texts = sum(len(text) for key in _TEXT_KEYS if isinstance(text := value.get(key), str))
+        return texts + sum(_chars(value[key]) for key in _NESTED_KEYS if isinstance(value.get(key), dict))
+    return 0

@@ -1,0 +1,150 @@
+"""Providers with their credentials, and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+from tollway.sdk.identity import present, segment
+from tollway.sdk.models import Capabilities, Model, NewCredential, Price, Provider, Target, Timeouts
+from tollway.sdk.paging import pages, typed
+from tollway.sdk.transport import Transport
+
+
+class Providers:
+    """`/api/v1/providers`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        name: str,
+        kind: str,
+        *,
+        base_url: str = "",
+        api_version: str = "",
+        timeouts: Timeouts | None = None,
+        credentials: Sequence[NewCredential] = (),
+        hangup: str = "",
+    ) -> Provider:
+        """A new provider; `base_url` is optional where the kind has a well-known one."""
+        body = present(
+            name=name,
+            kind=kind,
+            base_url=base_url,
+            api_version=api_version,
+            timeouts=timeouts,
+            credentials=list(credentials),
+            hangup=hangup,
+        )
+        return typed(Provider, self._transport.call("POST", "/api/v1/providers", body=body))
+
+    def get(self, provider: str) -> Provider:
+        """The provider with this id or name."""
+        return typed(Provider, self._transport.call("GET", f"/api/v1/providers/{segment(provider)}"))
+
+    def list(self, *, limit: int | None = None) -> Iterator[Provider]:
+        """All providers."""
+        return pages(self._transport, "/api/v1/providers", "providers", Provider, {}, limit)
+
+    def update(
+        self,
+        provider: str,
+        *,
+        base_url: str | None = None,
+        api_version: str | None = None,
+        timeouts: Timeouts | None = None,
+        hangup: str | None = None,
+        etag: str = "",
+    ) -> Provider:
+        """Changes what is given; with `etag`, only if nobody changed the provider since."""
+        body = present(base_url=base_url, api_version=api_version, timeouts=timeouts, hangup=hangup, etag=etag or None)
+        return typed(Provider, self._transport.call("PATCH", f"/api/v1/providers/{segment(provider)}", body=body))
+
+    def archive(self, provider: str, *, etag: str = "") -> Provider:
+        """Archives the provider; refused while a model has it as a target."""
+        path = f"/api/v1/providers/{segment(provider)}"
+        return typed(Provider, self._transport.call("DELETE", path, query={"etag": etag}))
+
+    def add_credential(self, provider: str, credential: NewCredential) -> Provider:
+        """Adds a provider key."""
+        path = f"/api/v1/providers/{segment(provider)}/credentials"
+        return typed(Provider, self._transport.call("POST", path, body=present(**vars(credential))))
+
+    def rotate_credential(self, provider: str, credential: str, *, api_key: str) -> Provider:
+        """Replaces the value of a provider key; requests in flight finish with the old one."""
+        path = f"/api/v1/providers/{segment(provider)}/credentials/{segment(credential)}:rotate"
+        return typed(Provider, self._transport.call("POST", path, body={"api_key": api_key}))
+
+    def remove_credential(self, provider: str, credential: str) -> Provider:
+        """Removes a provider key."""
+        path = f"/api/v1/providers/{segment(provider)}/credentials/{segment(credential)}"
+        return typed(Provider, self._transport.call("DELETE", path))
+
+
+class Models:
+    """`/api/v1/models`. Names of models may contain slashes."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        name: str,
+        targets: Sequence[Target],
+        *,
+        aliases: Sequence[str] = (),
+        strategy: str = "",
+        price: Price | None = None,
+        capabilities: Capabilities | None = None,
+    ) -> Model:
+        """A new model."""
+        body = present(
+            name=name,
+            aliases=list(aliases),
+            strategy=strategy,
+            targets=list(targets),
+            price=price,
+            capabilities=capabilities,
+        )
+        return typed(Model, self._transport.call("POST", "/api/v1/models", body=body))
+
+    def get(self, model: str) -> Model:
+        """The model with this id or name."""
+        return typed(Model, self._transport.call("GET", _path(model)))
+
+    def list(self, *, limit: int | None = None) -> Iterator[Model]:
+        """All models."""
+        return pages(self._transport, "/api/v1/models", "models", Model, {}, limit)
+
+    def update(
+        self,
+        model: str,
+        *,
+        targets: Sequence[Target] | None = None,
+        aliases: Sequence[str] | None = None,
+        strategy: str | None = None,
+        price: Price | None = None,
+        capabilities: Capabilities | None = None,
+        etag: str = "",
+    ) -> Model:
+        """Changes what is given; with `etag`, only if nobody changed the model since."""
+        body = present(
+            targets=targets,
+            aliases=aliases,
+            strategy=strategy,
+            price=price,
+            capabilities=capabilities,
+            etag=etag or None,
+        )
+        return typed(Model, self._transport.call("PATCH", _path(model), body=body))
+
+    def archive(self, model: str, *, etag: str = "") -> Model:
+        """Archives the model: clients get `model_not_found` from then on."""
+        return typed(Model, self._transport.call("DELETE", _path(model), query={"etag": etag}))
+
+
+def _path(model: str) -> str:
+    # The contract's pattern is {model=**}: slashes stay.
+    return "/api/v1/models/" + quote(model, safe="/:@")

@@ -1,0 +1,155 @@
+"""Business units, projects and virtual keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from tollway.sdk.codec import encode
+from tollway.sdk.models import BusinessUnit, Key, KeyWithSecret, Project
+from tollway.sdk.paging import pages, typed
+from tollway.sdk.transport import Transport
+
+
+def segment(name: str) -> str:
+    """A name or id as one path segment."""
+    return quote(name, safe="")
+
+
+def present(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None, JSON-ready: over REST what is absent from an update stays as it is."""
+    return {name: encode(value) for name, value in fields.items() if value is not None}
+
+
+class BusinessUnits:
+    """`/api/v1/business-units`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, name: str, *, description: str = "") -> BusinessUnit:
+        """A new unit."""
+        body = present(name=name, description=description)
+        return typed(BusinessUnit, self._transport.call("POST", "/api/v1/business-units", body=body))
+
+    def get(self, business_unit: str) -> BusinessUnit:
+        """The unit with this id or name."""
+        return typed(BusinessUnit, self._transport.call("GET", f"/api/v1/business-units/{segment(business_unit)}"))
+
+    def list(self, *, limit: int | None = None) -> Iterator[BusinessUnit]:
+        """All units."""
+        return pages(self._transport, "/api/v1/business-units", "business_units", BusinessUnit, {}, limit)
+
+    def update(self, business_unit: str, *, description: str | None = None, etag: str = "") -> BusinessUnit:
+        """Changes what is given; with `etag`, only if nobody changed the unit since."""
+        body = present(description=description, etag=etag or None)
+        path = f"/api/v1/business-units/{segment(business_unit)}"
+        return typed(BusinessUnit, self._transport.call("PATCH", path, body=body))
+
+    def archive(self, business_unit: str, *, etag: str = "") -> BusinessUnit:
+        """Archives the unit; refused while it has projects."""
+        path = f"/api/v1/business-units/{segment(business_unit)}"
+        return typed(BusinessUnit, self._transport.call("DELETE", path, query={"etag": etag}))
+
+
+class Projects:
+    """`/api/v1/projects`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self, name: str, *, description: str = "", business_unit: str = "", models: Sequence[str] = ()
+    ) -> Project:
+        """A new project; without `business_unit` in the unit `default`, without `models` for all models."""
+        body = present(name=name, description=description, business_unit=business_unit, models=list(models))
+        return typed(Project, self._transport.call("POST", "/api/v1/projects", body=body))
+
+    def get(self, project: str) -> Project:
+        """The project with this id or name."""
+        return typed(Project, self._transport.call("GET", f"/api/v1/projects/{segment(project)}"))
+
+    def list(self, *, business_unit: str = "", limit: int | None = None) -> Iterator[Project]:
+        """All projects, or those of one unit."""
+        query = {"business_unit": business_unit}
+        return pages(self._transport, "/api/v1/projects", "projects", Project, query, limit)
+
+    def update(
+        self,
+        project: str,
+        *,
+        description: str | None = None,
+        business_unit: str | None = None,
+        models: Sequence[str] | None = None,
+        etag: str = "",
+    ) -> Project:
+        """Changes what is given; with `etag`, only if nobody changed the project since."""
+        body = present(description=description, business_unit=business_unit, models=models, etag=etag or None)
+        return typed(Project, self._transport.call("PATCH", f"/api/v1/projects/{segment(project)}", body=body))
+
+    def archive(self, project: str, *, etag: str = "") -> Project:
+        """Archives the project: its keys are refused from then on, its ledger history stays."""
+        path = f"/api/v1/projects/{segment(project)}"
+        return typed(Project, self._transport.call("DELETE", path, query={"etag": etag}))
+
+
+class Keys:
+    """`/api/v1/keys`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        project: str,
+        name: str,
+        *,
+        models: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+        expires_at: datetime | None = None,
+        value: str = "",
+    ) -> KeyWithSecret:
+        """A new key, with its secret; `value` imports an existing secret instead of generating one."""
+        body = present(
+            project=project,
+            name=name,
+            models=list(models),
+            tags=dict(tags or {}),
+            expires_at=expires_at,
+            value=value or None,
+        )
+        return typed(KeyWithSecret, self._transport.call("POST", "/api/v1/keys", body=body))
+
+    def get(self, key: str) -> Key:
+        """The key with this id or public id."""
+        return typed(Key, self._transport.call("GET", f"/api/v1/keys/{segment(key)}"))
+
+    def list(self, *, project: str = "", include_revoked: bool = False, limit: int | None = None) -> Iterator[Key]:
+        """Keys, of one project or of all."""
+        query = {"project": project, "include_revoked": include_revoked}
+        return pages(self._transport, "/api/v1/keys", "keys", Key, query, limit)
+
+    def update(
+        self,
+        key: str,
+        *,
+        models: Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        expires_at: datetime | None = None,
+        etag: str = "",
+    ) -> Key:
+        """Changes what is given; with `etag`, only if nobody changed the key since."""
+        body = present(models=models, tags=tags, expires_at=expires_at, etag=etag or None)
+        return typed(Key, self._transport.call("PATCH", f"/api/v1/keys/{segment(key)}", body=body))
+
+    def rotate(self, key: str, *, grace_seconds: int = 0, etag: str = "") -> KeyWithSecret:
+        """A second secret for the key; the present one stays valid for the grace."""
+        body = present(grace_seconds=str(grace_seconds), etag=etag or None)
+        return typed(KeyWithSecret, self._transport.call("POST", f"/api/v1/keys/{segment(key)}:rotate", body=body))
+
+    def revoke(self, key: str, *, etag: str = "") -> Key:
+        """Ends the key for good; repeating it changes nothing."""
+        body = present(etag=etag or None)
+        return typed(Key, self._transport.call("POST", f"/api/v1/keys/{segment(key)}:revoke", body=body))

@@ -1,0 +1,1 @@
+"""The data plane: takes clients' requests to the models, stateless, without the database."""

@@ -1,0 +1,252 @@
+"""Puts one data-plane process together, starts it, and ends it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uuid_utils
+from aiohttp import web
+
+from tollway.dataplane.config.directory import Directory
+from tollway.dataplane.config.follower import CatalogFile, Follower
+from tollway.dataplane.config.holder import CatalogHolder
+from tollway.dataplane.http.routes import Routes
+from tollway.dataplane.outbox.journal import Journal
+from tollway.dataplane.outbox.shipper import Shipper
+from tollway.dataplane.pipeline.exchange import Services
+from tollway.dataplane.pipeline.health import TargetHealth
+from tollway.dataplane.providers.registry import REGISTRY
+from tollway.dataplane.settings import Settings
+from tollway.dataplane.stores.ports import StoreUnavailable
+from tollway.dataplane.stores.redis_directory import RedisDirectory
+from tollway.dataplane.stores.refuge import RefugeDirectory
+from tollway.dataplane.telemetry import Telemetry, render
+from tollway.dataplane.upstream.client import Upstream
+from tollway.runtime import log
+from tollway.runtime.admin import admin_app
+from tollway.runtime.clock import SystemClock
+from tollway.runtime.health import Health
+from tollway.runtime.lifecycle import StartError
+from tollway.runtime.seal import Sealer
+from tollway.runtime.tasks import Tasks
+from tollway.wire.client import ConfigPushClient, UsageIngestClient, connect
+
+_log = log.get(__name__)
+BACKLOG = 4096
+GAUGE_SECONDS = 1.0
+FLUSH_SECONDS = 10.0
+KEEPALIVE_SECONDS = 75.0
+MEBIBYTE = 1 << 20
+
+
+class Process:
+    """One event loop that serves clients. `health` says whether it may be sent traffic."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.health = Health()
+        self.clock = SystemClock()
+        self.tasks = Tasks()
+        self.replica = f"{socket.gethostname()}/{os.getpid()}"
+        self.telemetry = Telemetry()
+        self._closers: list[Callable[[], object]] = []
+
+    async def start(self) -> None:
+        """Brings everything up but the listening socket. Raises StartError when something is wrong for good."""
+        settings = self.settings
+        _raise_file_limit()
+        root = settings.data_dir / "journal"
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self.journal = Journal(
+                root, str(uuid_utils.uuid7()), segment_bytes=settings.segment_bytes, capacity=settings.journal_bytes
+            )
+        except OSError as error:
+            raise StartError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
+        redis = await _redis(settings)
+        store = RefugeDirectory(redis)
+        sealer = Sealer(settings.fleet_keys)
+        holder = CatalogHolder()
+        self.directory = Directory(
+            store,
+            holder,
+            sealer,
+            self.clock,
+            capacity=settings.directory_cache,
+            max_stale_seconds=settings.max_stale_seconds,
+        )
+        self.channel = connect(settings.control_grpc)
+        push = ConfigPushClient(self.channel, settings.join_token)
+        file = CatalogFile(settings.data_dir / "catalog.sealed")
+        self.follower = Follower(self.replica, push, store, holder, self.directory, sealer, file, self.clock)
+        self.health.require("configuration", self.follower.problem)
+        await self.follower.start(self.tasks)
+        ingest = UsageIngestClient(self.channel, settings.join_token)
+        self.shipper = Shipper(self.replica, self.journal, root, ingest, self.clock)
+        self.shipper.start(self.tasks)
+        self.upstream = Upstream()
+        services = Services(
+            settings=settings,
+            clock=self.clock,
+            holder=holder,
+            directory=self.directory,
+            journal=self.journal,
+            upstream=self.upstream,
+            providers=REGISTRY,
+            health=TargetHealth(self.clock),
+            telemetry=self.telemetry,
+            tasks=self.tasks,
+        )
+        self.routes = Routes(services, self.health)
+        self.store = store
+        self.tasks.keep(self._gauges, "gauges")
+        _log.info(
+            "journal ready",
+            capacity_mib=settings.journal_bytes // MEBIBYTE,
+            segment_mib=settings.segment_bytes // MEBIBYTE,
+            folder=str(self.journal.folder),
+        )
+
+    async def _gauges(self) -> None:
+        while True:
+            self.telemetry.in_flight.set(self.routes.in_flight)
+            self.telemetry.backlog.set(self.journal.backlog_bytes)
+            self.telemetry.staleness.set(min(self.follower.stale_seconds, 1e9))
+            await asyncio.sleep(GAUGE_SECONDS)
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Serves clients on a bound socket."""
+        server = web.Server(
+            self.routes.handle, handler_cancellation=True, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS
+        )
+        self.runner = web.ServerRunner(server, shutdown_timeout=self.settings.drain_seconds)
+        await self.runner.setup()
+        await web.SockSite(self.runner, sock, ssl_context=_tls(self.settings), backlog=BACKLOG).start()
+
+    async def drain(self) -> None:
+        """Not ready first, then no new connections, then the requests in flight run to their end; rows are shipped."""
+        self.health.draining = True
+        await asyncio.sleep(self.settings.drain_delay_seconds)
+        await self.runner.cleanup()
+        if not await self.shipper.flush(FLUSH_SECONDS):
+            _log.warning("ledger rows stay in the journal for a successor", backlog_bytes=self.journal.backlog_bytes)
+        await self.tasks.close()
+        await self.upstream.close()
+        await self.store.close()
+        await self.channel.close()
+        self.journal.close()
+
+
+async def _redis(settings: Settings) -> RedisDirectory:
+    """The directory store; refused when its server would evict state. One that does not answer is dealt with later."""
+    try:
+        redis = RedisDirectory(settings.redis_url)
+        problem = await redis.eviction_problem()
+    except ValueError as error:
+        raise StartError("TOLLWAY_REDIS_URL is not a valid redis:// or unix:// URL") from error
+    except StoreUnavailable:
+        return redis
+    if problem is not None:
+        raise StartError(f"TOLLWAY_REDIS_URL: {problem}")
+    return redis
+
+
+def _raise_file_limit() -> None:
+    """As many open connections as the system allows."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"TOLLWAY_TLS_CERT and TOLLWAY_TLS_KEY cannot be loaded: {error}") from error
+    return context
+
+
+def bind_socket(address: str, port: int, *, share: bool) -> socket.socket:
+    """A bound TCP socket; with `share`, others may bind the same port. Raises StartError that names the port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if share:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.bind((address, port))
+    except OSError as error:
+        sock.close()
+        raise StartError(f"cannot listen on {address}:{port}: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+def announce(ports: dict[str, int]) -> None:
+    """The one line on stdout by which a parent learns the ports that were chosen."""
+    sys.stdout.write(f"listening {json.dumps(ports)}\n")
+    sys.stdout.flush()
+
+
+async def serve_admin(health: Health, sock: socket.socket, metrics: Callable[[], bytes]) -> web.AppRunner:
+    """The admin port of this pod."""
+    runner = web.AppRunner(admin_app(health, metrics), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    return runner
+
+
+async def serve_alone(settings: Settings, stop: asyncio.Event) -> None:
+    """A pod of one process: it serves clients and the admin port."""
+    proxy = bind_socket(settings.bind, settings.port_proxy, share=False)
+    admin = bind_socket(settings.bind, settings.port_admin, share=False)
+    process = Process(settings)
+    await process.start()
+    runner = await serve_admin(process.health, admin, lambda: render(process.telemetry.registry, ""))
+    ports = {"proxy": proxy.getsockname()[1], "admin": admin.getsockname()[1]}
+    await process.listen(proxy)
+    announce(ports)
+    await stop.wait()
+    await process.drain()
+    await runner.cleanup()
+
+
+async def serve_child(settings: Settings, stop: asyncio.Event) -> None:
+    """One of several processes: the socket comes from the supervisor, and a heartbeat goes back to it."""
+    listen_fd, heartbeat_fd = (int(number) for number in settings.listen_fds.split(","))
+    process = Process(settings)
+    await process.start()
+    await process.listen(socket.socket(fileno=listen_fd))
+    os.set_blocking(heartbeat_fd, False)
+
+    async def beat() -> None:
+        while True:
+            try:
+                os.write(heartbeat_fd, b"n" if process.health.problems() else b"r")
+            except BlockingIOError:
+                _log.warning("the supervisor does not read the heartbeat")
+            except BrokenPipeError:
+                _log.error("the supervisor is gone: draining")
+                stop.set()
+                return
+            await asyncio.sleep(0.25)
+
+    process.tasks.keep(beat, "heartbeat")
+    await stop.wait()
+    await process.drain()
+
+
+def metrics_dir(settings: Settings) -> Path:
+    """Where the processes of a pod keep their metrics."""
+    return settings.data_dir / "metrics"

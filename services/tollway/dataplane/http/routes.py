@@ -1,0 +1,151 @@
+"""The client's port: which path does what, and what a request looks like that ends in an error.
+
+A bare aiohttp server with one look-up: every answer, 404 and 405 included, has the client dialect's shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+from aiohttp import web
+
+from tollway.core.errors import Code, TollwayError
+from tollway.core.ids import KEY_PREFIX
+from tollway.dataplane.http import models
+from tollway.dataplane.http.errors import Dialect, error_body, error_headers, status_of
+from tollway.dataplane.pipeline.exchange import Exchange, Services
+from tollway.dataplane.pipeline.order import CHAT, run
+from tollway.runtime import log
+from tollway.runtime.health import Health
+
+_log = log.get(__name__)
+CLIENT_CLOSED_STATUS = 499
+CHAT_PATH = "/v1/chat/completions"
+MODELS_PATH = "/v1/models"
+MAX_REQUEST_ID = 200
+
+Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Routes:
+    """The handler of every request on the proxy port."""
+
+    def __init__(self, services: Services, health: Health) -> None:
+        self._services = services
+        self._health = health
+        self._time = asyncio.get_running_loop().time
+        self.in_flight = 0
+        self._table: Mapping[str, Mapping[str, Route]] = {
+            CHAT_PATH: {"POST": self._chat},
+            MODELS_PATH: {"GET": self._models},
+            "/livez": {"GET": self._live},
+            "/healthz": {"GET": self._live},
+            "/readyz": {"GET": self._ready},
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request. Only the client's own disconnection leaves as an exception."""
+        path = request.raw_path.partition("?")[0]
+        methods = self._table.get(path)
+        if methods is None and path.startswith(MODELS_PATH + "/"):
+            methods = {"GET": self._model}
+        if methods is None:
+            return self._error(request, TollwayError(Code.ENDPOINT_NOT_FOUND, f"There is no endpoint {path[:200]}."))
+        route = methods.get(request.method)
+        if route is None:
+            allowed = ", ".join(methods)
+            error = TollwayError(Code.METHOD_NOT_ALLOWED, f"{request.method} is not supported here. Use {allowed}.")
+            response = self._error(request, error)
+            response.headers["Allow"] = allowed
+            return response
+        return await route(request)
+
+    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = self._time()
+        exchange = Exchange(request, self._services, CHAT_PATH, started)
+        status = CLIENT_CLOSED_STATUS
+        self.in_flight += 1
+        try:
+            _check_request_id(exchange)
+            await run(exchange, CHAT)
+            assert exchange.response is not None
+            status = exchange.status or exchange.response.status
+            return exchange.response
+        except TollwayError as error:
+            status = status_of(error)
+            return self._refuse(exchange, error)
+        except ConnectionError:
+            raise asyncio.CancelledError from None  # the client is gone: there is nobody to answer
+        except Exception:
+            # The boundary of the process: whatever was not foreseen is logged whole and shown as nothing.
+            _log.exception("request failed", request_id=exchange.id)
+            error = TollwayError(Code.INTERNAL_ERROR, f"Something went wrong in the gateway. Request id: {exchange.id}.")
+            status = status_of(error)
+            return self._refuse(exchange, error)
+        finally:
+            self.in_flight -= 1
+            self._services.telemetry.request(CHAT_PATH, status, self._time() - started)
+
+    def _refuse(self, exchange: Exchange, error: TollwayError) -> web.StreamResponse:
+        if exchange.response is not None and exchange.response.prepared:
+            exchange.response.force_close()
+            return exchange.response
+        response = self._shape(error, exchange.dialect, exchange.shown_id)
+        if exchange.attempts:
+            response.headers["x-tollway-attempts"] = str(len(exchange.attempts))
+            response.headers["x-tollway-provider"] = exchange.attempts[-1].candidate.provider.name
+        if error.code is Code.REQUEST_TOO_LARGE:
+            response.force_close()
+        return response
+
+    def _error(self, request: web.BaseRequest, error: TollwayError) -> web.Response:
+        dialect = Dialect.ANTHROPIC if "anthropic-version" in request.headers else Dialect.OPENAI
+        return self._shape(error, dialect, request.headers.get("x-request-id", "")[:MAX_REQUEST_ID])
+
+    @staticmethod
+    def _shape(error: TollwayError, dialect: str, request_id: str) -> web.Response:
+        return web.Response(
+            status=status_of(error), body=error_body(error, dialect, request_id), headers=error_headers(error, request_id)
+        )
+
+    # -- models and probes ------------------------------------------------------------------------------------------
+
+    async def _models(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return _json(await models.show_list(self._services, request.headers))
+        except TollwayError as error:
+            return self._error(request, error)
+
+    async def _model(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            name = request.rel_url.path.removeprefix(MODELS_PATH + "/")
+            return _json(await models.show_one(self._services, request.headers, name))
+        except TollwayError as error:
+            return self._error(request, error)
+
+    async def _live(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return _json({"status": "ok"})
+
+    async def _ready(self, _request: web.BaseRequest) -> web.StreamResponse:
+        problems = self._health.problems()
+        if problems:
+            return _json({"status": "not ready", "problems": problems}, status=503)
+        return _json({"status": "ready"})
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+def _check_request_id(exchange: Exchange) -> None:
+    """The client's request id is echoed and stored: it must be short, printable, and not a key by mistake."""
+    given = exchange.client_request_id
+    if given is None:
+        return
+    if len(given) > MAX_REQUEST_ID or not given.isascii() or not given.isprintable() or given.startswith(KEY_PREFIX):
+        exchange.client_request_id = None
+        raise TollwayError(
+            Code.INVALID_REQUEST, f"x-request-id must be at most {MAX_REQUEST_ID} printable characters.", param="x-request-id"
+        )

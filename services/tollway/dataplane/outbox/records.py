@@ -1,0 +1,108 @@
+"""What is written to a journal, and how an unfinished call is booked from it.
+
+An `Intent` is written before an upstream call, `Progress` while a stream is under way, `Final` when the request is over:
+it holds the whole row. A process that died left intents without a final; `settle_lost` turns them into rows. Pure.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from tollway.core.ledger import AttemptRow, Outcome, RequestRow
+from tollway.core.pricing import Price, cost
+from tollway.core.usage import Usage
+
+HEADER = struct.Struct("<II")  # length and CRC-32 of the payload
+CHARACTERS_PER_TOKEN = 4
+
+
+class Intent(msgspec.Struct, frozen=True, tag="i", array_like=True):
+    """An upstream call is about to be made: `request` as far as it is known, its last attempt being this one."""
+
+    request: RequestRow
+    price: Price | None
+    input_estimate: int
+    known_input: bool = False
+
+
+class Progress(msgspec.Struct, frozen=True, tag="p", array_like=True):
+    """How far the stream of a request has come."""
+
+    request_id: str
+    at_ms: int
+    output_chars: int
+    usage: Usage | None = None
+
+
+class Final(msgspec.Struct, frozen=True, tag="f", array_like=True):
+    """The request is over: the row as it goes into the ledger."""
+
+    request: RequestRow
+
+
+Record = Intent | Progress | Final
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+class Framed(NamedTuple):
+    """A record and the offset behind it."""
+
+    record: Record
+    end: int
+
+
+def frame(record: Record) -> bytes:
+    """A record as it is written: header, then MessagePack."""
+    payload = _encode(record)
+    return HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def frames(buffer: memoryview | bytes, start: int, end: int) -> Iterator[Framed]:
+    """The records between two offsets. Stops at the first that is torn or unwritten: nothing after it was finished."""
+    position = start
+    while position + HEADER.size <= end:
+        length, checksum = HEADER.unpack_from(buffer, position)
+        stop = position + HEADER.size + length
+        if not length or stop > end:
+            return
+        payload = bytes(buffer[position + HEADER.size : stop])
+        if zlib.crc32(payload) != checksum:
+            return
+        yield Framed(_decode(payload), stop)
+        position = stop
+
+
+def estimate(usage: Usage | None, input_estimate: int, output_chars: int) -> Usage:
+    """Usage when the provider's own never came: all input, and the larger of what is known and what was delivered."""
+    known = usage if usage is not None else Usage()
+    delivered = -(-output_chars // CHARACTERS_PER_TOKEN)
+    return msgspec.structs.replace(
+        known, input=known.input or input_estimate, output=max(known.output, delivered)
+    )
+
+
+def settle_lost(intent: Intent, progress: Progress | None, now_ms: int) -> RequestRow:
+    """The row of a request whose process died: its last attempt is estimated from the journal."""
+    request = intent.request
+    *before, last = request.attempts
+    known = progress.usage if progress is not None else None
+    used = estimate(known, intent.input_estimate, progress.output_chars if progress is not None else 0)
+    ended = progress.at_ms if progress is not None else now_ms
+    lost: AttemptRow = msgspec.structs.replace(
+        last,
+        ended_ms=max(ended, last.started_ms),
+        outcome=Outcome.LOST,
+        usage=used,
+        cost_nano=cost(used, intent.price) if intent.price is not None else 0,
+        price_version=intent.price.version if intent.price is not None else None,
+        estimated=True,
+    )
+    return msgspec.structs.replace(
+        request, ended_ms=max(ended, request.started_ms), outcome=Outcome.LOST, attempts=(*before, lost)
+    )

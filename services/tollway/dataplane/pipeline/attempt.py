@@ -1,0 +1,170 @@
+"""One upstream call from its intent to its row.
+
+An attempt is opened in the journal right before its bytes leave, and closed exactly once, on whatever way out. The
+request's row is written when the last attempt is closed.
+"""
+
+from __future__ import annotations
+
+import uuid_utils
+from aiohttp import ClientResponse
+
+from tollway.core.catalog import Credential
+from tollway.core.dialects.openai_chat import estimate_input_tokens
+from tollway.core.errors import Code, Fault, TollwayError
+from tollway.core.ledger import AttemptRow, Outcome
+from tollway.core.pricing import cost
+from tollway.core.usage import ZERO, Usage
+from tollway.dataplane.config.holder import Candidate
+from tollway.dataplane.outbox.journal import JournalFull
+from tollway.dataplane.outbox.records import Intent, Progress, estimate
+from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.runtime import log
+
+_log = log.get(__name__)
+PROGRESS_MS = 250
+OTHER_MODELS = "other"
+"""The metric label of models that are not in the catalog: clients choose those names, and labels must be bounded."""
+
+
+class Attempt:
+    """The state of one upstream call. `sent` says whether its request left."""
+
+    __slots__ = (
+        "candidate",
+        "closed",
+        "credential",
+        "exchange",
+        "first_byte_ms",
+        "id",
+        "marked_ms",
+        "number",
+        "provider_request_id",
+        "response",
+        "reused",
+        "sent",
+        "started_ms",
+        "status",
+    )
+
+    def __init__(self, exchange: Exchange, candidate: Candidate, credential: Credential | None) -> None:
+        self.exchange = exchange
+        self.candidate = candidate
+        self.credential = credential
+        self.id = str(uuid_utils.uuid7())
+        self.number = len(exchange.attempts) + 1
+        self.started_ms = exchange.services.clock.now_ms()
+        self.sent = False
+        self.reused = False
+        self.closed = False
+        self.first_byte_ms: int | None = None
+        self.marked_ms = self.started_ms
+        self.status: int | None = None
+        self.provider_request_id: str | None = None
+        self.response: ClientResponse | None = None
+        exchange.attempts.append(self)
+
+    def opening(self, reused: bool) -> None:
+        """The request is about to leave: its intent goes to the journal first. Raises TollwayError when it is full."""
+        exchange = self.exchange
+        self.reused = reused
+        request = exchange.row((*exchange.rows, self._row(Outcome.LOST, ZERO, None, estimated=True)))
+        try:
+            exchange.services.journal.intend(
+                Intent(request, exchange.route.price, estimate_input_tokens(len(exchange.body)))
+            )
+        except JournalFull as error:
+            raise TollwayError(
+                Code.OVERLOADED,
+                "The gateway cannot record further requests at the moment. Please retry later.",
+                retry_after_seconds=5,
+                operator_note=f"journal: {error}",
+            ) from error
+        self.sent = True
+
+    def answered(self, response: ClientResponse) -> None:
+        """Status and headers of the provider's answer are here."""
+        self.response = response
+        self.first_byte_ms = self.exchange.services.clock.now_ms()
+        self.status = response.status
+        headers = response.headers
+        self.provider_request_id = headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
+
+    def mark(self, output_chars: int, usage: Usage | None) -> None:
+        """Writes how far the stream is, at most every 250 ms."""
+        services = self.exchange.services
+        now = services.clock.now_ms()
+        if now - self.marked_ms >= PROGRESS_MS:
+            self.marked_ms = now
+            services.journal.progress(Progress(self.exchange.id, now, output_chars, usage))
+
+    def close(
+        self,
+        outcome: str,
+        *,
+        usage: Usage | None = None,
+        output_chars: int = 0,
+        error: TollwayError | None = None,
+        estimated: bool = False,
+    ) -> None:
+        """Books the attempt, once. With `estimated`, what the provider did not tell is estimated."""
+        if self.closed:
+            return
+        self.closed = True
+        exchange = self.exchange
+        if estimated:
+            usage = estimate(usage, estimate_input_tokens(len(exchange.body)), output_chars)
+        row = self._row(outcome, usage or ZERO, error.code if error is not None else None, estimated=estimated)
+        exchange.rows.append(row)
+        self._observe(row, error)
+
+    def _row(self, outcome: str, usage: Usage, error_code: Code | None, *, estimated: bool) -> AttemptRow:
+        exchange, provider = self.exchange, self.candidate.provider
+        price = exchange.route.price
+        return AttemptRow(
+            id=self.id,
+            number=self.number,
+            provider=provider.name,
+            provider_kind=provider.kind.value,
+            target_model=self.candidate.model,
+            credential=self.credential.name if self.credential is not None else "",
+            started_ms=self.started_ms,
+            ended_ms=exchange.services.clock.now_ms(),
+            first_byte_ms=self.first_byte_ms,
+            status=self.status,
+            outcome=outcome,
+            error_code=error_code.value if error_code is not None else None,
+            usage=usage,
+            cost_nano=cost(usage, price) if price is not None else 0,
+            price_version=price.version if price is not None else None,
+            estimated=estimated,
+            provider_request_id=self.provider_request_id,
+        )
+
+    def _observe(self, row: AttemptRow, error: TollwayError | None) -> None:
+        """Health, metrics, and the operator's log line when the provider or its credential is at fault."""
+        exchange, provider = self.exchange, self.candidate.provider
+        services = exchange.services
+        first_byte = (self.first_byte_ms - self.started_ms) / 1000 if self.first_byte_ms is not None else None
+        services.telemetry.attempt(provider.name, row.outcome, first_byte)
+        label = exchange.route.name if exchange.route.model is not None else OTHER_MODELS
+        services.telemetry.usage(label, provider.name, row.usage.input, row.usage.output, row.cost_nano)
+        if error is None:
+            services.health.succeeded(provider.id, self.candidate.model)
+            return
+        if error.fault is not Fault.UPSTREAM:
+            return
+        services.health.failed(provider.id, self.candidate.model)
+        _log.warning(
+            "provider call failed",
+            request_id=exchange.id,
+            client_request_id=exchange.client_request_id,
+            provider=provider.name,
+            target_model=self.candidate.model,
+            credential=row.credential,
+            code=error.code.value,
+            status=self.status,
+            provider_request_id=self.provider_request_id,
+            detail=error.message[:500],
+            note=error.operator_note,
+        )

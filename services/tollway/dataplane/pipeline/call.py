@@ -1,0 +1,138 @@
+"""Makes the upstream call: one at a time, each in the journal before it leaves.
+
+An answer with an error status ends here, as the fault that the provider's adapter makes of it. A kept connection that
+turns out to be closed is the one case of a second try: the provider has not seen the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from aiohttp import ClientResponse
+
+from tollway.core.errors import Code, TollwayError
+from tollway.core.ledger import Outcome
+from tollway.dataplane.http.errors import status_of
+from tollway.dataplane.pipeline.attempt import Attempt
+from tollway.dataplane.pipeline.candidates import credential_for
+from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.providers.port import ProviderFault
+from tollway.dataplane.upstream.client import UnsentError, cut, read_whole
+from tollway.dataplane.upstream.watchdog import Watchdog
+
+ERROR_BODY_LIMIT = 1 << 20
+ERROR_STATUS = 300
+
+
+def timeouts_of(exchange: Exchange, attempt: Attempt) -> Watchdog:
+    """The watchdog of an attempt; `x-tollway-timeout` may shorten the total."""
+    timeouts = attempt.candidate.provider.timeouts
+    asked = exchange.request.headers.get("x-tollway-timeout")
+    if asked is not None:
+        try:
+            seconds = float(asked.removesuffix("s"))
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            raise TollwayError(
+                Code.INVALID_REQUEST, "x-tollway-timeout must be a number of seconds above 0.", param="x-tollway-timeout"
+            )
+        timeouts = msgspec.structs.replace(timeouts, total=min(seconds, timeouts.total))
+    return Watchdog(timeouts, exchange.started)
+
+
+async def call(exchange: Exchange) -> None:
+    """Calls the first candidate. On return the exchange's last attempt has a successful response to relay."""
+    if not exchange.services.journal.has_room():
+        raise TollwayError(
+            Code.OVERLOADED, "The gateway cannot record further requests at the moment.", retry_after_seconds=5
+        )
+    exchange.cleanup(lambda: _settle(exchange))
+    candidate = exchange.candidates[0]
+    while True:
+        attempt = Attempt(exchange, candidate, credential_for(candidate))
+        try:
+            await _one(exchange, attempt)
+        except UnsentError as error:
+            fault = cut()
+            attempt.close(Outcome.ERROR, error=fault)
+            if attempt.reused and attempt.number == 1:
+                continue
+            exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
+            raise fault from error
+        except TollwayError as error:
+            exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, error.code.value, status_of(error)
+            attempt.close(Outcome.ERROR, error=error, estimated=_may_be_billed(attempt, error))
+            raise
+        except asyncio.CancelledError:
+            _abandon(attempt)
+            raise
+        return
+
+
+async def _one(exchange: Exchange, attempt: Attempt) -> None:
+    services, provider = exchange.services, attempt.candidate.provider
+    adapter = services.providers[provider.kind]
+    outgoing = adapter.chat(provider, attempt.candidate.model, attempt.credential, exchange.head, exchange.body)
+    exchange.dropped = outgoing.dropped
+    outgoing.headers["x-client-request-id"] = attempt.id
+    watchdog = exchange.watchdog = timeouts_of(exchange, attempt)
+
+    def before_send(reused: bool) -> None:
+        attempt.opening(reused)
+        watchdog.sent()
+
+    with watchdog:
+        response = await services.upstream.send(outgoing, before_send)
+        attempt.answered(response)
+        watchdog.streaming()
+        if response.status >= ERROR_STATUS:
+            raise await _refused(response, attempt)
+        if not exchange.head.stream:
+            exchange.answer = await _whole(exchange, attempt, response)
+
+
+async def _whole(exchange: Exchange, attempt: Attempt, response: ClientResponse) -> bytes:
+    """The unstreamed answer; read under the watchdog of the call."""
+    try:
+        return await read_whole(response, exchange.services.settings.max_answer_bytes, exchange.watchdog.beat)
+    except ProviderFault:
+        response.close()
+        raise
+
+
+async def _refused(response: ClientResponse, attempt: Attempt) -> ProviderFault:
+    """What the adapter makes of an error answer."""
+    adapter = attempt.exchange.services.providers[attempt.candidate.provider.kind]
+    try:
+        body = await read_whole(response, ERROR_BODY_LIMIT, attempt.exchange.watchdog.beat)
+    except ProviderFault:
+        response.close()
+        body = b""
+    return adapter.error(response.status, response.headers, body)
+
+
+def _may_be_billed(attempt: Attempt, error: TollwayError) -> bool:
+    """Whether the provider may charge for a failed call: it was at work when the limit was reached, or said 200."""
+    if not attempt.sent:
+        return False
+    return error.code is Code.PROVIDER_TIMEOUT or (attempt.status is not None and attempt.status < ERROR_STATUS)
+
+
+def _abandon(attempt: Attempt) -> None:
+    """The client left while the provider was still thinking: what it used cannot be known, so it is estimated."""
+    if attempt.response is not None:
+        attempt.response.close()
+    attempt.exchange.outcome = Outcome.CLIENT_CLOSED
+    attempt.close(Outcome.CLIENT_CLOSED, estimated=attempt.sent)
+
+
+def _settle(exchange: Exchange) -> None:
+    """The last word on every way out: nothing stays open, and what left for a provider is booked."""
+    if exchange.draining:
+        return
+    for attempt in exchange.attempts:
+        if not attempt.closed:
+            _abandon(attempt)
+    exchange.book()

@@ -1,0 +1,151 @@
+"""One client request on its way through the stages, with everything that is learnt about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uuid_utils
+from aiohttp import web
+
+from tollway.core.dialects.openai_chat import Head
+from tollway.core.ledger import AttemptRow, Outcome, RequestRow
+from tollway.dataplane.config.directory import Directory, Principal
+from tollway.dataplane.config.holder import CatalogHolder, Candidate, Route
+from tollway.dataplane.http.errors import Dialect
+from tollway.dataplane.outbox.journal import Journal
+from tollway.dataplane.pipeline.health import TargetHealth
+from tollway.dataplane.providers.registry import Registry
+from tollway.dataplane.settings import Settings
+from tollway.dataplane.telemetry import Telemetry
+from tollway.dataplane.upstream.client import Upstream
+from tollway.dataplane.upstream.watchdog import Watchdog
+from tollway.runtime.clock import Clock
+from tollway.runtime.tasks import Tasks
+
+if TYPE_CHECKING:
+    from tollway.dataplane.pipeline.attempt import Attempt
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the stages use; made once for each process."""
+
+    settings: Settings
+    clock: Clock
+    holder: CatalogHolder
+    directory: Directory
+    journal: Journal
+    upstream: Upstream
+    providers: Registry
+    health: TargetHealth
+    telemetry: Telemetry
+    tasks: Tasks
+
+
+class Exchange:
+    """A request in the making of its answer. Fields are filled by the stage that their comment names."""
+
+    __slots__ = (
+        "_cleanups",
+        "answer",
+        "attempts",
+        "body",
+        "booked",
+        "candidates",
+        "client_request_id",
+        "dialect",
+        "draining",
+        "dropped",
+        "endpoint",
+        "error_code",
+        "head",
+        "id",
+        "outcome",
+        "principal",
+        "request",
+        "response",
+        "route",
+        "rows",
+        "services",
+        "started",
+        "started_ms",
+        "status",
+        "tags",
+        "watchdog",
+    )
+
+    def __init__(self, request: web.BaseRequest, services: Services, endpoint: str, started: float) -> None:
+        self.request = request
+        self.services = services
+        self.endpoint = endpoint
+        self.dialect = Dialect.OPENAI
+        self.id = str(uuid_utils.uuid7())
+        self.started = started
+        self.started_ms = services.clock.now_ms()
+        self.client_request_id = request.headers.get("x-request-id")
+        self.tags: dict[str, str] = {}
+        self.principal: Principal  # authenticate
+        self.body: bytes = b""  # parse
+        self.head: Head  # parse
+        self.route: Route  # authorize
+        self.candidates: list[Candidate]  # candidates
+        self.attempts: list[Attempt] = []  # call
+        self.watchdog: Watchdog  # call
+        self.answer: bytes = b""  # call: the provider's unstreamed answer
+        self.dropped: tuple[str, ...] = ()  # call: request fields that the provider's dialect cannot express
+        self.rows: list[AttemptRow] = []  # call, relay: attempts that are over
+        self.draining = False  # relay: the client left and the upstream runs on for its usage
+        self.booked = False
+        self.response: web.StreamResponse | None = None  # relay
+        self.outcome = Outcome.OK
+        self.status: int | None = None
+        self.error_code: str | None = None
+        self._cleanups: list[Callable[[], None]] = []
+
+    @property
+    def shown_id(self) -> str:
+        """The request id that the client sees: its own, or ours."""
+        return self.client_request_id or self.id
+
+    def cleanup(self, action: Callable[[], None]) -> None:
+        """Registers what must be done however the request ends. Actions run once, last in first out, and never wait."""
+        self._cleanups.append(action)
+
+    def finish(self) -> None:
+        """Runs the clean-ups."""
+        while self._cleanups:
+            self._cleanups.pop()()
+
+    def book(self) -> None:
+        """Writes the request's row, once, when anything of it left for a provider. Every attempt must be closed."""
+        if self.booked or self.draining:
+            return
+        self.booked = True
+        if any(attempt.sent for attempt in self.attempts):
+            self.services.journal.finish(self.row(tuple(self.rows), self.services.clock.now_ms()))
+
+    def row(self, attempts: tuple[AttemptRow, ...], ended_ms: int = 0) -> RequestRow:
+        """The ledger's row of this request as far as it is known."""
+        principal = self.principal
+        project, entry = principal.project, principal.entry
+        return RequestRow(
+            id=self.id,
+            organisation=project.organisation,
+            business_unit=project.business_unit,
+            project=project.id,
+            key_id=entry.key_id,
+            key_public_id=entry.public_id,
+            endpoint=self.endpoint,
+            model=self.route.name,
+            stream=self.head.stream,
+            started_ms=self.started_ms,
+            ended_ms=ended_ms,
+            status=self.status,
+            outcome=self.outcome,
+            error_code=self.error_code,
+            client_request_id=self.client_request_id,
+            tags={**entry.tags, **self.tags} if self.tags else entry.tags,
+            attempts=attempts,
+        )

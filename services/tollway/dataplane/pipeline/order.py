@@ -1,0 +1,39 @@
+"""The product on one screen: what happens to a chat request, in this order.
+
+A stage owns one concern. It works at once and returns None, or returns an awaitable; it ends the request by raising a
+`TollwayError`. What must happen on every way out is registered with `Exchange.cleanup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tollway.dataplane.pipeline.authenticate import authenticate
+from tollway.dataplane.pipeline.authorize import authorize
+from tollway.dataplane.pipeline.call import call
+from tollway.dataplane.pipeline.candidates import candidates
+from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.parse import parse
+from tollway.dataplane.pipeline.relay import relay
+
+Stage = Callable[[Exchange], Awaitable[None] | None]
+
+CHAT: tuple[Stage, ...] = (
+    authenticate,  # key -> verified principal
+    parse,  # only what routing and accounting need; the rest stays bytes
+    authorize,  # may this key use this model
+    candidates,  # ordered targets
+    call,  # one upstream call at a time; each is in the journal before it leaves
+    relay,  # pass through or translate, count, and book
+)
+
+
+async def run(exchange: Exchange, stages: tuple[Stage, ...]) -> None:
+    """Takes the exchange through the stages; the clean-ups run however it ends, also when the client is gone."""
+    try:
+        for stage in stages:
+            pending = stage(exchange)
+            if pending is not None:
+                await pending
+    finally:
+        exchange.finish()

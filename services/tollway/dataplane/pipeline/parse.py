@@ -1,0 +1,74 @@
+"""Reads the body, bounded, and takes from it only what routing and accounting need."""
+
+from __future__ import annotations
+
+import zlib
+
+import aiohttp
+from aiohttp import web
+
+from tollway.core.dialects import openai_chat
+from tollway.core.errors import Code, TollwayError
+from tollway.dataplane.pipeline.exchange import Exchange
+
+MAX_TAGS = 20
+MAX_TAG_LENGTH = 255
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """The unpacked body, at most `limit` bytes. A longer one is refused without being read to its end."""
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    content = request.content
+    try:
+        if content.is_eof() and not request.body_exists:
+            return b""
+        first = await content.readany()
+        if content.at_eof() and len(first) <= limit:
+            return first
+        parts, size = [first], len(first)
+        while not content.at_eof():
+            part = await content.readany()
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+    except (aiohttp.ClientPayloadError, web.RequestPayloadError, zlib.error) as error:
+        raise TollwayError(Code.INVALID_REQUEST, "The request body could not be read or unpacked.") from error
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TollwayError:
+    return TollwayError(Code.REQUEST_TOO_LARGE, f"The request body is larger than the {limit} bytes that are accepted.")
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Tags from `x-tollway-tags: k=v,...`. Raises TollwayError when they are malformed or too many."""
+    tags = {}
+    for pair in text.split(","):
+        name, equals, value = pair.strip().partition("=")
+        if not name or not equals or len(name) > MAX_TAG_LENGTH or len(value) > MAX_TAG_LENGTH:
+            raise TollwayError(
+                Code.INVALID_REQUEST, "x-tollway-tags must be 'name=value,...' (255 characters each).", param="x-tollway-tags"
+            )
+        tags[name] = value
+    if len(tags) > MAX_TAGS:
+        raise TollwayError(Code.INVALID_REQUEST, f"x-tollway-tags takes at most {MAX_TAGS} tags.", param="x-tollway-tags")
+    return tags
+
+
+async def parse(exchange: Exchange) -> None:
+    """Body, head and tags; refuses what is not JSON, not a chat request, or names an address it must not."""
+    request = exchange.request
+    content_type = request.headers.get("Content-Type", "application/json")
+    if not content_type.lower().startswith("application/json"):
+        raise TollwayError(
+            Code.UNSUPPORTED_MEDIA_TYPE, "Send the request as JSON with the header 'Content-Type: application/json'."
+        )
+    exchange.body = await read_body(request, exchange.services.settings.max_body_bytes)
+    exchange.head = openai_chat.read_head(exchange.body)
+    openai_chat.check_urls(exchange.body, exchange.head)
+    tags = request.headers.get("x-tollway-tags")
+    if tags is not None:
+        exchange.tags = parse_tags(tags)

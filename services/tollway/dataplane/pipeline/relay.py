@@ -1,0 +1,210 @@
+"""Gives the provider's answer to the client: whole, or chunk by chunk as it comes; counts and books on the way.
+
+Status and headers of a stream are withheld until its first content-bearing event, so that a provider that fails right
+after its 200 is an ordinary error for the client. After that, a failure is the dialect's error event, and never a false end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+
+import aiohttp
+from aiohttp import web
+
+from tollway.core.dialects import openai_chat
+from tollway.core.errors import TollwayError
+from tollway.core.ledger import Outcome
+from tollway.core.money import format_dollars
+from tollway.dataplane.http.errors import SHAPES, status_of
+from tollway.dataplane.pipeline.attempt import Attempt
+from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.providers.port import ProviderFault, StreamRelay
+from tollway.dataplane.upstream.client import cut
+from tollway.runtime import log
+
+_log = log.get(__name__)
+COMMIT_AFTER_SECONDS = 10.0
+DRAIN = "drain"
+
+
+def relay(exchange: Exchange) -> Awaitable[None]:
+    """Answers whole or streamed, as the client asked."""
+    attempt = exchange.attempts[-1]
+    return _stream(exchange, attempt) if exchange.head.stream else _whole(exchange, attempt)
+
+
+def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
+    headers = {
+        "x-request-id": exchange.shown_id,
+        "x-tollway-model": exchange.route.name,
+        "x-tollway-provider": attempt.candidate.provider.name,
+        "x-tollway-attempts": str(attempt.number),
+        "x-tollway-cache": "off",
+    }
+    if exchange.dropped:
+        headers["x-tollway-dropped"] = ", ".join(exchange.dropped)
+    return headers
+
+
+async def _whole(exchange: Exchange, attempt: Attempt) -> None:
+    """Books the answer, then sends it: an answer that was given is in the journal first."""
+    response = attempt.response
+    assert response is not None
+    adapter = exchange.services.providers[attempt.candidate.provider.kind]
+    try:
+        finished = adapter.answer(response.status, response.headers, exchange.answer)
+    except ProviderFault as fault:
+        exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
+        attempt.close(Outcome.ERROR, error=fault, estimated=True)
+        raise
+    exchange.status = 200
+    attempt.close(
+        Outcome.OK, usage=finished.usage, output_chars=finished.output_chars, estimated=finished.usage is None
+    )
+    headers = _headers(exchange, attempt)
+    headers["Content-Type"] = "application/json"
+    row = exchange.rows[-1]
+    if row.price_version is not None:
+        headers["x-tollway-cost"] = format_dollars(row.cost_nano)
+    exchange.response = web.Response(body=finished.body, headers=headers)
+
+
+async def _stream(exchange: Exchange, attempt: Attempt) -> None:
+    adapter = exchange.services.providers[attempt.candidate.provider.kind]
+    stream = adapter.stream(exchange.head, exchange.route.name)
+    upstream = attempt.response
+    assert upstream is not None
+    try:
+        with exchange.watchdog:
+            exchange.watchdog.streaming()
+            await _pump(exchange, attempt, stream)
+    except TollwayError as fault:
+        upstream.close()
+        exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
+        attempt.close(
+            Outcome.ERROR, error=fault, usage=stream.usage, output_chars=stream.output_chars, estimated=stream.started
+        )
+        if exchange.response is None:
+            raise
+        await _fail(exchange, fault)
+    except (asyncio.CancelledError, ConnectionError):
+        _left(exchange, attempt, stream)
+        raise
+
+
+async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
+    """Provider's bytes in, client's bytes out, until the provider ends. Raises ProviderFault, ConnectionError.
+
+    The row is booked before the last bytes leave: a client that has the whole answer finds it in the ledger.
+    """
+    assert attempt.response is not None
+    content, watchdog = attempt.response.content, exchange.watchdog
+    pending = await _until_commit(exchange, attempt, stream)
+    response = exchange.response
+    assert response is not None
+    while not content.at_eof():
+        if pending:
+            watchdog.hold()
+            await response.write(pending)
+        watchdog.beat()
+        data = await _read(content)
+        pending = stream.feed(data) if data else b""
+        attempt.mark(stream.output_chars, stream.usage)
+        if stream.done:
+            _book(exchange, attempt, stream)
+    pending += stream.end()
+    _book(exchange, attempt, stream)
+    if pending:
+        await response.write(pending)
+    await response.write_eof()
+
+
+def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
+    """Books a stream whose end has been seen; what comes after it cannot change the bill."""
+    if exchange.booked:
+        return
+    exchange.status = 200
+    attempt.close(Outcome.OK, usage=stream.usage, output_chars=stream.output_chars, estimated=stream.usage is None)
+    exchange.book()
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    try:
+        return await content.readany()
+    except (aiohttp.ClientError, OSError) as error:
+        raise cut(error) from error
+
+
+async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> bytes:
+    """Reads until the first content, the end, or the time limit; then sends the headers. Returns what is to be written."""
+    assert attempt.response is not None
+    content = attempt.response.content
+    loop = asyncio.get_running_loop()
+    commit_at = loop.time() + COMMIT_AFTER_SECONDS
+    held = b""
+    while not stream.started and not content.at_eof() and loop.time() < commit_at:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(commit_at):
+                data = await _read(content)
+                held += stream.feed(data) if data else b""
+                exchange.watchdog.beat()
+    if content.at_eof():
+        held += stream.end()  # before the headers: an end that is none is still an ordinary error
+    headers = _headers(exchange, attempt)
+    headers["Content-Type"] = "text/event-stream; charset=utf-8"
+    headers["Cache-Control"] = "no-cache"
+    headers["X-Accel-Buffering"] = "no"
+    exchange.response = response = web.StreamResponse(headers=headers)
+    exchange.status = 200
+    await response.prepare(exchange.request)
+    return held
+
+
+async def _fail(exchange: Exchange, fault: TollwayError) -> None:
+    """Ends a stream that has begun with the dialect's error event, and closes the connection."""
+    response = exchange.response
+    assert response is not None
+    event = openai_chat.write_error_event(fault.message, SHAPES[fault.code].openai_type, fault.code.value)
+    response.force_close()
+    with contextlib.suppress(ConnectionError):  # the client may be gone as well; the row is booked either way
+        await response.write(event)
+        await response.write_eof()
+
+
+def _left(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
+    """The client left in mid-stream: close the upstream, or let it run to its end for its usage (the provider's policy)."""
+    assert attempt.response is not None
+    exchange.outcome = Outcome.CLIENT_CLOSED
+    if attempt.candidate.provider.hangup == DRAIN and not stream.done:
+        exchange.draining = True
+        exchange.services.tasks.spawn(_drain(exchange, attempt, stream), "drain")
+        return
+    attempt.response.close()
+    attempt.close(
+        Outcome.CLIENT_CLOSED, usage=stream.usage, output_chars=stream.output_chars, estimated=not stream.done
+    )
+
+
+async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
+    """Reads an abandoned stream to its end, within the total time limit, and books what the provider says."""
+    assert attempt.response is not None
+    content = attempt.response.content
+    try:
+        with exchange.watchdog:
+            exchange.watchdog.streaming()
+            while not content.at_eof() and not stream.done:
+                data = await _read(content)
+                stream.feed(data)
+                exchange.watchdog.beat()
+    except TollwayError as fault:
+        _log.info("an abandoned stream could not be drained", request_id=exchange.id, reason=fault.code.value)
+    finally:
+        attempt.response.close()
+        exact = stream.done and stream.usage is not None
+        attempt.close(
+            Outcome.CLIENT_CLOSED, usage=stream.usage, output_chars=stream.output_chars, estimated=not exact
+        )
+        exchange.draining = False
+        exchange.book()

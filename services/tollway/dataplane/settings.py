@@ -1,0 +1,82 @@
+"""The data plane's settings: the only place of this service that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tollway.runtime.seal import parse_key
+from tollway.runtime.settings import choice, flag, port, positive, setting
+
+MEBIBYTE = 1 << 20
+
+
+def fleet_keys(text: str) -> tuple[bytes, ...]:
+    """One or two comma-separated keys, the current one first."""
+    keys = tuple(parse_key(part, "TOLLWAY_FLEET_KEY") for part in text.split(","))
+    if len(keys) > 2:
+        raise ValueError("at most two keys: the current and the next")
+    return keys
+
+
+def inherited() -> dict[str, str]:
+    """The environment of this process, which the supervisor hands on to its children."""
+    return dict(os.environ)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that one data-plane pod needs to know. Durations are in seconds, sizes in bytes."""
+
+    redis_url: str = setting("TOLLWAY_REDIS_URL", "Redis or Valkey with the key directory", secret=True)
+    control_grpc: str = setting("TOLLWAY_CONTROL_GRPC", "host:port of the control plane's gRPC port")
+    fleet_keys: tuple[bytes, ...] = setting(
+        "TOLLWAY_FLEET_KEY", "32 bytes in base64; opens what the control plane sends", parse=fleet_keys, secret=True
+    )
+    join_token: str = setting("TOLLWAY_JOIN_TOKEN", "token with which this process joins the control plane", secret=True)
+    data_dir: Path = setting(
+        "TOLLWAY_DATA_DIR", "directory of the journal; must outlive the process", parse=Path, default=Path("data")
+    )
+    bind: str = setting("TOLLWAY_BIND", "address to listen on", default="127.0.0.1")
+    port_proxy: int = setting("TOLLWAY_PORT_PROXY", "port for clients; 0 picks a free one", parse=port, default=8080)
+    port_admin: int = setting("TOLLWAY_PORT_ADMIN", "port for probes and metrics", parse=port, default=9090)
+    processes: int = setting("TOLLWAY_PROCESSES", "event loops that share the port", parse=positive, default=1)
+    tls_cert: str = setting("TOLLWAY_TLS_CERT", "certificate chain (PEM) for the proxy port", default="")
+    tls_key: str = setting("TOLLWAY_TLS_KEY", "path of the certificate's private key (PEM)", default="")
+    max_body_bytes: int = setting(
+        "TOLLWAY_MAX_BODY_BYTES", "largest request body, unpacked", parse=positive, default=32 * MEBIBYTE
+    )
+    max_answer_bytes: int = setting(
+        "TOLLWAY_MAX_ANSWER_BYTES", "largest unstreamed provider answer", parse=positive, default=64 * MEBIBYTE
+    )
+    journal_bytes: int = setting(
+        "TOLLWAY_JOURNAL_BYTES", "space for ledger rows that are not shipped yet", parse=positive, default=4096 * MEBIBYTE
+    )
+    segment_bytes: int = setting(
+        "TOLLWAY_JOURNAL_SEGMENT_BYTES", "size of one journal segment", parse=positive, default=8 * MEBIBYTE
+    )
+    directory_cache: int = setting(
+        "TOLLWAY_DIRECTORY_CACHE", "virtual keys held in memory by each process", parse=positive, default=50_000
+    )
+    max_stale_seconds: int = setting(
+        "TOLLWAY_MAX_STALE_SECONDS",
+        "how long known keys are served without the control plane and Redis",
+        parse=positive,
+        default=12 * 3600,
+    )
+    drain_seconds: int = setting(
+        "TOLLWAY_DRAIN_SECONDS", "how long requests in flight may run on after SIGTERM", parse=positive, default=120
+    )
+    drain_delay_seconds: int = setting(
+        "TOLLWAY_DRAIN_DELAY_SECONDS", "from not ready to closed, for load balancers to notice", parse=int, default=0
+    )
+    log_level: str = setting(
+        "TOLLWAY_LOG_LEVEL", "debug, info, warning or error", parse=choice("debug", "info", "warning", "error"), default="info"
+    )
+    log_format: str = setting("TOLLWAY_LOG_FORMAT", "json or console", parse=choice("json", "console"), default="json")
+    multiprocess_dir: str = setting(
+        "PROMETHEUS_MULTIPROC_DIR", "set by the supervisor: where processes keep their metrics", default=""
+    )
+    child: bool = setting("TOLLWAY_CHILD", "set by the supervisor on the processes it starts", parse=flag, default=False)
+    listen_fds: str = setting("TOLLWAY_LISTEN_FD", "set by the supervisor: the inherited listening socket", default="")

@@ -1,0 +1,1 @@
+"""The simulator: stands in for the providers in demonstrations, tests and benchmarks."""
