@@ -1,4 +1,4 @@
-"""What every test tier shares: how a part that is missing on this machine is reported.
+"""What every test tier shares: how a missing part is reported, and a whole gateway as a user starts it.
 
 Nothing is skipped in silence. A test that needs something that is not here calls `not_run("what: why")`: the run prints
 `NOT RUN`, and under CI=true, where everything must be there, the test fails instead.
@@ -6,9 +6,16 @@ Nothing is skipped in silence. A test that needs something that is not here call
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
-from typing import NoReturn
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,7 +23,7 @@ NotRun = Callable[[str], NoReturn]
 _STRICT = os.environ.get("CI", "").lower() in ("1", "true")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def not_run() -> NotRun:
     """Ends the test with a reason: NOT RUN on a developer's machine, a failure in CI."""
 
@@ -33,3 +40,81 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         terminalreporter.write_line(f"{reason.removeprefix('Skipped: ')} ({report.nodeid})", yellow=True)
+
+
+@dataclass(frozen=True)
+class OneMachine:
+    """A whole gateway on this machine, as `tollway up` starts it."""
+
+    folder: Path
+    base_url: str
+    anthropic_url: str
+    key: str
+    control_url: str
+    admin_token: str
+
+    def management(self, path: str) -> dict[str, Any]:
+        """A GET on the management API, for example `/api/v1/usage?by=key`."""
+        headers = {"Authorization": f"Bearer {self.admin_token}"}
+        with urllib.request.urlopen(
+            urllib.request.Request(self.control_url + path, headers=headers), timeout=30
+        ) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def usage(self, *, requests: int, by: str = "project", seconds: float = 15.0) -> dict[str, Any]:
+        """The ledger's total once it holds at least `requests` requests (rows are shipped in batches)."""
+        deadline = time.monotonic() + seconds
+        while True:
+            total: dict[str, Any] = self.management(f"/api/v1/usage?by={by}").get("total") or {}
+            if int(total.get("requests", 0)) >= requests or time.monotonic() > deadline:
+                return total
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def one_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., OneMachine]]:
+    """Starts whole gateways with the CLI, on free ports, and stops them when the run ends."""
+    tollway = str(Path(sys.executable).parent / "tollway")
+    started: list[Path] = []
+
+    def start(configuration: dict[str, Any] | None = None, *, processes: int = 1) -> OneMachine:
+        folder = tmp_path_factory.mktemp("machine")
+        # The database's own user has to reach its folder, which the test runner makes private.
+        for parent in (folder, *folder.parents[:2]):
+            parent.chmod(0o755)
+        ports = [text for name in ("proxy", "control", "grpc", "admin") for text in (f"--port-{name}", "0")]
+        command = [tollway, "up", "--detach", "--data", str(folder), "--processes", str(processes), *ports]
+        if configuration is not None:
+            (folder / "tollway.yaml").write_text(json.dumps({"version": 1, **configuration}))
+            command += ["--config", str(folder / "tollway.yaml")]
+        kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_TOKEN"))}
+        done = subprocess.run(command, env=kept, capture_output=True, text=True, timeout=90, check=False)
+        started.append(folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = (line.split("=", 1) for line in (folder / "env").read_text().splitlines() if "=" in line)
+        values = {name.removeprefix("TOLLWAY_").lower(): value for name, value in lines}
+        names = ("base_url", "anthropic_url", "key", "control_url", "admin_token")
+        return OneMachine(folder=folder, **{name: values[name] for name in names})
+
+    yield start
+    for folder in started:
+        subprocess.run([tollway, "down", "--data", str(folder)], capture_output=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="session")
+def npm_openai(not_run: NotRun) -> Path:
+    """The folder of the npm client's scripts, with the client installed from its lock file."""
+    folder = Path(__file__).parent / "clients"
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        binaries = str(Path(sys.executable).parent)
+        environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+        command = [f"{binaries}/npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+        )
+        if "network" in done.stderr:
+            not_run("npm client: the npm registry does not answer")
+        assert done.returncode == 0, done.stderr
+    return folder

@@ -100,7 +100,7 @@ class _Models:
 
 
 class AsyncClient:
-    """`Client` for asyncio. The blocking calls run in threads, so that the SDK needs nothing but the standard library."""
+    """`Client` for asyncio. The blocking calls run in threads, so that the standard library is all it needs."""
 
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 30.0, ca_file: str | None = None) -> None:
         self._sync = sync = Client(base_url, token, timeout_seconds=timeout_seconds, ca_file=ca_file)

@@ -6,7 +6,6 @@ Pure; it never fails on fields that it does not know.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+_HINTS: dict[type[Any], dict[str, Any]] = {}
 
 
 def encode(value: Any) -> Any:
@@ -48,9 +48,11 @@ def decode(cls: type[T], data: Any) -> T:
     return cls(**values)
 
 
-@functools.cache
 def _hints(cls: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    known = _HINTS.get(cls)
+    if known is None:
+        known = _HINTS[cls] = typing.get_type_hints(cls)
+    return known
 
 
 def _value(hint: Any, item: Any) -> Any:

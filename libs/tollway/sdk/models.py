@@ -194,7 +194,7 @@ class ApplyResult:
 
 @dataclass(frozen=True, kw_only=True)
 class UsageRow:
-    """Usage of one group. Costs are decimal US dollars; `estimated_cost` is the part of `cost` that rests on estimates."""
+    """Usage of one group. Costs are decimal US dollars; `estimated_cost` is the part that rests on estimates."""
 
     group: str = ""
     requests: int = 0

@@ -92,10 +92,10 @@ class Transport:
             if self._closed:
                 raise TollwayError("the client is closed")
             while self._idle:
-                connection, since = self._idle.pop(), time.monotonic()
+                connection, now = self._idle.pop(), time.monotonic()
                 # Kept connections live shorter than any server's idle limit, so that a call that changes something
                 # does not meet one that is being closed.
-                if since - getattr(connection, "idle_since", 0.0) < 5.0:
+                if now - getattr(connection, "idle_since", 0.0) < 5.0:
                     return connection, True
                 connection.close()
         if self._tls is not None:

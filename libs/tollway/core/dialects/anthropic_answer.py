@@ -120,15 +120,6 @@ def read_answer(body: bytes, created: int = 0) -> chat.Answer:
     )
 
 
-def error_of(body: bytes) -> Any:
-    """The `error` object of an error body; None when the body has none."""
-    try:
-        value = lenient_json.loads(body)
-    except ValueError:
-        return None
-    return value.get("error") if isinstance(value, dict) else None
-
-
 def _arguments(value: Any) -> str:
     """The JSON text of a tool's input; no input is an empty object."""
     return _encode(value).decode() if value else "{}"

@@ -113,7 +113,9 @@ def _tool_use(call: chat.ToolCall, path: str, index: int) -> dict[str, Any]:
     try:
         arguments = msgspec.json.decode(call.arguments) if call.arguments.strip() else {}
     except (ValueError, RecursionError):
-        raise _invalid(param, f"Invalid '{param}': not valid JSON. Send the arguments as the model wrote them.") from None
+        raise _invalid(
+            param, f"Invalid '{param}': not valid JSON. Send the arguments as the model wrote them."
+        ) from None
     if not isinstance(arguments, dict):
         raise _invalid(param, f"Invalid '{param}': expected the JSON text of an object.")
     return {"type": "tool_use", "id": _identifier(call.id), "name": call.name, "input": arguments}

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from tollway.core.dialects.anthropic_answer import StreamReader, error_of, read_answer
+from tollway.core.dialects.anthropic_answer import ErrorEvent, StreamReader, read_answer
 from tollway.core.dialects.anthropic_request import Written, write_request
 from tollway.core.dialects.anthropic_usage import read_usage
 
-__all__ = ["StreamReader", "Written", "error_of", "read_answer", "read_usage", "write_request"]
+__all__ = ["ErrorEvent", "StreamReader", "Written", "read_answer", "read_usage", "write_request"]

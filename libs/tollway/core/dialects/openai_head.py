@@ -168,7 +168,9 @@ def _include_usage(fields: dict[str, Raw]) -> bool:
         return False
     if raw[0] != ord("{"):
         kind = kind_of(raw)
-        raise invalid(f"Invalid type for 'stream_options': expected an object, but got {kind} instead.", "stream_options")
+        raise invalid(
+            f"Invalid type for 'stream_options': expected an object, but got {kind} instead.", "stream_options"
+        )
     options = _FIELDS_DECODER.decode(raw)
     value = _present(options, "include_usage")
     if value not in (None, b"true", b"false"):

@@ -12,7 +12,17 @@ import msgspec
 
 from tollway.core.dialects import lenient_json
 
-_TEXT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text", "thinking", "arguments", "input", "transcript")
+_TEXT_KEYS = (
+    "content",
+    "reasoning_content",
+    "reasoning",
+    "refusal",
+    "text",
+    "thinking",
+    "arguments",
+    "input",
+    "transcript",
+)
 _NESTED_KEYS = ("function", "custom", "audio")
 
 

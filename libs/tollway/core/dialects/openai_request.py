@@ -213,7 +213,9 @@ def _message(message: _Message, path: str) -> chat.Message:
     role = _ROLES.get(message.role)
     if role is None:
         known = ", ".join(_ROLES)
-        raise invalid(f"Invalid value for '{path}.role': '{message.role}'. Supported values are: {known}.", f"{path}.role")
+        raise invalid(
+            f"Invalid value for '{path}.role': '{message.role}'. Supported values are: {known}.", f"{path}.role"
+        )
     if role is chat.Role.TOOL and not message.tool_call_id:
         raise invalid(f"Missing required parameter: '{path}.tool_call_id'.", f"{path}.tool_call_id")
     if role is not chat.Role.ASSISTANT and message.content is None:
@@ -252,7 +254,9 @@ def _part(part: _Part, path: str) -> chat.Part:
             if part.input_audio is not None:
                 return chat.Audio(part.input_audio.data, part.input_audio.format, path)
         case _:
-            message = f"Content parts of type '{part.type}' are not available for this model. Use text, image_url or file."
+            message = (
+                f"Content parts of type '{part.type}' are not available for this model. Use text, image_url or file."
+            )
             raise TollwayError(Code.UNSUPPORTED_PARAMETER, message, param=f"{path}.type")
     raise invalid(f"Missing required parameter: '{path}.{part.type}'.", f"{path}.{part.type}")
 

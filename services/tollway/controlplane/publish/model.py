@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tollway.core.catalog import DirectoryEntry
-from tollway.runtime.seal import Sealer, entry_place
 from tollway.wire.config_codec import CatalogSnapshot, KeyChange, Position
 
 PART_ENTRIES = 1_000
@@ -49,12 +47,6 @@ class PublishCounters:
     snapshots_sent: int = 0
     resumes_from_database: int = 0
     unexplained_keys: int = 0
-
-
-def seal_entry(sealer: Sealer, epoch: str, entry: DirectoryEntry, encoded: bytes) -> KeyChange:
-    """An entry as it travels: bound to its epoch, its name and its own version."""
-    sealed = sealer.seal(encoded, entry_place(epoch, entry.lookup, entry.version))
-    return KeyChange(entry.lookup, entry.version, sealed)
 
 
 def tombstone(lookup: str, version: int) -> KeyChange:
@@ -112,3 +104,8 @@ def batches(
         version = max(start, following[0][0] - 1) if following else end
         cut.append((version, tuple(change for _, change in part)))
     return cut or [(end, ())]
+
+
+def reached(position: Position, other: Position) -> bool:
+    """Whether `position` is at or after `other` in the same epoch."""
+    return position.epoch == other.epoch and position.version >= other.version

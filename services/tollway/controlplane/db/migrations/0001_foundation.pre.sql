@@ -125,6 +125,8 @@ CREATE TABLE credentials (
     sealed      bytea NOT NULL,             -- AES-256-GCM under a data key, bound to the credential's id
     data_key    text NOT NULL REFERENCES data_keys,
     fingerprint bytea NOT NULL,             -- keyed digest, to tell whether a document's value differs
+    managed_by  text,
+    applied_digest bytea,
     created_at  timestamptz NOT NULL DEFAULT now(),
     rotated_at  timestamptz,
     removed_at  timestamptz

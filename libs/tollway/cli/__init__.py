@@ -1,0 +1,1 @@
+"""`tollway`: the command line over the SDK, and the launcher for one machine."""

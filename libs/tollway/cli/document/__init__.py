@@ -1,0 +1,1 @@
+"""The configuration file: its declaration, its parser and its JSON Schema."""

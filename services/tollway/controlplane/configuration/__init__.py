@@ -1,0 +1,1 @@
+"""Declarative configuration: a document, a plan, and its execution."""

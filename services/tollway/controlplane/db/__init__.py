@@ -1,0 +1,1 @@
+"""The database of the control plane: its schema, its connections and how statements are loaded."""

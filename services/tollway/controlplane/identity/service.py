@@ -1,0 +1,183 @@
+"""Use cases of business units and projects.
+
+Changes lock the row first, so that of two administrators who read the same etag exactly one succeeds. Nothing is ever
+deleted: archived rows keep their ids for the ledger.
+"""
+
+from __future__ import annotations
+
+from tollway.controlplane.call import ApiCode, ApiError, Call
+from tollway.controlplane.db.statements import Database
+from tollway.controlplane.identity import postgres
+from tollway.controlplane.identity.model import (
+    DEFAULT_UNIT,
+    ArchiveBusinessUnitRequest,
+    ArchiveProjectRequest,
+    BusinessUnit,
+    CreateBusinessUnitRequest,
+    CreateProjectRequest,
+    GetBusinessUnitRequest,
+    GetProjectRequest,
+    ListBusinessUnitsRequest,
+    ListBusinessUnitsResponse,
+    ListProjectsRequest,
+    ListProjectsResponse,
+    Project,
+    ProjectRow,
+    UnitRow,
+    UpdateBusinessUnitRequest,
+    UpdateProjectRequest,
+    allow_list,
+)
+from tollway.controlplane.resources import (
+    changed_fields,
+    check_etag,
+    from_ms,
+    not_found,
+    page_limit,
+    page_start,
+    page_token,
+    refuse_id_as_name,
+    snapshot,
+    taken,
+)
+
+
+async def ensure_defaults(db: Database) -> None:
+    """Makes the organisation and the unit `default` when they are missing. For the start of the control plane."""
+    await postgres.ensure_organisation(db)
+    if await postgres.unit(db, DEFAULT_UNIT) is None:
+        await postgres.insert_unit(db, DEFAULT_UNIT, "")
+
+
+async def _unit(db: Database, reference: str, lock: postgres.Lock = "") -> UnitRow:
+    row = await postgres.unit(db, reference, lock)
+    if row is None:
+        raise not_found("business unit", reference, "business_unit")
+    return row
+
+
+async def _project(db: Database, reference: str, lock: postgres.Lock = "") -> ProjectRow:
+    row = await postgres.project(db, reference, lock)
+    if row is None:
+        raise not_found("project", reference, "project")
+    return row
+
+
+async def create_unit(call: Call, request: CreateBusinessUnitRequest) -> BusinessUnit:
+    """A new business unit."""
+    refuse_id_as_name(request.name)
+    await postgres.ensure_organisation(call.db)
+    unit_id = await postgres.insert_unit(call.db, request.name, request.description)
+    if unit_id is None:
+        raise taken("business unit", request.name)
+    view = (await postgres.unit_by_id(call.db, unit_id)).view()
+    call.audit(f"business_unit:{view.name}", None, snapshot(view))
+    return view
+
+
+async def get_unit(call: Call, request: GetBusinessUnitRequest) -> BusinessUnit:
+    """A live unit by id or name."""
+    return (await _unit(call.db, request.business_unit)).view()
+
+
+async def list_units(call: Call, request: ListBusinessUnitsRequest) -> ListBusinessUnitsResponse:
+    """Live units by name, a page at a time."""
+    limit = page_limit(request.page_size)
+    rows = await postgres.units(call.db, page_start("business_units", request.page_token), limit + 1)
+    following = page_token("business_units", rows[limit - 1].name) if len(rows) > limit else ""
+    return ListBusinessUnitsResponse(business_units=[row.view() for row in rows[:limit]], next_page_token=following)
+
+
+async def update_unit(call: Call, request: UpdateBusinessUnitRequest) -> BusinessUnit:
+    """Changes the description."""
+    row = await _unit(call.db, request.business_unit, "_for_update")
+    check_etag(request.etag, row.id, row.revision, f"business unit {row.name!r}")
+    fields = changed_fields(call.update_mask, request, frozenset({"description"}))
+    if not fields or row.description == request.description:
+        return row.view()
+    await postgres.update_unit(call.db, row.id, request.description, from_ms(call.clock.now_ms()))
+    view = (await postgres.unit_by_id(call.db, row.id)).view()
+    call.audit(f"business_unit:{view.name}", snapshot(row.view()), snapshot(view))
+    return view
+
+
+async def archive_unit(call: Call, request: ArchiveBusinessUnitRequest) -> BusinessUnit:
+    """Archives a unit that has no live project."""
+    row = await _unit(call.db, request.business_unit, "_for_update")
+    check_etag(request.etag, row.id, row.revision, f"business unit {row.name!r}")
+    projects = await postgres.live_projects_of_unit(call.db, row.id)
+    if projects:
+        raise ApiError(
+            ApiCode.FAILED_PRECONDITION,
+            f"business unit {row.name!r} still has projects ({', '.join(projects)}); archive or move them first",
+        )
+    await postgres.archive_unit(call.db, row.id, from_ms(call.clock.now_ms()))
+    call.audit(f"business_unit:{row.name}", snapshot(row.view()), None)
+    return (await postgres.unit_by_id(call.db, row.id)).view()
+
+
+async def _unit_of_project(call: Call, reference: str) -> UnitRow:
+    """The unit that a project shall belong to, held until the transaction ends; the default one is made on demand."""
+    if not reference or reference == DEFAULT_UNIT:
+        await ensure_defaults(call.db)
+    return await _unit(call.db, reference or DEFAULT_UNIT, "_for_share")
+
+
+async def create_project(call: Call, request: CreateProjectRequest) -> Project:
+    """A new project in a unit."""
+    refuse_id_as_name(request.name)
+    unit = await _unit_of_project(call, request.business_unit)
+    project_id = await postgres.insert_project(
+        call.db, unit.id, request.name, request.description, allow_list(request.models)
+    )
+    if project_id is None:
+        raise taken("project", request.name)
+    view = (await postgres.project_by_id(call.db, project_id)).view()
+    call.audit(f"project:{view.name}", None, snapshot(view))
+    call.catalog_change()
+    return view
+
+
+async def get_project(call: Call, request: GetProjectRequest) -> Project:
+    """A live project by id or name."""
+    return (await _project(call.db, request.project)).view()
+
+
+async def list_projects(call: Call, request: ListProjectsRequest) -> ListProjectsResponse:
+    """Live projects by name, of one unit or all, a page at a time."""
+    unit = await _unit(call.db, request.business_unit) if request.business_unit else None
+    limit = page_limit(request.page_size)
+    start = page_start("projects", request.page_token)
+    rows = await postgres.projects(call.db, start, limit + 1, unit.id if unit else None)
+    following = page_token("projects", rows[limit - 1].name) if len(rows) > limit else ""
+    return ListProjectsResponse(projects=[row.view() for row in rows[:limit]], next_page_token=following)
+
+
+async def update_project(call: Call, request: UpdateProjectRequest) -> Project:
+    """Changes description, unit or allowed models."""
+    row = await _project(call.db, request.project, "_for_update")
+    check_etag(request.etag, row.id, row.revision, f"project {row.name!r}")
+    fields = changed_fields(call.update_mask, request, frozenset({"description", "business_unit", "models"}))
+    unit_id = row.business_unit_id
+    if "business_unit" in fields:
+        unit_id = (await _unit_of_project(call, request.business_unit)).id
+    description = request.description if "description" in fields else row.description
+    models = allow_list(request.models) if "models" in fields else row.models
+    if (unit_id, description, models) == (row.business_unit_id, row.description, row.models):
+        return row.view()
+    await postgres.update_project(call.db, row.id, unit_id, description, models, from_ms(call.clock.now_ms()))
+    view = (await postgres.project_by_id(call.db, row.id)).view()
+    call.audit(f"project:{view.name}", snapshot(row.view()), snapshot(view))
+    call.catalog_change()
+    return view
+
+
+async def archive_project(call: Call, request: ArchiveProjectRequest) -> Project:
+    """Archives a project; it leaves the catalog, so its keys are refused from then on."""
+    row = await _project(call.db, request.project, "_for_update")
+    check_etag(request.etag, row.id, row.revision, f"project {row.name!r}")
+    await postgres.archive_project(call.db, row.id, from_ms(call.clock.now_ms()))
+    call.audit(f"project:{row.name}", snapshot(row.view()), None)
+    call.catalog_change()
+    return (await postgres.project_by_id(call.db, row.id)).view()
