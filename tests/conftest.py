@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tollway.testkit.servers import PostgresServer, ValkeyServer
+
 NotRun = Callable[[str], NoReturn]
 _STRICT = os.environ.get("CI", "").lower() in ("1", "true")
 
@@ -118,3 +120,19 @@ def npm_openai(not_run: NotRun) -> Path:
             not_run("npm client: the npm registry does not answer")
         assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One real Postgres for the run; a test takes a database of its own with `create_database()`."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres") / "data").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One real Valkey for the run; `flush()` empties it."""
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey") / "data").start()
+    yield server
+    server.stop()

@@ -56,7 +56,7 @@ def test_reading_is_declared(root: Path) -> None:
 
 def tree(folder: Path) -> dict[str, str]:
     """Relative path -> text of the generated files."""
-    made = (p for p in folder.rglob("*.py*") if "__pycache__" not in p.parts and p.name != "__init__.py")
+    made = (p for p in folder.rglob("*.py*") if "__pycache__" not in p.parts)
     return {path.relative_to(folder).as_posix(): path.read_text() for path in made}
 
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tollway.core.catalog import ProviderKind
+
 # `asyncio.gather` only awaits what it is given; these start something that outlives the call.
 TASK_MAKERS = {"create_task", "ensure_future", "TaskGroup", "run_coroutine_threadsafe"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
@@ -83,6 +85,27 @@ def test_import_contracts_hold(root: Path) -> None:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_provider_kind_is_held_to_independence(root: Path) -> None:
+    config = configparser.ConfigParser()
+    config.read(root / ".importlinter")
+    listed = config["importlinter:contract:providers-independent"]["modules"].split()
+    assert sorted(listed) == sorted(f"tollway.dataplane.providers.{kind.value}" for kind in ProviderKind)
+
+
+def test_client_dialects_do_not_know_each_other(sources: list[Any]) -> None:
+    """Files of one dialect share a first word; only files without a sibling dialect's word may be shared."""
+    families = {"openai", "anthropic"}
+    mixed = []
+    for source in (s for s in sources if "/core/dialects/" in s.name):
+        others = families - {source.path.stem.split("_")[0]}
+        if source.path.stem.split("_")[0] in families:
+            imports = [ast.unparse(n) for n in ast.walk(source.tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+            mixed += [
+                f"{source.name}: {i}" for i in imports if any(f"dialects.{o}_" in i or f" {o}_" in i for o in others)
+            ]
+    assert mixed == []
 
 
 def test_every_package_has_an_init(sources: list[Any], root: Path) -> None:

@@ -47,7 +47,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """A place to send requests. `base_url` has no trailing slash; `hangup` is decision 5's policy after a client left."""
+    """A place to send requests. `base_url` has no trailing slash; `hangup`: what to do when a client leaves."""
 
     id: str
     name: str

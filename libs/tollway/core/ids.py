@@ -19,7 +19,9 @@ SECRET_LENGTH = 43  # 256 bits in base62
 CHECKSUM_LENGTH = 6
 MAX_PRESENTED_LENGTH = 512
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_NATIVE = re.compile(rf"sk-tw-([0-9A-Za-z]{{{PUBLIC_ID_LENGTH}}})-([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})")
+_NATIVE = re.compile(
+    rf"sk-tw-([0-9A-Za-z]{{{PUBLIC_ID_LENGTH}}})-([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
+)
 
 
 class NativeKey(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ MAX_NANO = 9_000_000 * NANO_PER_DOLLAR
 
 
 def parse_dollars(text: str) -> int:
-    """Nano-dollars of a decimal string such as "12.5". Raises ValueError when it is not one, is negative or too fine."""
+    """Nano-dollars of a decimal string such as "12.5". Raises ValueError when it is none, negative or too fine."""
     try:
         value = Decimal(text)
     except InvalidOperation:

@@ -1,9 +1,9 @@
 """Which addresses the gateway may be sent to (server-side request forgery).
 
-Two rules: `OPERATOR` for URLs that a platform administrator or a configuration file sets (private and loopback are fine,
-a model server at home is one; link-local, where clouds keep their metadata service, never is), and `TENANT` for every URL
-that a client or a tenant can set (public addresses only). The caller resolves names and checks every address, and
-checks again the address that it really connected to.
+Two rules: `OPERATOR` for URLs that a platform administrator or a configuration file sets (private and loopback are
+fine, a model server at home is one; link-local, where clouds keep their metadata service, never is), and `TENANT` for
+every URL that a client or a tenant can set (public addresses only). The caller resolves names and checks every address
+that it is about to connect to.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def address_refusal(text: str, guard: Guard) -> str | None:
 
 
 def _legacy_ipv4(host: str) -> str | None:
-    """The dotted form of an IPv4 address in the old spellings that resolvers accept (2130706433, 0x7f.1, 0177.0.0.1)."""
+    """The dotted form of an IPv4 address in spellings that resolvers accept (2130706433, 0x7f.1, 0177.0.0.1)."""
     parts = host.rstrip(".").split(".")
     if not 1 <= len(parts) <= 4:
         return None

@@ -1,1 +1,1 @@
-"""What every process of Tollway needs and that knows nothing of models: settings, life cycle, tasks, clock, logs, health."""
+"""What every process needs and that knows nothing of models: settings, life cycle, tasks, clock, logs, health."""

@@ -1,7 +1,7 @@
 """Sealing: authenticated encryption of what travels between the planes and rests in Redis or on disk.
 
 AES-256-GCM with a random 96-bit nonce in front. The associated data binds a sealed value to its place and version, so
-that an old or foreign value cannot be put in another's place. Used under the fleet key for the catalog and the directory.
+that an old or foreign value cannot be put in another's place. The fleet key seals the catalog and the directory.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ REDACTED = "********"
 
 
 class SettingsError(Exception):
-    """The environment is incomplete or wrong; the message names every variable and its remedy, never a secret's value."""
+    """The environment is incomplete or wrong; the message names every variable and never shows a secret."""
 
 
 def setting(

@@ -24,7 +24,9 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
-    def keep(self, work: Callable[[], Awaitable[None]], name: str, *, restart_seconds: float = 1.0) -> asyncio.Task[Any]:
+    def keep(
+        self, work: Callable[[], Awaitable[None]], name: str, *, restart_seconds: float = 1.0
+    ) -> asyncio.Task[Any]:
         """Runs `work` for the life of the process: when it fails, it is logged and started again after a pause."""
 
         async def forever() -> None:
@@ -32,8 +34,7 @@ class Tasks:
                 try:
                     await work()
                     return
-                except Exception:
-                    # The one place where any failure is caught: a background task must not die in silence.
+                except Exception:  # noqa: BLE001 - a background task must not die, and never in silence
                     _log.exception("background task failed", task=name, restart_seconds=restart_seconds)
                     await asyncio.sleep(restart_seconds)
 

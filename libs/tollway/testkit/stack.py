@@ -115,7 +115,13 @@ class Service:
 
 
 def http(
-    method: str, url: str, *, token: str = "", body: Any = None, headers: dict[str, str] | None = None, seconds: float = 30
+    method: str,
+    url: str,
+    *,
+    token: str = "",
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    seconds: float = 30,
 ) -> tuple[int, dict[str, str], Any]:
     """One HTTP call: status, headers in lower case, and the JSON of the answer (or its text)."""
     data = json.dumps(body).encode() if body is not None and not isinstance(body, bytes) else body
@@ -164,7 +170,7 @@ class Stack:
         self.log_level = "info"
 
     def start(self, dataplanes: int = 1, *, processes: int = 1) -> Stack:
-        """Brings everything up with the simulator as provider `sim` and its model `sim/chat`, project and key `demo`."""
+        """Brings everything up with the simulator as provider `sim`, its model `sim/chat` and a project `demo`."""
         self.postgres.start()
         self.valkey.start()
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TOLLWAY_")}
@@ -292,7 +298,8 @@ class Stack:
 
     def stop(self) -> None:
         """Ends everything, in order; a part that a test killed stays dead."""
-        for service in (*self.dataplanes, *(s for s in (getattr(self, "control", None), getattr(self, "simulator", None)) if s)):
-            service.kill()
+        for service in (*self.dataplanes, getattr(self, "control", None), getattr(self, "simulator", None)):
+            if service is not None:
+                service.kill()
         self.valkey.stop()
         self.postgres.stop()

@@ -1,1 +1,1 @@
-"""The contract on the wire: codecs, gRPC clients and servers, REST transcoding. Only this package touches generated code."""
+"""The contract on the wire: codecs, gRPC clients and servers, REST transcoding. Alone in touching generated code."""

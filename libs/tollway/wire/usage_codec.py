@@ -41,11 +41,7 @@ def encode_row(row: RequestRow) -> pb.Request:
 
 def _decode_plain(message: Any, names: tuple[str, ...]) -> dict[str, Any]:
     fields = message.DESCRIPTOR.fields_by_name
-    return {
-        name: getattr(message, name)
-        for name in names
-        if not fields[name].has_presence or message.HasField(name)
-    }
+    return {name: getattr(message, name) for name in names if not fields[name].has_presence or message.HasField(name)}
 
 
 def decode_row(message: Any) -> RequestRow:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
 
 from tollway.runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from tollway.controlplane.credentials.vault import Vault
 
 
 class ApiCode(StrEnum):
@@ -72,6 +75,14 @@ class Call:
     audits: list[AuditRecord] = field(default_factory=list)
     catalog_changed: bool = False
     changed_keys: set[UUID] = field(default_factory=set)
+    sealing: Vault | None = field(default=None, repr=False)
+
+    @property
+    def vault(self) -> Vault:
+        """What seals and opens secrets; the dispatcher gives it as `sealing`."""
+        if self.sealing is None:
+            raise ApiError(ApiCode.UNAVAILABLE, "this process has no key-encryption key; set TOLLWAY_KEK")
+        return self.sealing
 
     def audit(self, resource: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
         """Records what changed on `resource` ("project:retail-bot"); written when the handler succeeds."""

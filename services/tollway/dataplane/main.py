@@ -14,7 +14,7 @@ from tollway.runtime.settings import SettingsError, load, redacted
 
 def serve(settings: Settings) -> int:
     """Runs the data plane until SIGTERM; returns the exit code."""
-    from tollway.dataplane import app, supervisor  # noqa: PLC0415 - metrics need their folder in the environment first
+    from tollway.dataplane import app, supervisor
 
     log.configure("dataplane", settings.log_level, settings.log_format)
     if settings.child:

@@ -34,7 +34,9 @@ class Settings:
     fleet_keys: tuple[bytes, ...] = setting(
         "TOLLWAY_FLEET_KEY", "32 bytes in base64; opens what the control plane sends", parse=fleet_keys, secret=True
     )
-    join_token: str = setting("TOLLWAY_JOIN_TOKEN", "token with which this process joins the control plane", secret=True)
+    join_token: str = setting(
+        "TOLLWAY_JOIN_TOKEN", "token with which this process joins the control plane", secret=True
+    )
     data_dir: Path = setting(
         "TOLLWAY_DATA_DIR", "directory of the journal; must outlive the process", parse=Path, default=Path("data")
     )
@@ -51,7 +53,10 @@ class Settings:
         "TOLLWAY_MAX_ANSWER_BYTES", "largest unstreamed provider answer", parse=positive, default=64 * MEBIBYTE
     )
     journal_bytes: int = setting(
-        "TOLLWAY_JOURNAL_BYTES", "space for ledger rows that are not shipped yet", parse=positive, default=4096 * MEBIBYTE
+        "TOLLWAY_JOURNAL_BYTES",
+        "space for ledger rows that are not shipped yet",
+        parse=positive,
+        default=4096 * MEBIBYTE,
     )
     segment_bytes: int = setting(
         "TOLLWAY_JOURNAL_SEGMENT_BYTES", "size of one journal segment", parse=positive, default=8 * MEBIBYTE
@@ -72,11 +77,16 @@ class Settings:
         "TOLLWAY_DRAIN_DELAY_SECONDS", "from not ready to closed, for load balancers to notice", parse=int, default=0
     )
     log_level: str = setting(
-        "TOLLWAY_LOG_LEVEL", "debug, info, warning or error", parse=choice("debug", "info", "warning", "error"), default="info"
+        "TOLLWAY_LOG_LEVEL",
+        "debug, info, warning or error",
+        parse=choice("debug", "info", "warning", "error"),
+        default="info",
     )
     log_format: str = setting("TOLLWAY_LOG_FORMAT", "json or console", parse=choice("json", "console"), default="json")
     multiprocess_dir: str = setting(
         "PROMETHEUS_MULTIPROC_DIR", "set by the supervisor: where processes keep their metrics", default=""
     )
-    child: bool = setting("TOLLWAY_CHILD", "set by the supervisor on the processes it starts", parse=flag, default=False)
+    child: bool = setting(
+        "TOLLWAY_CHILD", "set by the supervisor on the processes it starts", parse=flag, default=False
+    )
     listen_fds: str = setting("TOLLWAY_LISTEN_FD", "set by the supervisor: the inherited listening socket", default="")

@@ -1,7 +1,7 @@
 """Several processes on one port: opens the sockets, starts the processes, replaces one that dies or hangs.
 
-The supervisor keeps every listening socket open, so connections that wait in a queue survive a crash and are served by the
-successor. It carries no traffic and holds no state that a request needs.
+The supervisor keeps every listening socket open, so connections that wait in a queue survive a crash and are served by
+the successor. It carries no traffic and holds no state that a request needs.
 """
 
 from __future__ import annotations

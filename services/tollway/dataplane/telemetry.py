@@ -15,16 +15,28 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
-            "tollway_requests", "Client requests, by endpoint and status.", ["endpoint", "status"], registry=self.registry
+            "tollway_requests",
+            "Client requests, by endpoint and status.",
+            ["endpoint", "status"],
+            registry=self.registry,
         )
         self._attempts = Counter(
-            "tollway_attempts", "Upstream calls, by provider and outcome.", ["provider", "outcome"], registry=self.registry
+            "tollway_attempts",
+            "Upstream calls, by provider and outcome.",
+            ["provider", "outcome"],
+            registry=self.registry,
         )
         self._tokens = Counter(
-            "tollway_tokens", "Tokens, by model, provider and direction.", ["model", "provider", "direction"], registry=self.registry
+            "tollway_tokens",
+            "Tokens, by model, provider and direction.",
+            ["model", "provider", "direction"],
+            registry=self.registry,
         )
         self._cost = Counter(
-            "tollway_cost_dollars", "Spend in US dollars, by model and provider.", ["model", "provider"], registry=self.registry
+            "tollway_cost_dollars",
+            "Spend in US dollars, by model and provider.",
+            ["model", "provider"],
+            registry=self.registry,
         )
         self._duration = Histogram(
             "tollway_request_seconds", "Request duration.", ["endpoint"], buckets=_SECONDS, registry=self.registry

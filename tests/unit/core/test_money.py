@@ -34,7 +34,9 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 
 @given(st.integers(-(10**24), 10**24), st.integers(1, 10**9))
 def test_division_rounds_half_even(numerator: int, denominator: int) -> None:
-    exact = (Decimal(numerator) / Decimal(denominator)) if numerator % denominator else Decimal(numerator // denominator)
+    exact = (
+        (Decimal(numerator) / Decimal(denominator)) if numerator % denominator else Decimal(numerator // denominator)
+    )
     if abs(numerator) < 10**18:
         assert divide_half_even(numerator, denominator) == int(exact.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
     assert abs(divide_half_even(numerator, denominator) * denominator - numerator) * 2 <= denominator

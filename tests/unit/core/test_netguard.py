@@ -40,7 +40,12 @@ PRIVATE = [
     "http://017700000001/",
     "http://printer.local/",
 ]
-PUBLIC = ["https://api.openai.com/v1", "http://8.8.8.8/", "https://[2606:4700::1111]/", "https://example.com:8443/a?b=c"]
+PUBLIC = [
+    "https://api.openai.com/v1",
+    "http://8.8.8.8/",
+    "https://[2606:4700::1111]/",
+    "https://example.com:8443/a?b=c",
+]
 
 
 @pytest.mark.parametrize("url", NEVER)

@@ -60,9 +60,7 @@ class Scene:
         self.clock = Clock()
         self.store = Store()
         self.holder = CatalogHolder()
-        self.directory = Directory(
-            self.store, self.holder, SEALER, self.clock, capacity=10, max_stale_seconds=3600
-        )
+        self.directory = Directory(self.store, self.holder, SEALER, self.clock, capacity=10, max_stale_seconds=3600)
         self.key = ids.native_key(os.urandom(8), os.urandom(32))
         self.swap(1)
         self.directory.begin_epoch(EPOCH)

@@ -21,7 +21,13 @@ PRICE = Price(version="v1", input=1_000_000_000, output=2_000_000_000)
 def request(name: str, *, attempts: int = 1, outcome: str = Outcome.LOST) -> RequestRow:
     rows = tuple(
         AttemptRow(
-            id=f"{name}-a{n}", number=n, provider="p", provider_kind="openai", target_model="m", started_ms=10, outcome=outcome
+            id=f"{name}-a{n}",
+            number=n,
+            provider="p",
+            provider_kind="openai",
+            target_model="m",
+            started_ms=10,
+            outcome=outcome,
         )
         for n in range(1, attempts + 1)
     )
@@ -32,7 +38,9 @@ def request(name: str, *, attempts: int = 1, outcome: str = Outcome.LOST) -> Req
 
 
 def journal(root: Path, **sizes: int) -> Journal:
-    return Journal(root, "one", segment_bytes=sizes.get("segment_bytes", 1 << 16), capacity=sizes.get("capacity", 1 << 20))
+    return Journal(
+        root, "one", segment_bytes=sizes.get("segment_bytes", 1 << 16), capacity=sizes.get("capacity", 1 << 20)
+    )
 
 
 def abandon(opened: Journal) -> None:
@@ -98,9 +106,13 @@ def test_a_living_journal_is_not_adopted(tmp_path: Path) -> None:
 
 def test_a_full_journal_refuses_intents_and_says_so(tmp_path: Path) -> None:
     opened = journal(tmp_path, segment_bytes=4096, capacity=8192)
-    with pytest.raises(JournalFull):
+
+    def fill() -> None:
         for number in range(1000):
             opened.intend(Intent(request(f"r{number}"), PRICE, 1))
+
+    with pytest.raises(JournalFull):
+        fill()
     assert not opened.has_room()
 
 
@@ -122,7 +134,9 @@ def test_segments_are_deleted_only_when_nothing_in_them_is_open(tmp_path: Path) 
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(0, 4000), flip=st.one_of(st.none(), st.integers(0, 3999)))
-def test_a_torn_tail_never_hides_what_was_written_before(tmp_path_factory: pytest.TempPathFactory, cut: int, flip: int | None) -> None:
+def test_a_torn_tail_never_hides_what_was_written_before(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, flip: int | None
+) -> None:
     records = [Intent(request(f"r{n}"), PRICE, 1) if n % 2 else Final(request(f"r{n}")) for n in range(8)]
     pieces = [frame(record) for record in records]
     data = bytearray(b"".join(pieces))
@@ -142,7 +156,11 @@ def test_a_torn_tail_never_hides_what_was_written_before(tmp_path_factory: pytes
     assert {row.id for row in lost_and_finished(folder, 0)} >= {f"r{n}" for n in range(sound)}
 
 
-@given(known=st.one_of(st.none(), st.builds(Usage, input=st.integers(0, 10**6), output=st.integers(0, 10**6))), chars=st.integers(0, 10**6), guess=st.integers(0, 10**6))
+@given(
+    known=st.one_of(st.none(), st.builds(Usage, input=st.integers(0, 10**6), output=st.integers(0, 10**6))),
+    chars=st.integers(0, 10**6),
+    guess=st.integers(0, 10**6),
+)
 def test_an_estimate_is_never_below_what_is_known_or_was_delivered(known: Usage | None, chars: int, guess: int) -> None:
     used = estimate(known, guess, chars)
     assert used.output * 4 >= chars

@@ -10,7 +10,10 @@ from tollway.runtime.log import scrub_text
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
-        ("key sk-tw-AbCd1234-0123456789012345678901234567890123456789012ABCDEF", "0123456789012345678901234567890123456789012"),
+        (
+            "key sk-tw-AbCd1234-0123456789012345678901234567890123456789012ABCDEF",
+            "0123456789012345678901234567890123456789012",
+        ),
         ("Incorrect API key provided: sk-proj-abcdefghijklmnopqrstuv.", "abcdefghijklmnopqrstuv"),
         ("x-api-key sk-ant-api03-AAAABBBBCCCCDDDD", "AAAABBBBCCCCDDDD"),
         ("hf_AbCdEfGhIjKlMnOpQrSt", "AbCdEfGhIjKlMnOpQrSt"),

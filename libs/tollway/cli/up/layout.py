@@ -36,7 +36,7 @@ class Layout:
     """The data directory at `root`."""
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(os.path.abspath(root.expanduser()))  # noqa: PTH100 - resolve() would leave the user's own path
+        self.root = Path(os.path.abspath(root.expanduser()))
         self.env = self.root / "env"
         self.keys = self.root / "keys.json"
         self.secrets = self.root / "secrets"

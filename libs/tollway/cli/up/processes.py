@@ -50,7 +50,7 @@ class Child:
                 stderr=log,
                 cwd="/",
                 process_group=0,
-                preexec_fn=in_child(self.account, self.stop_signal),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=in_child(self.account, self.stop_signal),  # safe: this process has one thread
             )
         self.started_at = time.time()
         remember(self.pid_file, self.process.pid, self.stop_signal)
@@ -116,13 +116,14 @@ def complaint(log: Path, offset: int) -> str:
 
 
 def remember(pid_file: Path, pid: int, stop_signal: signal.Signals) -> None:
-    """Writes the pid with the process's time of birth, so that a pid that was given out again is not mistaken for it."""
+    """Writes the pid with the process's time of birth, so that another one with this pid is not mistaken for it."""
     pid_file.write_text(f"{pid} {int(stop_signal)} {born(pid)}\n")
 
 
 def born(pid: int) -> str:
     """A text that is the same for the whole life of a process and differs for the next one with this pid."""
-    if sys.platform == "linux":
+    platform: str = sys.platform
+    if platform == "linux":
         try:
             # proc(5): field 22, counted after the name in parentheses, which may contain anything.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,7 +1,7 @@
 """Messages and content parts of a chat as Anthropic's turns and content blocks.
 
-Owns the rules of Anthropic's turns: system text is no turn, tool results open a user turn, neighbours of one role are one
-turn, blocks are never empty.
+Owns the rules of Anthropic's turns: system text is no turn, tool results open a user turn, neighbours of one role are
+one turn, blocks are never empty.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def turns(messages: tuple[chat.Message, ...]) -> list[dict[str, Any]]:
     if not written:
         raise _invalid("messages", "This model needs at least one user message that is not empty.")
     for turn in written:
-        # Results answer the calls of the turn before; the API wants them ahead of any text. sort() keeps the order else.
+        # Results answer the calls of the turn before; the API wants them ahead of any text. The sort is stable.
         turn["content"].sort(key=lambda block: block["type"] != "tool_result")
     last = written[-1]
     if last["role"] == "assistant" and last["content"][-1]["type"] == "text":

@@ -1,7 +1,7 @@
 """What Claude models of which version take: the habits of Anthropic's API that change with the model.
 
-Owns reading a version from a model's name. An unknown name counts as the newest, because names of the future are the ones
-that are missing here.
+Owns reading a version from a model's name. An unknown name counts as the newest, because names of the future are
+the ones that are missing here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version_of(model: str) -> tuple[int, int]:
-    """(major, minor) of `claude-3-7-sonnet-20250219`, `claude-opus-4-6`, `anthropic.claude-sonnet-4-5-20250929-v1:0`."""
+    """(major, minor) of a name such as `claude-3-7-sonnet-20250219` or `anthropic.claude-sonnet-4-5-20250929-v1:0`."""
     if "claude" not in model:
         return _NEWEST
     found = _NUMBERS.search(model.split("claude", 1)[1])

@@ -30,16 +30,29 @@ _KINDS = {
     ord("f"): "a boolean",
     ord("n"): "null",
 }
-# Letters of "url", "uri" and "_" spelled as escapes could hide a key from a search for its bytes.
-_ESCAPED_LETTER = re.compile(rb"\\u00(?:75|72|6[cC]|69|5[fF])")
-_URL_KEY = re.compile(rb'(?:url|uri|file_data)"')
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]", re.IGNORECASE)
+
+
+class _Message(msgspec.Struct):
+    """Just enough of a message to find the ones that have parts."""
+
+    content: Raw = Raw(b"null")
+
+
+class _Tool(msgspec.Struct):
+    type: Any = None
+
+
+_MESSAGES_DECODER = msgspec.json.Decoder(list[_Message])
+_TOOLS_DECODER = msgspec.json.Decoder(list[_Tool])
+_PLAIN = frozenset(b'"n')
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """A partially read chat request. `fields` are the top-level fields as raw JSON; a repeated key's last value counts.
 
-    `max_tokens` is `max_completion_tokens`, else `max_tokens`; None: no limit was asked for. `has_images` says that the
-    body may carry images: it is never wrongly false for a body that spells its keys plainly.
+    `max_tokens` is `max_completion_tokens`, else `max_tokens`; None: no limit was asked for. `parts` are the contents
+    that are no plain strings, with the index of their message. `has_images`: there may be images among them.
     """
 
     model: str
@@ -48,6 +61,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     n: int = 1
     has_images: bool = False
+    message_count: int = 0
+    parts: tuple[tuple[int, Raw], ...] = ()
     fields: dict[str, Raw] = {}
 
 
@@ -68,14 +83,12 @@ def read_head(body: bytes) -> Head:
     """The head of a request. Raises TollwayError(invalid_json | invalid_request) naming the field."""
     fields = read_fields(body)
     model = _text(fields, "model")
-    messages = _present(fields, "messages")
-    if messages is None:
-        raise invalid("Missing required parameter: 'messages'.", "messages")
-    if messages[0] != ord("["):
-        kind = kind_of(messages)
-        raise invalid(f"Invalid type for 'messages': expected an array of objects, but got {kind} instead.", "messages")
-    if messages[1:].lstrip(b" \t\r\n")[:1] == b"]":
-        raise invalid("Invalid 'messages': empty array. Expected an array with at least one message.", "messages")
+    messages = _read_messages(fields)
+    parts = tuple(
+        (index, message.content)
+        for index, message in enumerate(messages)
+        if memoryview(message.content)[0] not in _PLAIN
+    )
     max_tokens = _integer(fields, "max_completion_tokens", 1)
     legacy_max_tokens = _integer(fields, "max_tokens", 1)
     n = _integer(fields, "n", 1, MAX_CHOICES)
@@ -85,9 +98,35 @@ def read_head(body: bytes) -> Head:
         include_usage=_include_usage(fields),
         max_tokens=legacy_max_tokens if max_tokens is None else max_tokens,
         n=1 if n is None else n,
-        has_images=b'"image_url"' in body,
+        has_images=any(_may_have_images(bytes(content)) for _, content in parts),
+        message_count=len(messages),
+        parts=parts,
         fields=fields,
     )
+
+
+def _read_messages(fields: dict[str, Raw]) -> list[_Message]:
+    """The messages, hardly read: they may be megabytes."""
+    raw = fields.get("messages")
+    if raw is None:
+        raise invalid("Missing required parameter: 'messages'.", "messages")
+    try:
+        messages = _MESSAGES_DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        found = re.search(r"\$(\[\d+\])", str(error))
+        if found:
+            param = f"messages{found[1]}"
+            raise invalid(f"Invalid type for '{param}': expected an object.", param) from None
+        kind = kind_of(bytes(raw))
+        message = f"Invalid type for 'messages': expected an array of objects, but got {kind} instead."
+        raise invalid(message, "messages") from None
+    if not messages:
+        raise invalid("Invalid 'messages': empty array. Expected an array with at least one message.", "messages")
+    return messages
+
+
+def _may_have_images(content: bytes) -> bool:
+    return b'"image' in content or _ESCAPED_LETTER.search(content) is not None
 
 
 def read_fields(body: bytes) -> dict[str, Raw]:
@@ -109,7 +148,7 @@ def read_fields(body: bytes) -> dict[str, Raw]:
 def _not_json(why: str) -> TollwayError:
     return TollwayError(
         Code.INVALID_JSON,
-        f"We could not parse the JSON body of your request: {why}. Send a JSON object in UTF-8, as JSON libraries write it.",
+        f"We could not parse the JSON body of your request: {why}. Send a JSON object in UTF-8.",
     )
 
 
@@ -194,7 +233,7 @@ def splice(head: Head, model: str, *, want_usage: bool, without: tuple[str, ...]
 
     Values are copied byte for byte. The top level is written anew, so that a key that the client repeated appears once:
     otherwise a provider that reads the first of two `model` keys would serve another model than the one that was
-    authorised. `want_usage` sets `stream_options.include_usage` on streams; `without` are top-level fields to leave out.
+    authorised. `want_usage` sets `stream_options.include_usage` on streams; `without` are fields to leave out.
     """
     fields = dict(head.fields)
     fields["model"] = Raw(_ENCODER.encode(model))
@@ -211,26 +250,35 @@ def splice(head: Head, model: str, *, want_usage: bool, without: tuple[str, ...]
     return _ENCODER.encode(fields)
 
 
-def check_urls(body: bytes, head: Head) -> None:
-    """Refuse URLs in content parts that must not be fetched for a tenant (a model server would fetch them).
+def check_urls(body: bytes, head: Head) -> None:  # noqa: ARG001 - read through the head's views of it
+    """Refuse URLs in content parts and tools that must not be fetched for a tenant (a model server would fetch them).
 
-    Costs one search where the body has no URL field. Data URLs are fine. Raises TollwayError(invalid_request).
+    Data URLs are fine. Looks at what `head` found in `body`; messages whose content is a plain string cost nothing.
+    Raises TollwayError(invalid_request) naming the field.
     """
-    if not _URL_KEY.search(body) and not _ESCAPED_LETTER.search(body):
+    for index, content in head.parts:
+        _walk(_decoded(content), f"messages[{index}].content")
+    tools = head.fields.get("tools")
+    if tools is None:
         return
     try:
-        messages = msgspec.json.decode(head.fields["messages"])
-        tools = msgspec.json.decode(head.fields.get("tools", Raw(b"[]")))
+        kinds = _TOOLS_DECODER.decode(tools)
+    except msgspec.ValidationError:
+        return  # not a list of tools: the provider's dialect says what is wrong with it
+    hosted = [index for index, tool in enumerate(kinds) if tool.type not in ("function", "custom")]
+    if hosted:
+        decoded = _decoded(tools)
+        for index in hosted:
+            _walk(decoded[index], f"tools[{index}]")
+
+
+def _decoded(raw: Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
         raise _not_json(str(error)) from None
     except RecursionError:
         raise _not_json("it is nested too deeply") from None
-    for index, message in enumerate(messages):
-        if isinstance(message, dict):
-            _walk(message.get("content"), f"messages[{index}].content")
-    for index, tool in enumerate(tools if isinstance(tools, list) else ()):
-        if isinstance(tool, dict) and tool.get("type") not in ("function", "custom"):
-            _walk(tool, f"tools[{index}]")
 
 
 def _walk(value: Any, path: str) -> None:
@@ -243,12 +291,10 @@ def _walk(value: Any, path: str) -> None:
         elif isinstance(value, dict):
             for key, item in value.items():
                 place = f"{path}.{key}"
-                if isinstance(item, str) and key.lower().endswith(("url", "uri")):
-                    _check_url(item, place)
-                elif isinstance(item, str) and key == "file_data" and "://" in item[:32]:
-                    _check_url(item, place)
-                else:
+                if not isinstance(item, str):
                     pending.append((item, place))
+                elif key.lower().endswith(("url", "uri")) or (key == "file_data" and "://" in item[:32]):
+                    _check_url(item, place)
 
 
 def _check_url(url: str, path: str) -> None:

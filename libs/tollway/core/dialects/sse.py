@@ -34,8 +34,13 @@ class Framer:
         self._searched = 0
         self._limit = limit
 
+    @property
+    def idle(self) -> bool:
+        """Whether no event has begun."""
+        return not self._buffer
+
     def feed(self, data: bytes) -> list[bytes]:
-        """The events that `data` completed, in order. Raises TollwayError(provider_error) on an event over the limit."""
+        """The events that `data` completed. Raises TollwayError(provider_error) on an event over the limit."""
         buffer = self._buffer
         if not buffer and data.find(b"\n\n") == len(data) - 2 >= 0 and b"\r" not in data:
             return [data]
@@ -63,10 +68,18 @@ class Framer:
         return rest
 
 
+def lone_data(data: bytes) -> bytes | None:
+    """The payload when `data` is exactly one event of one data line in the usual spelling; else None. Costs little."""
+    if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data.endswith(b"\n") and b"\r" not in data:
+        return data[6:-2]
+    return None
+
+
 def read_event(block: bytes) -> Event:
     """The event of one raw block. Several data lines are joined with LF, as the standard says."""
-    if block.startswith(b"data: ") and block.find(b"\n") == len(block) - 2 and b"\r" not in block:
-        return Event("", block[6:-2])
+    payload = lone_data(block)
+    if payload is not None:
+        return Event("", payload)
     name, junk = "", False
     data: list[bytes] = []
     for raw in block.removeprefix(_BOM).splitlines():

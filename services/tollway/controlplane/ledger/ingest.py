@@ -12,16 +12,17 @@ import msgspec
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from tollway.controlplane.ledger.queries import SQL
+from tollway.controlplane.db.statements import Statements
 from tollway.controlplane.ledger.rows import FlatRow, Unstorable, flatten, quarantined
 from tollway.core.ledger import RequestRow
 from tollway.runtime import log
 from tollway.wire.usage_codec import IngestResult
 
 _log = log.get(__name__)
+_sql = Statements(__package__ or "")
 Pool = AsyncConnectionPool[Any]
 _REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
-"""The database refused a value. Everything else (it went away, it is full, it shuts down) is for the sender to retry."""
+"""The database refused a value. All else (it went away, it is full, it shuts down) is for the sender to retry."""
 
 
 async def ingest(pool: Pool, replica: str, rows: Sequence[RequestRow]) -> IngestResult:
@@ -80,15 +81,13 @@ async def _store(pool: Pool, replica: str, rows: list[FlatRow], bad: list[dict[s
         await db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         inserted = 0
         if rows:
-            cursor = await db.execute(SQL["insert_requests"], {"rows": _json([flat.request for flat in rows])})
-            inserted = cursor.rowcount
+            inserted = await _sql.run(db, "insert_requests", rows=_json([flat.request for flat in rows]))
         if attempts:
             packed = _json(attempts)
-            cursor = await db.execute(SQL["insert_attempts"], {"rows": packed})
-            if cursor.rowcount < len(attempts):
-                await db.execute(SQL["insert_adjustments"], {"rows": packed})
+            if await _sql.run(db, "insert_attempts", rows=packed) < len(attempts):
+                await _sql.run(db, "insert_adjustments", rows=packed)
         if bad:
-            await db.execute(SQL["insert_quarantine"], {"rows": _json(bad), "replica": replica})
+            await _sql.run(db, "insert_quarantine", rows=_json(bad), replica=replica)
     return inserted
 
 

@@ -1,8 +1,8 @@
 """Partitions of the ledger by time, made ahead of need.
 
-A partition takes a calendar month (the default: a year of reports then opens 12 partitions and not 365, whose locks alone
-would exceed what the server has room for) or a day (for installations that write tens of millions of rows a day, where a
-month would be too large to vacuum). Both can stand side by side: a change of the width holds for what is made next.
+A partition takes a calendar month (the default: a year of reports then opens 12 partitions and not 365, whose locks
+alone would exceed what the server has room for) or a day (for installations that write tens of millions of rows a day,
+where a month would be too large to vacuum). Both can stand side by side: another width holds for what is made next.
 Days that no partition takes are taken by the default partition; making their partition later moves them there.
 """
 
@@ -12,17 +12,19 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
-from tollway.controlplane.ledger.queries import SQL
+from tollway.controlplane.db.statements import Database, Statements
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 
 _log = log.get(__name__)
+_sql = Statements(__package__ or "")
 TABLES = ("ledger_requests", "ledger_attempts")
 DAYS_AHEAD = 35
 """More than a month, so that the next month's partition is always there."""
@@ -39,11 +41,19 @@ class Width(StrEnum):
     DAY = "day"
 
 
-class Span(NamedTuple):
+class Span(msgspec.Struct, frozen=True, order=True):
     """The days from `first` until before `end`."""
 
     first: date
     end: date
+
+
+class _Locked(msgspec.Struct):
+    locked: bool
+
+
+class _Count(msgspec.Struct):
+    rows: int
 
 
 def missing(existing: Sequence[Span], first: date, last: date, width: Width) -> list[Span]:
@@ -72,14 +82,12 @@ def _period(day: date, width: Width) -> Span:
 
 
 def partition_name(table: str, span: Span) -> str:
-    """`ledger_requests_20260801` for a month's or a day's first day and `_to_` its end where it is neither."""
-    name = f"{table}_{span.first:%Y%m%d}"
-    regular = span in (_period(span.first, Width.DAY), _period(span.first, Width.MONTH))
-    return f"{name}d" if span == _period(span.first, Width.DAY) else name if regular else f"{name}_to_{span.end:%Y%m%d}"
+    """The name says the days: `ledger_requests_20260801_20260901`, the end not included."""
+    return f"{table}_{span.first:%Y%m%d}_{span.end:%Y%m%d}"
 
 
 async def ensure_partitions(
-    db: AsyncConnection[Any], today: date, *, days_ahead: int = DAYS_AHEAD, width: Width = Width.MONTH, wait: bool = True
+    db: Database, today: date, *, days_ahead: int = DAYS_AHEAD, width: Width = Width.MONTH, wait: bool = True
 ) -> int | None:
     """Makes what is missing from yesterday to `days_ahead`; returns how many partitions were made.
 
@@ -90,12 +98,11 @@ async def ensure_partitions(
     for table in TABLES:
         while True:
             async with db.transaction():
-                lock = SQL["partition_lock" if wait else "try_partition_lock"]
-                granted = await (await db.execute(lock, {"lock": PARTITION_LOCK})).fetchone()
-                if granted is not None and granted[0] is False:
+                name = "partition_lock" if wait else "try_partition_lock"
+                lock = await _sql.one(db, name, _Locked, lock=PARTITION_LOCK)
+                if lock is None or not lock.locked:
                     return None
-                bounds = await (await db.execute(SQL["partition_bounds"], {"table": table})).fetchall()
-                existing = [Span(*bound) for bound in bounds]
+                existing = await _sql.all(db, "partition_bounds", Span, table=table)
                 first, last = today - timedelta(days=1), today + timedelta(days=days_ahead)
                 spans = missing(existing, first, last, width)
                 if not spans:
@@ -105,7 +112,7 @@ async def ensure_partitions(
     return made
 
 
-async def _make(db: AsyncConnection[Any], table: str, span: Span) -> None:
+async def _make(db: Database, table: str, span: Span) -> None:
     """Makes a partition beside the table, moves the default partition's rows of its days into it, and attaches it.
 
     Attaching locks only the default partition, and only for the moment of the move: writers to others go on.
@@ -129,10 +136,10 @@ async def _make(db: AsyncConnection[Any], table: str, span: Span) -> None:
     _log.info("ledger partition made", table=table, first=span.first.isoformat(), end=span.end.isoformat())
 
 
-async def default_rows(db: AsyncConnection[Any]) -> int:
+async def default_rows(db: Database) -> int:
     """How many rows are in the default partitions, where none should be."""
-    row = await (await db.execute(SQL["default_rows"])).fetchone()
-    return int(row[0]) if row is not None else 0
+    counted = await _sql.one(db, "default_rows", _Count)
+    return counted.rows if counted is not None else 0
 
 
 async def keep_partitions(

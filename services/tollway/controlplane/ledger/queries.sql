@@ -85,24 +85,146 @@ ORDER BY sent.id
 ON CONFLICT DO NOTHING;
 
 -- name: quarantined_rows
-SELECT count(*) FROM ledger_quarantine;
+SELECT count(*) AS rows FROM ledger_quarantine;
 
 -- name: default_rows
 -- How many rows no partition of their own takes: a clock that is wrong somewhere, or partitions that were not made.
-SELECT (SELECT count(*) FROM ledger_requests_default) + (SELECT count(*) FROM ledger_attempts_default);
+SELECT (SELECT count(*) FROM ledger_requests_default) + (SELECT count(*) FROM ledger_attempts_default) AS rows;
 
 -- name: try_partition_lock
-SELECT pg_try_advisory_xact_lock(%(lock)s);
+SELECT pg_try_advisory_xact_lock(%(lock)s) AS locked;
 
 -- name: partition_lock
-SELECT pg_advisory_xact_lock(%(lock)s);
+SELECT true AS locked FROM pg_advisory_xact_lock(%(lock)s);
 
 -- name: partition_bounds
 -- The days that each partition takes, the default partition left out.
-SELECT (regexp_match(bound.text, 'FROM \(''([0-9-]+)''\)'))[1]::date,
-       (regexp_match(bound.text, 'TO \(''([0-9-]+)''\)'))[1]::date
+SELECT (regexp_match(bound.text, 'FROM \(''([0-9-]+)''\)'))[1]::date AS first,
+       (regexp_match(bound.text, 'TO \(''([0-9-]+)''\)'))[1]::date AS "end"
 FROM pg_inherits
 JOIN pg_class part ON part.oid = pg_inherits.inhrelid
 CROSS JOIN LATERAL (SELECT pg_get_expr(part.relpartbound, part.oid) AS text) bound
 WHERE pg_inherits.inhparent = %(table)s::regclass AND bound.text <> 'DEFAULT'
 ORDER BY 1;
+
+-- name: usage_requests
+-- Requests belong to no single provider: asked by provider, they are one group.
+SELECT
+    CASE %(by)s::text
+        WHEN 'project' THEN project
+        WHEN 'key' THEN key_id
+        WHEN 'model' THEN model
+        WHEN 'business_unit' THEN business_unit
+        WHEN 'day' THEN (started_at AT TIME ZONE 'UTC')::date::text
+        ELSE ''
+    END AS id,
+    max(key_public_id) AS public_id,
+    max(project) AS project,
+    count(*) AS requests,
+    count(*) FILTER (WHERE outcome IN ('error', 'lost')) AS errors
+FROM ledger_requests
+WHERE
+    started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+    AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+    AND (%(model)s::text IS NULL OR model = %(model)s::text)
+GROUP BY 1;
+
+-- name: usage_attempts
+-- An estimate that a true row has adjusted is none any more.
+SELECT
+    CASE %(by)s::text
+        WHEN 'project' THEN project
+        WHEN 'key' THEN key_id
+        WHEN 'model' THEN model
+        WHEN 'business_unit' THEN business_unit
+        WHEN 'day' THEN (started_at AT TIME ZONE 'UTC')::date::text
+        ELSE provider
+    END AS id,
+    sum(input_tokens) AS input_tokens,
+    sum(cached_input_tokens) AS cached_input_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(reasoning_tokens) AS reasoning_tokens,
+    sum(cost_nano) AS cost,
+    coalesce(sum(cost_nano) FILTER (WHERE estimated AND NOT EXISTS (
+        SELECT FROM ledger_attempts late
+        WHERE late.request_id = booked.request_id AND late.day = booked.day AND late.number = booked.number
+          AND late.kind = 'adjustment'
+    )), 0) AS estimated_cost,
+    count(*) FILTER (WHERE kind = 'attempt' AND price_version IS NULL) AS unpriced
+FROM ledger_attempts booked
+WHERE
+    started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+    AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+    AND (%(model)s::text IS NULL OR model = %(model)s::text)
+GROUP BY 1;
+
+-- name: usage_provider_requests
+SELECT provider AS id, count(*) AS requests, count(*) FILTER (WHERE failed) AS errors
+FROM (
+    SELECT provider, request_id, bool_and(outcome IN ('error', 'lost')) AS failed
+    FROM ledger_attempts
+    WHERE kind = 'attempt' AND
+    started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+    AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+    AND (%(model)s::text IS NULL OR model = %(model)s::text)
+    GROUP BY provider, request_id
+) asked
+GROUP BY provider;
+
+-- name: project_names
+SELECT id::text, name, archived_at IS NOT NULL AS ended, id::text AS mark
+FROM projects WHERE id = ANY(%(ids)s);
+
+-- name: business_unit_names
+SELECT id::text, name, archived_at IS NOT NULL AS ended, id::text AS mark
+FROM business_units WHERE id = ANY(%(ids)s);
+
+-- name: provider_names
+SELECT id::text, name, archived_at IS NOT NULL AS ended, id::text AS mark
+FROM providers WHERE id = ANY(%(ids)s);
+
+-- name: key_names
+SELECT keys.id::text, projects.name || '/' || keys.name AS name, keys.revoked_at IS NOT NULL AS ended,
+       keys.public_id AS mark
+FROM keys JOIN projects ON projects.id = keys.project_id WHERE keys.id = ANY(%(ids)s);
+
+-- name: projects_named
+SELECT id::text, archived_at IS NOT NULL AS ended FROM projects WHERE name = %(text)s;
+
+-- name: keys_named
+SELECT id::text FROM keys WHERE public_id = %(text)s
+UNION
+SELECT keys.id::text
+FROM keys JOIN projects ON projects.id = keys.project_id
+WHERE projects.name = %(project)s AND keys.name = %(key)s;
+
+-- name: keys_in_ledger
+-- A key whose row is gone is still known by what was booked on it.
+SELECT DISTINCT key_id AS id FROM ledger_requests
+WHERE key_public_id = %(text)s AND day BETWEEN %(first_day)s AND %(last_day)s;
+
+-- name: requests_page
+SELECT day, id, project, key_id, key_public_id, endpoint, model, stream, outcome, coalesce(status, 0) AS status,
+       coalesce(error_code, '') AS error_code, coalesce(client_request_id, '') AS client_request_id, tags, started_at,
+       ended_at
+FROM ledger_requests
+WHERE
+    started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+    AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+    AND (%(model)s::text IS NULL OR model = %(model)s::text)
+    AND day <= %(before_day)s AND (day, id) < (%(before_day)s, %(before_id)s)
+ORDER BY day DESC, id DESC
+LIMIT %(limit)s;
+
+-- name: attempts_of
+SELECT id, request_id, kind, number, provider, target_model, outcome, coalesce(status, 0) AS status,
+       coalesce(error_code, '') AS error_code, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
+       cost_nano, coalesce(price_version, '') AS price_version, estimated, started_at, ended_at,
+       coalesce(provider_request_id, '') AS provider_request_id
+FROM ledger_attempts
+WHERE request_id = ANY(%(ids)s) AND day BETWEEN %(first_day)s AND %(last_day)s
+ORDER BY request_id, number, kind = 'adjustment', id;

@@ -64,10 +64,10 @@ def flatten(row: RequestRow) -> FlatRow:
         "client_request_id": _text(row.client_request_id, "client_request_id"),
         "tags": _tags(row.tags),
     }
-    return FlatRow(row, request, [_attempt(row, request, attempt) for attempt in row.attempts])
+    return FlatRow(row, request, [_attempt(request, attempt) for attempt in row.attempts])
 
 
-def _attempt(row: RequestRow, request: Mapping[str, Any], attempt: AttemptRow) -> dict[str, Any]:
+def _attempt(request: Mapping[str, Any], attempt: AttemptRow) -> dict[str, Any]:
     identifier, day = _identity(attempt.id, "attempt.id")
     columns = {
         "day": day,

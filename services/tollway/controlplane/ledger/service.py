@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from psycopg_pool import AsyncConnectionPool
 
+from tollway.controlplane.db.statements import Statements
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.partitions import Width, keep_partitions
-from tollway.controlplane.ledger.queries import SQL
 from tollway.core.ledger import RequestRow
 from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
 from tollway.wire.usage_codec import IngestResult
+
+_sql = Statements(__package__ or "")
+
+
+class _Count(msgspec.Struct):
+    rows: int
 
 
 @dataclass
@@ -40,9 +47,10 @@ class Ledger:
 
     def start(self) -> None:
         """Begins to look after the partitions."""
-        self._tasks.keep(
-            lambda: keep_partitions(self._pool, self._clock, width=self._width), "ledger-partitions", restart_seconds=60.0
-        )
+        self._tasks.keep(self._keep_partitions, "ledger-partitions", restart_seconds=60.0)
+
+    async def _keep_partitions(self) -> None:
+        await keep_partitions(self._pool, self._clock, width=self._width)
 
     async def close(self) -> None:
         """Ends the background work."""
@@ -64,5 +72,5 @@ class Ledger:
     async def quarantined_rows(self) -> int:
         """How many rows wait in quarantine."""
         async with self._pool.connection() as db:
-            row = await (await db.execute(SQL["quarantined_rows"])).fetchone()
-        return int(row[0]) if row is not None else 0
+            counted = await _sql.one(db, "quarantined_rows", _Count)
+        return counted.rows if counted is not None else 0

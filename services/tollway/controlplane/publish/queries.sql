@@ -22,7 +22,7 @@ ORDER BY version, id
 LIMIT %(limit)s;
 
 -- name: removed_since
-SELECT gone.lookup, max(gone.version)
+SELECT gone.lookup, max(gone.version) AS version
 FROM change_log gone
 WHERE gone.kind = 'key' AND gone.lookup IS NOT NULL AND gone.version > %(since)s
   AND NOT EXISTS (SELECT FROM keys WHERE keys.lookup = gone.lookup)
@@ -30,7 +30,7 @@ GROUP BY gone.lookup
 ORDER BY max(gone.version);
 
 -- name: try_prune_lock
-SELECT pg_try_advisory_xact_lock(%(lock)s);
+SELECT pg_try_advisory_xact_lock(%(lock)s) AS locked;
 
 -- name: prune
 -- A prefix of the versions, never parts of one: the first version that is young enough, or that is among the newest
@@ -51,4 +51,4 @@ WITH cut AS (
     UPDATE installation SET pruned_version = greatest(pruned_version, cut.version - 1) FROM cut
     WHERE EXISTS (SELECT FROM removed)
 )
-SELECT count(*) FROM removed;
+SELECT count(*) AS rows FROM removed;

@@ -18,16 +18,9 @@ from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
+from tollway.controlplane.db.statements import Database
 from tollway.controlplane.publish.model import PublishCounters, State, SubscriberStatus, batches, reached
-from tollway.controlplane.publish.store import (
-    AFTER_ALL_KEYS,
-    Database,
-    DirectorySource,
-    Page,
-    Store,
-    one_snapshot,
-    prune,
-)
+from tollway.controlplane.publish.store import AFTER_ALL_KEYS, DirectorySource, Page, Store, one_snapshot, prune
 from tollway.controlplane.publish.watcher import OUTAGE, POLL_SECONDS, READ_SECONDS, RETRY_SECONDS, Watcher
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
@@ -148,9 +141,7 @@ class ConfigPublisher:
     async def _events(self, stream: _Stream) -> AsyncGenerator[ConfigEvent, None]:
         await self._confirm(stream)
         while not self._closed:
-            changed = (
-                self._watcher.changed
-            )  # taken before looking, so that no change is missed between
+            changed = self._watcher.changed  # taken before looking, so that no change is missed between
             state = self._watcher.state
             if state is None:
                 await self._pause(changed, POLL_SECONDS)

@@ -6,21 +6,20 @@ Every function runs inside the caller's transaction or on an autocommit connecti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from psycopg import AsyncConnection
-from psycopg.rows import tuple_row
+import msgspec
 
+from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.publish.model import PART_ENTRIES, WINDOW_CHANGES, tombstone
-from tollway.controlplane.publish.queries import SQL
 from tollway.core.catalog import Catalog, DirectoryEntry, encode
 from tollway.runtime import log
 from tollway.runtime.seal import Sealer, catalog_place, entry_place
 from tollway.wire.config_codec import CatalogSnapshot, KeyChange, Position
 
 _log = log.get(__name__)
-Database = AsyncConnection[Any]
+_sql = Statements(__package__ or "")
 PRUNE_LOCK = 0x70757368_70727565
 """Advisory lock of the change log's pruning."""
 BEFORE_ALL_KEYS = UUID(int=0)
@@ -40,12 +39,37 @@ class DirectorySource(Protocol):
         """The next entries of the whole directory by key id, after `after`."""
 
 
-class Installation(NamedTuple):
+class Installation(msgspec.Struct, frozen=True):
     """Where the configuration is, and since when the change log tells all."""
 
     epoch: str
     version: int
     pruned_version: int
+
+
+class _Logged(msgspec.Struct):
+    version: int
+    kind: str
+    key_id: UUID | None
+    lookup: str | None
+
+
+class _Changed(msgspec.Struct):
+    id: UUID
+    version: int
+
+
+class _Removed(msgspec.Struct):
+    lookup: str
+    version: int
+
+
+class _Locked(msgspec.Struct):
+    locked: bool
+
+
+class _Count(msgspec.Struct):
+    rows: int
 
 
 class LoggedChanges(NamedTuple):
@@ -74,7 +98,10 @@ class Store:
 
     async def position(self, db: Database) -> Installation:
         """Epoch and versions at this moment."""
-        return Installation(*(await _rows(db, "position"))[0])
+        at = await _sql.one(db, "position", Installation)
+        if at is None:
+            raise LookupError("the database has no installation row: it was not migrated")
+        return at
 
     async def catalog(self, db: Database, epoch: str) -> CatalogSnapshot:
         """The sealed catalog."""
@@ -87,14 +114,14 @@ class Store:
         if since < at.pruned_version:
             return None
         limit = WINDOW_CHANGES + 1
-        rows = await _rows(db, "changes_since", since=since, until=at.version, limit=limit)
+        rows = await _sql.all(db, "changes_since", _Logged, since=since, until=at.version, limit=limit)
         if len(rows) == limit:
             return None
         latest: dict[UUID, tuple[int, str | None]] = {}
-        for version, kind, key_id, lookup in rows:
-            if kind == "key":
-                latest.pop(key_id, None)
-                latest[key_id] = (version, lookup)
+        for row in rows:
+            if row.key_id is not None:
+                latest.pop(row.key_id, None)
+                latest[row.key_id] = (row.version, row.lookup)
         states = await self._entries(db, at.epoch, list(latest))
         keys = []
         unexplained = 0
@@ -106,7 +133,7 @@ class Store:
             else:
                 unexplained += 1
                 _log.error("a change names a key that is neither there nor marked as removed", key_id=str(key_id))
-        return LoggedChanges(any(row[1] == "catalog" for row in rows), keys, unexplained)
+        return LoggedChanges(any(row.kind == "catalog" for row in rows), keys, unexplained)
 
     async def changed_page(self, db: Database, since: int, start: tuple[int, UUID]) -> Page:
         """The keys that changed after `start` (a version, and within it a key), oldest change first.
@@ -114,13 +141,13 @@ class Store:
         The last page also tells which keys were removed after `since`.
         """
         at = await self.position(db)
-        rows = await _rows(db, "keys_since", version=start[0], key=start[1], limit=PART_ENTRIES)
-        states = await self._entries(db, at.epoch, [key_id for key_id, _ in rows])
-        changes = [(version, states[key_id]) for key_id, version in rows if key_id in states]
+        rows = await _sql.all(db, "keys_since", _Changed, version=start[0], key=start[1], limit=PART_ENTRIES)
+        states = await self._entries(db, at.epoch, [row.id for row in rows])
+        changes = [(row.version, states[row.id]) for row in rows if row.id in states]
         if len(rows) == PART_ENTRIES:
-            return Page(at, changes, (rows[-1][1], rows[-1][0]))
-        removed = await _rows(db, "removed_since", since=since)
-        changes += [(version, tombstone(lookup, version)) for lookup, version in removed]
+            return Page(at, changes, (rows[-1].version, rows[-1].id))
+        removed = await _sql.all(db, "removed_since", _Removed, since=since)
+        changes += [(gone.version, tombstone(gone.lookup, gone.version)) for gone in removed]
         return Page(at, changes, None)
 
     async def directory_page(self, db: Database, after: UUID | None) -> Page:
@@ -145,7 +172,7 @@ class Store:
 
 async def one_snapshot(db: Database) -> None:
     """Makes every read of the transaction that has just begun see one state of the database."""
-    await db.execute(SQL["one_snapshot"])
+    await _sql.run(db, "one_snapshot")
 
 
 async def prune(db: Database, *, hours: int, rows: int) -> int | None:
@@ -153,12 +180,8 @@ async def prune(db: Database, *, hours: int, rows: int) -> int | None:
 
     To be called inside a transaction. Returns how many rows were removed.
     """
-    if not (await _rows(db, "try_prune_lock", lock=PRUNE_LOCK))[0][0]:
+    lock = await _sql.one(db, "try_prune_lock", _Locked, lock=PRUNE_LOCK)
+    if lock is None or not lock.locked:
         return None
-    return int((await _rows(db, "prune", hours=hours, rows=rows))[0][0])
-
-
-async def _rows(db: Database, name: str, **arguments: Any) -> list[tuple[Any, ...]]:
-    async with db.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(SQL[name], arguments)
-        return await cursor.fetchall()
+    removed = await _sql.one(db, "prune", _Count, hours=hours, rows=rows)
+    return removed.rows if removed is not None else 0

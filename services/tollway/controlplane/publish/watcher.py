@@ -11,8 +11,9 @@ import asyncio
 import psycopg
 from psycopg import AsyncConnection
 
+from tollway.controlplane.db.statements import Database
 from tollway.controlplane.publish.model import ChangeWindow, PublishCounters, State, reached
-from tollway.controlplane.publish.store import Database, Store, one_snapshot
+from tollway.controlplane.publish.store import Store, one_snapshot
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.wire.config_codec import Position

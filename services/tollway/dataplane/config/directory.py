@@ -2,8 +2,8 @@
 
 Three layers: tokens verified before (by a keyed digest of the whole token), L1 entries (bounded, least recently used
 out first), and the directory store. Pushed changes go to L1 at once and stay in an overlay until the store is known to
-have them, so a store that lags cannot revive what was revoked. Nothing here ever lets an unknown key pass: when it cannot
-be known, the answer is 503, because SDKs never retry a 401.
+have them, so a store that lags cannot revive what was revoked. Nothing here ever lets an unknown key pass: when it
+cannot be known, the answer is 503, because SDKs never retry a 401.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Principal:
 
 
 class _Cached:
-    """An L1 entry: None is a tombstone. `checked` is monotonic time; `tokens` are the verified tokens that rest on it."""
+    """An L1 entry, None for a tombstone. `checked` is monotonic; `tokens` are the verified tokens that rest on it."""
 
     __slots__ = ("checked", "entry", "tokens", "version")
 
@@ -199,7 +199,8 @@ class Directory:
 
     @staticmethod
     def _expired(entry: DirectoryEntry) -> TollwayError:
-        return TollwayError(Code.KEY_EXPIRED, f"This API key (sk-tw-{entry.public_id}-…) has expired. Ask for a new one.")
+        shown = f"sk-tw-{entry.public_id}-…"
+        return TollwayError(Code.KEY_EXPIRED, f"This API key ({shown}) has expired. Ask for a new one.")
 
     async def _entry(self, lookup: str) -> _Cached | None:
         """The L1 entry, read or re-read from the store when L1 is not enough. None: there is no such key."""

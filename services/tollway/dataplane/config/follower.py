@@ -1,8 +1,8 @@
 """Follows the control plane's push stream: catalog, keys, heartbeats; and keeps the copies that outlive it.
 
-The stream is followed from the position of the directory store's marker, so whatever the store lacks is in this process's
-overlay. One process at a time leads: it writes the pushed changes to the store and moves the marker. When the control
-plane is away, the last catalog (from the store, else from disk) serves on.
+The stream is followed from the position of the directory store's marker, so whatever the store lacks is in this
+process's overlay. One process at a time leads: it writes the pushed changes to the store and moves the marker. When the
+control plane is away, the last catalog (from the store, else from disk) serves on.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Follower:
         tasks.keep(self._follow, "config-follow", restart_seconds=RECONNECT_SECONDS[-1])
 
     def problem(self) -> str | None:
-        """Why this process cannot serve yet, or None: it needs a catalog and a complete directory, or the live stream."""
+        """Why this process cannot serve yet, or None: it needs a catalog and a complete directory."""
         if self._holder.routes is None:
             return "no configuration yet: neither the control plane nor a saved catalog could be reached"
         marker = self._directory.marker
@@ -283,7 +283,12 @@ class Follower:
         position = self._position
         if not leads or position is None or self._loading is not None or not self.connected:
             return
-        if marker is None or not marker.complete or marker.epoch != position.epoch or position.version <= marker.version:
+        if (
+            marker is None
+            or not marker.complete
+            or marker.epoch != position.epoch
+            or position.version <= marker.version
+        ):
             return
         if self._base is None or marker.version < self._base:
             self._reopen = True  # this stream began after the store's version: follow again from there

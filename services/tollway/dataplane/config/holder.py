@@ -108,7 +108,7 @@ class CatalogHolder:
         self._listeners.append(listener)
 
     def swap(self, catalog: Catalog) -> bool:
-        """Puts a catalog in force. False when the present one is as new: an older version never replaces a newer one."""
+        """Puts a catalog in force. False when the present one is as new: older never replaces newer."""
         current = self.routes.catalog if self.routes is not None else None
         if current is not None and current.epoch == catalog.epoch and current.version >= catalog.version:
             return False

@@ -78,12 +78,11 @@ class Routes:
             return self._refuse(exchange, error)
         except ConnectionError:
             raise asyncio.CancelledError from None  # the client is gone: there is nobody to answer
-        except Exception:
-            # The boundary of the process: whatever was not foreseen is logged whole and shown as nothing.
+        except Exception:  # noqa: BLE001 - the boundary: what was not foreseen is logged whole and shown as nothing
             _log.exception("request failed", request_id=exchange.id)
-            error = TollwayError(Code.INTERNAL_ERROR, f"Something went wrong in the gateway. Request id: {exchange.id}.")
-            status = status_of(error)
-            return self._refuse(exchange, error)
+            ours = TollwayError(Code.INTERNAL_ERROR, f"Something went wrong in the gateway. Request id: {exchange.id}.")
+            status = status_of(ours)
+            return self._refuse(exchange, ours)
         finally:
             self.in_flight -= 1
             self._services.telemetry.request(CHAT_PATH, status, self._time() - started)
@@ -107,7 +106,9 @@ class Routes:
     @staticmethod
     def _shape(error: TollwayError, dialect: str, request_id: str) -> web.Response:
         return web.Response(
-            status=status_of(error), body=error_body(error, dialect, request_id), headers=error_headers(error, request_id)
+            status=status_of(error),
+            body=error_body(error, dialect, request_id),
+            headers=error_headers(error, request_id),
         )
 
     # -- models and probes ------------------------------------------------------------------------------------------
@@ -147,5 +148,7 @@ def _check_request_id(exchange: Exchange) -> None:
     if len(given) > MAX_REQUEST_ID or not given.isascii() or not given.isprintable() or given.startswith(KEY_PREFIX):
         exchange.client_request_id = None
         raise TollwayError(
-            Code.INVALID_REQUEST, f"x-request-id must be at most {MAX_REQUEST_ID} printable characters.", param="x-request-id"
+            Code.INVALID_REQUEST,
+            f"x-request-id must be at most {MAX_REQUEST_ID} printable characters.",
+            param="x-request-id",
         )

@@ -1,9 +1,9 @@
 """The journal of record: what a process owes the ledger, on disk before it is owed to a provider.
 
-Append-only segments of fixed size, allocated in full before use and mapped into memory: an append is a copy into the page
-cache, which survives SIGKILL, and never meets a full disk half-way. Each process has a folder of its own with a lock; the
-lock of a dead process is free, and whoever takes it books what was left (`adopt`). A segment is deleted only after
-everything in it was acknowledged. Never touches the network.
+Append-only segments of fixed size, allocated in full before use and mapped into memory: an append is a copy into the
+page cache, which survives SIGKILL, and never meets a full disk half-way. Each process has a folder of its own with a
+lock; the lock of a dead process is free, and whoever takes it books what was left (`adopt`). A segment is deleted only
+after everything in it was acknowledged. Never touches the network.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What is written to a journal, and how an unfinished call is booked from it.
 
-An `Intent` is written before an upstream call, `Progress` while a stream is under way, `Final` when the request is over:
-it holds the whole row. A process that died left intents without a final; `settle_lost` turns them into rows. Pure.
+An `Intent` is written before an upstream call, `Progress` while a stream is under way, `Final` when the request is
+over: it holds the whole row. A process that died left intents without a final; `settle_lost` turns them into rows.
+Pure.
 """
 
 from __future__ import annotations
@@ -82,9 +83,7 @@ def estimate(usage: Usage | None, input_estimate: int, output_chars: int) -> Usa
     """Usage when the provider's own never came: all input, and the larger of what is known and what was delivered."""
     known = usage if usage is not None else Usage()
     delivered = -(-output_chars // CHARACTERS_PER_TOKEN)
-    return msgspec.structs.replace(
-        known, input=known.input or input_estimate, output=max(known.output, delivered)
-    )
+    return msgspec.structs.replace(known, input=known.input or input_estimate, output=max(known.output, delivered))
 
 
 def settle_lost(intent: Intent, progress: Progress | None, now_ms: int) -> RequestRow:

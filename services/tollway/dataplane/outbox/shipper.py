@@ -56,7 +56,9 @@ class Shipper:
         failures = 0
         while True:
             await self._wanted.wait()
-            await asyncio.sleep(LINGER_SECONDS if not failures else BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1])
+            await asyncio.sleep(
+                LINGER_SECONDS if not failures else BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
+            )
             self._wanted.clear()
             if await self._ship_all():
                 failures = 0

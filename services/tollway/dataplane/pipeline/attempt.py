@@ -88,7 +88,9 @@ class Attempt:
         self.first_byte_ms = self.exchange.services.clock.now_ms()
         self.status = response.status
         headers = response.headers
-        self.provider_request_id = headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
+        self.provider_request_id = (
+            headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
+        )
 
     def mark(self, output_chars: int, usage: Usage | None) -> None:
         """Writes how far the stream is, at most every 250 ms."""

@@ -13,6 +13,7 @@ from aiohttp import ClientResponse
 
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
+from tollway.dataplane.config.holder import capabilities
 from tollway.dataplane.http.errors import status_of
 from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.candidates import credential_for
@@ -36,7 +37,9 @@ def timeouts_of(exchange: Exchange, attempt: Attempt) -> Watchdog:
             seconds = 0.0
         if not 0 < seconds < float("inf"):
             raise TollwayError(
-                Code.INVALID_REQUEST, "x-tollway-timeout must be a number of seconds above 0.", param="x-tollway-timeout"
+                Code.INVALID_REQUEST,
+                "x-tollway-timeout must be a number of seconds above 0.",
+                param="x-tollway-timeout",
             )
         timeouts = msgspec.structs.replace(timeouts, total=min(seconds, timeouts.total))
     return Watchdog(timeouts, exchange.started)
@@ -62,6 +65,8 @@ async def call(exchange: Exchange) -> None:
             exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
             raise fault from error
         except TollwayError as error:
+            if attempt.response is not None:
+                attempt.response.close()
             exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, error.code.value, status_of(error)
             attempt.close(Outcome.ERROR, error=error, estimated=_may_be_billed(attempt, error))
             raise
@@ -74,7 +79,10 @@ async def call(exchange: Exchange) -> None:
 async def _one(exchange: Exchange, attempt: Attempt) -> None:
     services, provider = exchange.services, attempt.candidate.provider
     adapter = services.providers[provider.kind]
-    outgoing = adapter.chat(provider, attempt.candidate.model, attempt.credential, exchange.head, exchange.body)
+    most = capabilities(exchange.route).max_output_tokens
+    outgoing = adapter.chat(
+        provider, attempt.candidate.model, attempt.credential, exchange.head, exchange.body, max_output_tokens=most
+    )
     exchange.dropped = outgoing.dropped
     outgoing.headers["x-client-request-id"] = attempt.id
     watchdog = exchange.watchdog = timeouts_of(exchange, attempt)
@@ -90,16 +98,12 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
         if response.status >= ERROR_STATUS:
             raise await _refused(response, attempt)
         if not exchange.head.stream:
-            exchange.answer = await _whole(exchange, attempt, response)
+            exchange.answer = await _whole(exchange, response)
 
 
-async def _whole(exchange: Exchange, attempt: Attempt, response: ClientResponse) -> bytes:
+async def _whole(exchange: Exchange, response: ClientResponse) -> bytes:
     """The unstreamed answer; read under the watchdog of the call."""
-    try:
-        return await read_whole(response, exchange.services.settings.max_answer_bytes, exchange.watchdog.beat)
-    except ProviderFault:
-        response.close()
-        raise
+    return await read_whole(response, exchange.services.settings.max_answer_bytes, exchange.watchdog.beat)
 
 
 async def _refused(response: ClientResponse, attempt: Attempt) -> ProviderFault:
@@ -107,10 +111,10 @@ async def _refused(response: ClientResponse, attempt: Attempt) -> ProviderFault:
     adapter = attempt.exchange.services.providers[attempt.candidate.provider.kind]
     try:
         body = await read_whole(response, ERROR_BODY_LIMIT, attempt.exchange.watchdog.beat)
-    except ProviderFault:
-        response.close()
+    except ProviderFault:  # the status alone must do
         body = b""
-    return adapter.error(response.status, response.headers, body)
+    now = attempt.exchange.services.clock.now_ms() / 1000
+    return adapter.error(response.status, response.headers, body, now=now)
 
 
 def _may_be_billed(attempt: Attempt, error: TollwayError) -> bool:

@@ -12,7 +12,7 @@ from aiohttp import web
 from tollway.core.dialects.openai_chat import Head
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
 from tollway.dataplane.config.directory import Directory, Principal
-from tollway.dataplane.config.holder import CatalogHolder, Candidate, Route
+from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
 from tollway.dataplane.http.errors import Dialect
 from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.pipeline.health import TargetHealth

@@ -50,11 +50,15 @@ def parse_tags(text: str) -> dict[str, str]:
         name, equals, value = pair.strip().partition("=")
         if not name or not equals or len(name) > MAX_TAG_LENGTH or len(value) > MAX_TAG_LENGTH:
             raise TollwayError(
-                Code.INVALID_REQUEST, "x-tollway-tags must be 'name=value,...' (255 characters each).", param="x-tollway-tags"
+                Code.INVALID_REQUEST,
+                "x-tollway-tags must be 'name=value,...' (255 characters each).",
+                param="x-tollway-tags",
             )
         tags[name] = value
     if len(tags) > MAX_TAGS:
-        raise TollwayError(Code.INVALID_REQUEST, f"x-tollway-tags takes at most {MAX_TAGS} tags.", param="x-tollway-tags")
+        raise TollwayError(
+            Code.INVALID_REQUEST, f"x-tollway-tags takes at most {MAX_TAGS} tags.", param="x-tollway-tags"
+        )
     return tags
 
 

@@ -1,7 +1,8 @@
 """Gives the provider's answer to the client: whole, or chunk by chunk as it comes; counts and books on the way.
 
 Status and headers of a stream are withheld until its first content-bearing event, so that a provider that fails right
-after its 200 is an ordinary error for the client. After that, a failure is the dialect's error event, and never a false end.
+after its 200 is an ordinary error for the client. After that, a failure is the dialect's error event, and never a false
+end.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ async def _whole(exchange: Exchange, attempt: Attempt) -> None:
 
 async def _stream(exchange: Exchange, attempt: Attempt) -> None:
     adapter = exchange.services.providers[attempt.candidate.provider.kind]
-    stream = adapter.stream(exchange.head, exchange.route.name)
+    stream = adapter.stream(exchange.head, exchange.route.name, created=exchange.started_ms // 1000)
     upstream = attempt.response
     assert upstream is not None
     try:
@@ -138,7 +139,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 
 async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> bytes:
-    """Reads until the first content, the end, or the time limit; then sends the headers. Returns what is to be written."""
+    """Reads until the first content, the end, or the time limit; then sends the headers. Returns what to write."""
     assert attempt.response is not None
     content = attempt.response.content
     loop = asyncio.get_running_loop()
@@ -174,7 +175,7 @@ async def _fail(exchange: Exchange, fault: TollwayError) -> None:
 
 
 def _left(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
-    """The client left in mid-stream: close the upstream, or let it run to its end for its usage (the provider's policy)."""
+    """The client left in mid-stream: close the upstream, or let it run on for its usage (the provider's policy)."""
     assert attempt.response is not None
     exchange.outcome = Outcome.CLIENT_CLOSED
     if attempt.candidate.provider.hangup == DRAIN and not stream.done:
@@ -203,8 +204,6 @@ async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> N
     finally:
         attempt.response.close()
         exact = stream.done and stream.usage is not None
-        attempt.close(
-            Outcome.CLIENT_CLOSED, usage=stream.usage, output_chars=stream.output_chars, estimated=not exact
-        )
+        attempt.close(Outcome.CLIENT_CLOSED, usage=stream.usage, output_chars=stream.output_chars, estimated=not exact)
         exchange.draining = False
         exchange.book()

@@ -3,6 +3,8 @@
 Source: https://docs.anthropic.com/en/api/messages and /en/api/errors
 """
 
+# ruff: noqa: ARG002 - signatures are those of the port
+
 from __future__ import annotations
 
 from collections.abc import Mapping

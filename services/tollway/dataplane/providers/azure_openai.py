@@ -9,12 +9,11 @@ import re
 from urllib.parse import quote
 
 from tollway.core.catalog import Credential, Provider
-from tollway.core.dialects.openai_chat import Head
 from tollway.dataplane.providers.openai_shape import CHAT_PATH, OpenAIShape
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _STREAM_OPTIONS_SINCE = "2024-09-01"
-"""Older API versions answer `stream_options` with 400 "Unrecognized request argument"; 2024-10-21 is the first stable one."""
+"""Older API versions answer `stream_options` with 400; 2024-10-21 is the first stable version that has it."""
 
 
 class AzureOpenAI(OpenAIShape):
@@ -34,7 +33,7 @@ class AzureOpenAI(OpenAIShape):
         """Azure's own header."""
         return {} if credential is None else {"api-key": credential.api_key}
 
-    def refused_fields(self, provider: Provider, head: Head) -> tuple[str, ...]:
+    def refused_fields(self, provider: Provider) -> tuple[str, ...]:
         """What the configured API version does not know yet."""
         version = provider.api_version
         return ("stream_options",) if _DATED.match(version) and version[:10] < _STREAM_OPTIONS_SINCE else ()

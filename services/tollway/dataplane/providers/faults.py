@@ -34,7 +34,8 @@ _STATUS_OF_TYPE = {
 _CONTEXT_CODES = frozenset({"context_length_exceeded"})
 _CONTEXT_WORDS = re.compile(
     r"maximum context length|context (?:length|window|limit)|prompt is too long|input is too long|"
-    r"`inputs` tokens \+ `max_new_tokens`|`?inputs?`? must have less than \d+ tokens|longer than the maximum model length",
+    r"`inputs` tokens \+ `max_new_tokens`|"
+    r"`?inputs?`? must have less than \d+ tokens|longer than the maximum model length",
     re.IGNORECASE,
 )
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
@@ -74,7 +75,7 @@ def cut_short() -> ProviderFault:
 
 
 def classify(status: int, told: Told, *, wait: float | None, final: bool, shown: int | None) -> ProviderFault:
-    """The fault for an effective `status`. `final`: the provider asks not to be tried again; `shown`: the true status."""
+    """The fault for an effective `status`. `final`: the provider asks for no other try; `shown`: the true status."""
     code, message, retryable = _meaning(status, told)
     note = f"provider answered {status}"
     if told.code or told.type:

@@ -1,7 +1,9 @@
 """Services that offer OpenAI's chat API under an address of their own.
 
-Owns the table of habits by host. The base URL is used as it is, as in OpenAI's SDKs: it includes /v1 where there is one.
+Owns the table of habits by host. The base URL is used as it is, as in OpenAI's SDKs: with /v1 where there is one.
 """
+
+# ruff: noqa: ARG002 - signatures are those of OpenAIShape
 
 from __future__ import annotations
 
@@ -9,7 +11,6 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from tollway.core.catalog import Provider
-from tollway.core.dialects.openai_chat import Head
 from tollway.dataplane.providers.openai_shape import CHAT_PATH, OpenAIShape
 
 REFUSED_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -27,6 +28,6 @@ class OpenAICompatible(OpenAIShape):
         base_url = provider.base_url.rstrip("/")
         return base_url if base_url.endswith(CHAT_PATH) else base_url + CHAT_PATH
 
-    def refused_fields(self, provider: Provider, head: Head) -> tuple[str, ...]:
+    def refused_fields(self, provider: Provider) -> tuple[str, ...]:
         """By the table."""
         return REFUSED_FIELDS.get(urlsplit(provider.base_url).hostname or "", ())

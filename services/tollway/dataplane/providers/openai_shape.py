@@ -3,6 +3,8 @@
 Owns the shared behaviour; each kind's own file says where it lives and how it wants to be asked.
 """
 
+# ruff: noqa: ARG002 - signatures are those of the port and of its overriders
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -34,7 +36,7 @@ class OpenAIShape:
         """The headers that carry the credential; none without one."""
         return {} if credential is None else {"authorization": f"Bearer {credential.api_key}"}
 
-    def refused_fields(self, provider: Provider, head: Head) -> tuple[str, ...]:
+    def refused_fields(self, provider: Provider) -> tuple[str, ...]:
         """Top-level fields that this provider answers with an error, so that it is not sent them."""
         return ()
 
@@ -49,7 +51,7 @@ class OpenAIShape:
         max_output_tokens: int | None = None,
     ) -> Outgoing:
         """As `Adapter.chat`; `body` travels in the fields of `head`."""
-        refused = self.refused_fields(provider, head)
+        refused = self.refused_fields(provider)
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if head.stream else "application/json",
@@ -71,7 +73,7 @@ class OpenAIShape:
             raise fault_in_stream(told_of(received.error))
         if received.choices is None:
             raise garbage("the body is not a chat completion")
-        return Finished(body, read_usage(received.usage), received.chars)
+        return Finished(body, read_usage(received.usage), received.chars())
 
     def stream(self, head: Head, model_name: str, *, created: int = 0) -> StreamRelay:
         """As `Adapter.stream`; the provider tells model and time itself."""

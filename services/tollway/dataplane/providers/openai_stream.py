@@ -37,12 +37,16 @@ class OpenAIRelay:
         if self.done:
             return b""
         shown: list[bytes] = []
+        payload = sse.lone_data(data) if self._framer.idle else None
+        if payload is not None:  # by far the most common case: one chunk, whole
+            try:
+                return data if self._see_data(payload) else b""
+            except ProviderFault as fault:
+                self.fault = fault
+                raise
         try:
-            for block in self._framer.feed(data):
-                if self._see(block):
-                    shown.append(block)
-                if self.done:
-                    break
+            # Lazily, so that what came before a fault is in the list when the fault is raised.
+            shown.extend(block for block in self._framer.feed(data) if self._see(block))
         except ProviderFault as fault:
             self._failed(fault, shown)
         except TollwayError as error:
@@ -71,13 +75,17 @@ class OpenAIRelay:
 
     def _see(self, block: bytes) -> bool:
         """Whether the client is shown the event. Raises ProviderFault on an error event and on garbage."""
+        if self.done:
+            return False
         event = sse.read_event(block)
         data = event.data
         if event.junk:
             told = read_told(block)
             raise garbage("it is not an event stream") if told is NOTHING else fault_in_stream(told)
-        if data is None:
-            return True
+        return data is None or self._see_data(data, event.name)
+
+    def _see_data(self, data: bytes, name: str = "") -> bool:
+        """As `_see`, for the data of an event of this name."""
         try:
             chunk = read_received(data)
         except ValueError:
@@ -87,13 +95,13 @@ class OpenAIRelay:
             if not data.strip():
                 return True
             raise garbage("an event of the stream is not a chat completion chunk") from None
-        if chunk.error or chunk.object == "error" or event.name == "error":
+        if chunk.error or chunk.object == "error" or name == "error":
             raise fault_in_stream(told_of(chunk.error) if chunk.error else read_told(data))
         return self._take(chunk)
 
     def _take(self, chunk: Received) -> bool:
-        self.output_chars += chunk.chars
-        if not self.started and chunk.bears:
+        self.output_chars += chunk.chars()
+        if not self.started and chunk.bears():
             self.started = True
         if chunk.usage:
             usage = read_usage(chunk.usage)

@@ -69,11 +69,25 @@ class StreamRelay(Protocol):
     far. `fault`: an error that came after content in the same bytes; the next `feed` or `end` raises it.
     """
 
-    started: bool
-    done: bool
-    usage: Usage | None
-    output_chars: int
-    fault: ProviderFault | None
+    @property
+    def started(self) -> bool:
+        """Whether the commit point has been passed."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream has ended as its dialect promises."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Token counts as last told."""
+
+    @property
+    def output_chars(self) -> int:
+        """Characters delivered."""
+
+    @property
+    def fault(self) -> ProviderFault | None:
+        """The error to come."""
 
     def feed(self, data: bytes) -> bytes:
         """The bytes to send now, maybe none. Raises ProviderFault on an error event of the provider and on garbage."""

@@ -19,7 +19,7 @@ MAX_MESSAGE = 1000
 MAX_WAIT_SECONDS = 86_400.0
 
 _MARKUP = re.compile(r"<\s*(?:!doctype|html|head|body|title|center)\b", re.IGNORECASE)
-_SECRET = re.compile(r"\b(?:sk|hf|pk|rk|xai|gsk|org|proj|req)[-_][\w*-]{6,}[\w*]|\bBearer\s+\S+", re.IGNORECASE)
+_SECRET = re.compile(r"\bsk-[\w*-]{6,}|\b(?:hf|pk|rk|xai|gsk|org|proj)[-_][\w*-]{16,}|\bBearer\s+\S+", re.IGNORECASE)
 _ITEMS = 5
 
 

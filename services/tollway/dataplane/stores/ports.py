@@ -1,7 +1,7 @@
 """The directory store as the rest of the data plane sees it.
 
-One implementation is Redis (`redis_directory`), one is memory (`memory_directory`): the twin for tests and the refuge when
-Redis cannot be reached at start. Values are sealed: a store never sees what is in an entry.
+One implementation is Redis (`redis_directory`), one is memory (`memory_directory`): the twin for tests and the refuge
+when Redis cannot be reached at start. Values are sealed: a store never sees what is in an entry.
 """
 
 from __future__ import annotations

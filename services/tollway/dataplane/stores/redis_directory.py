@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.asyncio.retry import Retry
 
 from tollway.dataplane.stores.ports import Change, Marker, SealedCatalog, StoredEntry, StoreUnavailable
 
@@ -23,7 +23,9 @@ MARKER = "tw:dir"
 CATALOG = "tw:catalog"
 WRITER = "tw:dir:writer"
 TOMBSTONE_SECONDS = 2 * 86_400
-EVICTING = frozenset({"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"})
+EVICTING = frozenset(
+    {"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"}
+)
 
 _APPLY = """
 local current = redis.call('HGET', KEYS[1], 'v')

@@ -52,7 +52,7 @@ class _Request(ClientRequest):
         protocol: Any = conn.protocol
         before_send = _before_send.get()
         reused = getattr(protocol, "_tollway_used", False)
-        protocol._tollway_used = True  # noqa: SLF001 - the connection carries its own history
+        protocol._tollway_used = True
         before_send(reused)
         return await super().send(conn)
 

@@ -1,7 +1,7 @@
 """The time limits of one upstream call: connect, first byte, between chunks, total; each fires under its own name.
 
-One timer serves all of them: moving to the next phase or receiving a chunk only moves a number, and the timer re-arms itself
-when it finds that its time has not come.
+One timer serves all of them: moving to the next phase or receiving a chunk only moves a number, and the timer re-arms
+itself when it finds that its time has not come.
 """
 
 from __future__ import annotations

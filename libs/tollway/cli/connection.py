@@ -1,0 +1,109 @@
+"""Which control plane the command line talks to: flags, environment, profile, `./.tollway/env`, in this order."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tollway.cli import envfile
+from tollway.cli.exits import Failure, Usage
+
+if TYPE_CHECKING:
+    from tollway.sdk.client import Client
+
+LOCAL_ENV = Path(".tollway") / "env"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where and with which token. `ca_file` is a certificate to trust besides the system's."""
+
+    url: str
+    token: str = field(repr=False)
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The global options of the command line."""
+
+    url: str = ""
+    token_file: str = ""
+    profile: str = ""
+    output: str = "table"
+    timeout_seconds: float = 30.0
+
+
+def profiles_path(environ: Mapping[str, str]) -> Path:
+    """`tollway/config.toml` in the XDG configuration directory."""
+    base = environ.get("XDG_CONFIG_HOME")
+    root = Path(base) if base and Path(base).is_absolute() else Path(environ.get("HOME", "/")) / ".config"
+    return root / "tollway" / "config.toml"
+
+
+def resolve(flags: Flags, environ: Mapping[str, str], local: Path = LOCAL_ENV) -> Connection:
+    """The connection. URL and token come from the same place unless flags or environment give one of them.
+
+    A token that belongs to one place is not sent to another: with a URL from a flag, the token must come from a flag
+    or the environment too. Raises Usage when something is missing.
+    """
+    url = flags.url or environ.get("TOLLWAY_CONTROL_URL", "")
+    token = _token_file(flags.token_file) if flags.token_file else environ.get("TOLLWAY_ADMIN_TOKEN", "")
+    ca_file = environ.get("TOLLWAY_CA_FILE")
+    if not (url and token) or flags.profile:
+        fallback = _profile(flags.profile or environ.get("TOLLWAY_PROFILE", ""), environ) or envfile.read(local)
+        if fallback and (not url or url.rstrip("/") == fallback.get("TOLLWAY_CONTROL_URL", "").rstrip("/")):
+            url = url or fallback.get("TOLLWAY_CONTROL_URL", "")
+            token = token or fallback.get("TOLLWAY_ADMIN_TOKEN", "")
+            ca_file = ca_file or fallback.get("TOLLWAY_CA_FILE")
+    if not url:
+        raise Usage("no control plane: set TOLLWAY_CONTROL_URL, use --url or --profile, or run `tollway up` here")
+    if not token:
+        raise Failure("no token for the control plane: set TOLLWAY_ADMIN_TOKEN, or use --token-file", code=3)
+    return Connection(url=url, token=token, ca_file=ca_file)
+
+
+def _token_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Failure(f"--token-file {path}: {(error.strerror or 'cannot be read').lower()}") from error
+
+
+def _profile(name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The named profile, or the one called `default`; a name that is not there is an error."""
+    path = profiles_path(environ)
+    try:
+        profiles = tomllib.loads(path.read_text(encoding="utf-8")).get("profiles", {})
+    except FileNotFoundError:
+        profiles = {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise Failure(f"{path}: {error}") from error
+    found = profiles.get(name or "default")
+    if found is None:
+        if name:
+            raise Usage(f"there is no profile {name} in {path}")
+        return {}
+    token = str(found.get("token", ""))
+    if file := found.get("token_file"):
+        token = _token_file(str(Path(file).expanduser()))
+    made = {"TOLLWAY_CONTROL_URL": str(found.get("url", "")), "TOLLWAY_ADMIN_TOKEN": token}
+    return made | ({"TOLLWAY_CA_FILE": str(found["ca_file"])} if found.get("ca_file") else {})
+
+
+def open_client(flags: Flags, environ: Mapping[str, str]) -> Client:
+    """The SDK's client."""
+    from tollway.sdk.client import Client
+
+    connection = resolve(flags, environ)
+    try:
+        return Client(
+            connection.url, connection.token, timeout_seconds=flags.timeout_seconds, ca_file=connection.ca_file
+        )
+    except ValueError as error:
+        raise Usage(str(error)) from error
+    except OSError as error:
+        raise Failure(f"{connection.ca_file}: {error.strerror}") from error

@@ -1,0 +1,165 @@
+"""A data plane without a control plane: it starts from a catalog on disk and a key directory in Valkey.
+
+That is the state after a restart while control plane and Postgres are down, and the cheapest way to drive the whole
+request path over real sockets. What it owes the ledger stays in its journal, where a test can read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tollway.core import ids
+from tollway.core.catalog import (
+    Catalog,
+    Credential,
+    DirectoryEntry,
+    Model,
+    Project,
+    Provider,
+    ProviderKind,
+    Secret,
+    Target,
+    Timeouts,
+    encode,
+)
+from tollway.core.ledger import RequestRow
+from tollway.core.pricing import Price
+from tollway.dataplane.app import Process, bind_socket
+from tollway.dataplane.config.follower import CatalogFile
+from tollway.dataplane.settings import Settings
+from tollway.dataplane.stores.ports import Change, Marker, SealedCatalog
+from tollway.dataplane.stores.redis_directory import RedisDirectory
+from tollway.runtime.seal import Sealer, catalog_place, entry_place
+
+EPOCH = "component"
+PEPPER = b"p" * 32
+PRICE = Price(version="test@1", input=1_000_000_000, cached_input=500_000_000, output=2_000_000_000)
+
+
+class LoneDataPlane:
+    """One data-plane process in this event loop. `key` may use everything in the catalog."""
+
+    def __init__(self, folder: Path, redis_url: str, **settings: Any) -> None:
+        self.folder = folder
+        self._redis_url = redis_url
+        self._fleet_key = secrets.token_bytes(32)
+        self._settings = settings
+        self.providers: dict[str, Provider] = {}
+        self.models: dict[str, Model] = {}
+        self.entries: list[DirectoryEntry] = []
+        self.project = Project(id="p1", name="demo", organisation="default", business_unit="default")
+        self.key = self.add_key()
+
+    def add_provider(
+        self, name: str, kind: ProviderKind, base_url: str, *, timeouts: Timeouts | None = None, **more: Any
+    ) -> None:
+        """A provider with one credential."""
+        self.providers[name] = Provider(
+            id=name,
+            name=name,
+            kind=kind,
+            base_url=base_url,
+            timeouts=timeouts or Timeouts(),
+            credentials=(Credential(id="c", name="main", api_key="sk-upstream-canary"),),
+            **more,
+        )
+
+    def add_model(self, name: str, *targets: tuple[str, str], price: Price | None = PRICE, **more: Any) -> None:
+        """A model with targets (provider, model)."""
+        found = tuple(Target(provider=provider, model=model) for provider, model in targets)
+        self.models[name] = Model(id=name, name=name, targets=found, price=price, **more)
+
+    def add_key(self, **more: Any) -> str:
+        """A virtual key; returns its secret."""
+        native = ids.native_key(os.urandom(8), os.urandom(32))
+        self.entries.append(
+            DirectoryEntry(
+                lookup=native.public_id,
+                public_id=native.public_id,
+                key_id=f"key-{native.public_id}",
+                name="test",
+                version=1,
+                secrets=(Secret(digest=ids.secret_digest(PEPPER, native.text), pepper="a"),),
+                **{"project": "p1", **more},
+            )
+        )
+        return native.text
+
+    async def __aenter__(self) -> LoneDataPlane:
+        sealer = Sealer([self._fleet_key])
+        catalog = Catalog(
+            epoch=EPOCH,
+            version=1,
+            providers=self.providers,
+            models=self.models,
+            projects={"p1": self.project},
+            peppers={"a": PEPPER},
+            index_pepper=PEPPER,
+        )
+        sealed = sealer.seal(encode(catalog), catalog_place(EPOCH, 1))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        CatalogFile(self.folder / "catalog.sealed").save(SealedCatalog(EPOCH, 1, sealed))
+        await self._fill_directory(sealer)
+        self.process = Process(
+            Settings(
+                redis_url=self._redis_url,
+                control_grpc="127.0.0.1:1",
+                fleet_keys=(self._fleet_key,),
+                join_token="join",
+                data_dir=self.folder,
+                segment_bytes=1 << 20,
+                journal_bytes=64 << 20,
+                drain_seconds=2,
+                **self._settings,
+            )
+        )
+        await self.process.start()
+        sock = bind_socket("127.0.0.1", 0, share=False)
+        self.origin = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        self.base_url = f"{self.origin}/v1"
+        await self.process.listen(sock)
+        self.client = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.key}"})
+        return self
+
+    async def _fill_directory(self, sealer: Sealer) -> None:
+        store = RedisDirectory(self._redis_url)
+        changes = [Change(e.lookup, 1, sealer.seal(encode(e), entry_place(EPOCH, e.lookup, 1))) for e in self.entries]
+        await store.apply(EPOCH, changes)
+        await store.set_marker(Marker(EPOCH, 1, complete=True))
+        await store.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+        process = self.process
+        await process.runner.cleanup()
+        await process.tasks.close()
+        await process.upstream.close()
+        await process.store.close()
+        await process.channel.close()
+        process.journal.close()
+
+    async def chat(self, **fields: Any) -> aiohttp.ClientResponse:
+        """One chat request; the response is read when it is not a stream."""
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], **fields}
+        response = await self.client.post(f"{self.base_url}/chat/completions", json=body)
+        if not fields.get("stream"):
+            await response.read()
+        return response
+
+    def rows(self) -> Sequence[RequestRow]:
+        """What the journal holds for the ledger: finished requests, in their order."""
+        return self.process.journal.unshipped(1_000_000)[0]
+
+    async def wait_rows(self, count: int, seconds: float = 5) -> Sequence[RequestRow]:
+        """The rows, once there are as many."""
+        async with asyncio.timeout(seconds):
+            while len(found := self.rows()) < count:
+                await asyncio.sleep(0.01)
+        return found

@@ -1,0 +1,72 @@
+"""Provider credentials as values: what may be shown, and the row behind it. Pure; the value itself is never in here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential as it is shown."""
+
+    id: str
+    name: str
+    weight: int
+    created_at: datetime
+    rotated_at: datetime | None = None
+
+
+class NewCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential with its value, on the way in. The value is in no representation of it."""
+
+    name: str
+    api_key: str
+    weight: int = 0
+
+    def __repr__(self) -> str:
+        return f"NewCredential(name={self.name!r}, weight={self.weight})"
+
+
+class CredentialRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `credentials`; `sealed` opens only with the vault and for this id."""
+
+    id: UUID
+    provider_id: UUID
+    name: str
+    weight: int
+    sealed: bytes
+    data_key: str
+    fingerprint: bytes
+    created_at: datetime
+    rotated_at: datetime | None = None
+    removed_at: datetime | None = None
+    managed_by: str | None = None
+    applied_digest: bytes | None = None
+
+    def view(self) -> Credential:
+        """The credential as it is shown."""
+        return Credential(
+            id=str(self.id),
+            name=self.name,
+            weight=self.weight,
+            created_at=self.created_at,
+            rotated_at=self.rotated_at,
+        )
+
+    def __repr__(self) -> str:
+        return f"CredentialRow(id={self.id}, name={self.name!r})"
+
+
+def place(credential_id: UUID) -> bytes:
+    """Associated data of a sealed credential: it opens nowhere else."""
+    return f"credential|{credential_id}".encode()
+
+
+def header_safe(value: str) -> str | None:
+    """The value without surrounding white space, when it can travel in an HTTP header; else None."""
+    stripped = value.strip()
+    if not stripped or not all("\x21" <= character <= "\x7e" for character in stripped):
+        return None
+    return stripped

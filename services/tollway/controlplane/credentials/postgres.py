@@ -1,0 +1,130 @@
+"""Reads and writes the tables of data keys, peppers and credentials. It sees ciphertext only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from tollway.controlplane.credentials.model import CredentialRow
+from tollway.controlplane.db.statements import Database, Statements
+from tollway.controlplane.resources import as_uuid
+
+_SQL = Statements(__package__)
+_CREATION_LOCK = 0x7661756C_74000001
+"""Advisory lock of whoever makes data keys or peppers."""
+
+
+class DataKeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `data_keys`."""
+
+    id: str
+    wrapped: bytes
+    kek: str
+
+
+class PepperRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `peppers`."""
+
+    id: str
+    purpose: str
+    sealed: bytes
+    data_key: str
+
+
+async def lock_creation(db: Database) -> None:
+    """Waits until nobody else makes data keys or peppers; held to the end of the transaction."""
+    await _SQL.run(db, "lock", lock=_CREATION_LOCK)
+
+
+async def current_data_key(db: Database, kek: str) -> DataKeyRow | None:
+    """The newest data key under that key-encryption key."""
+    return await _SQL.one(db, "current_data_key", DataKeyRow, kek=kek)
+
+
+async def data_key(db: Database, data_key_id: str) -> DataKeyRow | None:
+    """One data key."""
+    return await _SQL.one(db, "data_key", DataKeyRow, id=data_key_id)
+
+
+async def data_keys(db: Database) -> list[DataKeyRow]:
+    """All data keys."""
+    return await _SQL.all(db, "data_keys", DataKeyRow)
+
+
+async def insert_data_key(db: Database, row: DataKeyRow) -> None:
+    """A new data key."""
+    await _SQL.run(db, "insert_data_key", id=row.id, wrapped=row.wrapped, kek=row.kek)
+
+
+async def rewrap_data_key(db: Database, row: DataKeyRow) -> None:
+    """The same data key under another key-encryption key."""
+    await _SQL.run(db, "rewrap_data_key", id=row.id, wrapped=row.wrapped, kek=row.kek)
+
+
+async def peppers(db: Database) -> list[PepperRow]:
+    """All peppers, oldest first."""
+    return await _SQL.all(db, "peppers", PepperRow)
+
+
+async def insert_pepper(db: Database, row: PepperRow) -> None:
+    """A new pepper."""
+    await _SQL.run(
+        db, "insert_pepper", id=row.id, purpose=row.purpose, sealed=row.sealed, data_key=row.data_key
+    )
+
+
+async def credentials(db: Database, providers: Sequence[UUID] | None = None) -> list[CredentialRow]:
+    """Live credentials of these providers, or of all, by provider and name."""
+    wanted = None if providers is None else list(providers)
+    return await _SQL.all(db, "credentials", CredentialRow, providers=wanted)
+
+
+async def credential_for_update(db: Database, provider_id: UUID, reference: str) -> CredentialRow | None:
+    """The live credential of a provider with that id or name, locked."""
+    found = as_uuid(reference)
+    return await _SQL.one(
+        db,
+        "credential_for_update",
+        CredentialRow,
+        provider=provider_id,
+        id=found,
+        name=None if found else reference,
+    )
+
+
+async def insert_credential(db: Database, row: CredentialRow) -> bool:
+    """A new credential; False when the provider has a live one of that name."""
+    touched = await _SQL.run(
+        db,
+        "insert_credential",
+        id=row.id,
+        provider=row.provider_id,
+        name=row.name,
+        weight=row.weight,
+        sealed=row.sealed,
+        data_key=row.data_key,
+        fingerprint=row.fingerprint,
+    )
+    return touched == 1
+
+
+async def replace_value(
+    db: Database, credential_id: UUID, data_key_id: str, sealed: bytes, fingerprint: bytes, at: datetime
+) -> None:
+    """Another value for a credential."""
+    await _SQL.run(
+        db, "replace_value", id=credential_id, data_key=data_key_id, sealed=sealed, fingerprint=fingerprint, at=at
+    )
+
+
+async def set_weight(db: Database, credential_id: UUID, weight: int) -> None:
+    """Another weight for a credential."""
+    await _SQL.run(db, "set_weight", id=credential_id, weight=weight)
+
+
+async def remove_credential(db: Database, credential_id: UUID, at: datetime) -> None:
+    """Marks a credential as removed and forgets its ciphertext."""
+    await _SQL.run(db, "remove_credential", id=credential_id, at=at)

@@ -1,0 +1,244 @@
+"""Use cases of virtual keys.
+
+A secret is made here, given to the caller once, and stored as a digest only. Rotation gives a native key a second
+secret. An imported value has no public id by which a second secret could be found, so rotating it replaces the key by a
+native one of the same name; the imported one goes on under another name until the end of the grace, or is revoked at
+once when there is none.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from tollway.controlplane.call import ApiCode, ApiError, Call
+from tollway.controlplane.credentials.vault import Peppers, ensure_peppers
+from tollway.controlplane.identity import postgres as identity
+from tollway.controlplane.identity.model import allow_list
+from tollway.controlplane.keys import postgres
+from tollway.controlplane.keys.model import (
+    CreateKeyRequest,
+    GetKeyRequest,
+    Key,
+    KeyRow,
+    KeyStatus,
+    KeyWithSecret,
+    ListKeysRequest,
+    ListKeysResponse,
+    RevokeKeyRequest,
+    RotateKeyRequest,
+    UpdateKeyRequest,
+    audit_form,
+    value_problem,
+)
+from tollway.controlplane.resources import (
+    as_uuid,
+    changed_fields,
+    check_etag,
+    from_ms,
+    not_found,
+    page_limit,
+    page_start,
+    page_token,
+    taken,
+)
+from tollway.core.ids import imported_lookup, native_key, secret_digest, with_secret
+
+_ATTEMPTS = 8
+_PUBLIC_BYTES, _SECRET_BYTES = 8, 32
+
+
+async def _peppers(call: Call) -> Peppers:
+    """The peppers; making the first ones is a change of the catalog."""
+    found = await call.vault.peppers(call.db)
+    if found is None:
+        call.catalog_change()
+        found = await ensure_peppers(call.db, call.vault)
+    return found
+
+
+async def _key(call: Call, reference: str) -> KeyRow:
+    row = await postgres.key(call.db, reference, "_for_update")
+    if row is None:
+        raise not_found("key", reference, "key")
+    return row
+
+
+def _now(call: Call) -> datetime:
+    return from_ms(call.clock.now_ms())
+
+
+def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is not None and expires_at <= now:
+        raise ApiError(ApiCode.INVALID, "expires_at must be in the future", field="expires_at")
+
+
+async def create_key(call: Call, request: CreateKeyRequest, field: str = "value") -> KeyWithSecret:
+    """A new key of a live project, generated or imported. `field` is the request's path of the value, for errors."""
+    project = await identity.project(call.db, request.project, "_for_share")
+    if project is None:
+        raise not_found("project", request.project, "project")
+    _check_expiry(request.expires_at, _now(call))
+    key_id, secret = await _insert(call, project.id, request, field)
+    row = await postgres.key(call.db, str(key_id))
+    assert row is not None
+    view = row.view(_now(call))
+    call.audit(f"key:{view.project}/{view.name}", None, audit_form(view))
+    return KeyWithSecret(key=view, secret=secret)
+
+
+async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, field: str) -> tuple[UUID, str]:
+    """The id of the new row and the generated secret (empty for an imported value)."""
+    if await postgres.name_taken(call.db, project_id, request.name):
+        raise taken("key", request.name)
+    if request.value and (problem := value_problem(request.value)):
+        raise ApiError(ApiCode.INVALID, f"{field} {problem}", field=field)
+    peppers = await _peppers(call)
+    now = _now(call)
+    for _ in range(_ATTEMPTS):
+        key_id = uuid7()
+        native = native_key(os.urandom(_PUBLIC_BYTES), os.urandom(_SECRET_BYTES))
+        text = request.value or native.text
+        lookup = imported_lookup(peppers.index, text) if request.value else native.public_id
+        inserted = await postgres.insert(
+            call.db,
+            key_id,
+            project_id,
+            request.name,
+            lookup=lookup,
+            public_id=native.public_id,
+            imported=bool(request.value),
+            models=allow_list(request.models),
+            tags=request.tags,
+            expires_at=request.expires_at,
+            at=now,
+        )
+        if inserted:
+            digest = secret_digest(peppers.digest[peppers.current], text)
+            await postgres.insert_secret(call.db, key_id, digest, peppers.current, now)
+            call.key_change(key_id)
+            return key_id, "" if request.value else native.text
+        if request.value and await postgres.lookup_taken(call.db, lookup):
+            # Which key has it is not for the caller to know.
+            raise ApiError(ApiCode.ALREADY_EXISTS, f"{field} is in use already, or was before it was revoked", field=field)
+        if await postgres.name_taken(call.db, project_id, request.name):
+            raise taken("key", request.name)
+    raise ApiError(ApiCode.UNAVAILABLE, "no free public id was found; try again")
+
+
+async def get_key(call: Call, request: GetKeyRequest) -> Key:
+    """A key by id or public id, revoked ones too."""
+    row = await postgres.key(call.db, request.key)
+    if row is None:
+        raise not_found("key", request.key, "key")
+    return row.view(_now(call))
+
+
+async def list_keys(call: Call, request: ListKeysRequest) -> ListKeysResponse:
+    """Keys by age, of one project or all, a page at a time."""
+    project_id = None
+    if request.project:
+        project = await identity.project(call.db, request.project)
+        if project is None:
+            raise not_found("project", request.project, "project")
+        project_id = project.id
+    limit = page_limit(request.page_size)
+    start = page_start("keys", request.page_token)
+    after = as_uuid(start)
+    if start and after is None:
+        raise ApiError(ApiCode.INVALID, "page_token is not one of this listing", field="page_token")
+    rows = await postgres.keys(call.db, after, limit + 1, project_id, request.include_revoked)
+    following = page_token("keys", str(rows[limit - 1].id)) if len(rows) > limit else ""
+    now = _now(call)
+    return ListKeysResponse(keys=[row.view(now) for row in rows[:limit]], next_page_token=following)
+
+
+async def update_key(call: Call, request: UpdateKeyRequest) -> Key:
+    """Changes allowed models, tags or expiry of a key that is not revoked."""
+    row = await _key(call, request.key)
+    check_etag(request.etag, row.id, row.revision, "the key")
+    now = _now(call)
+    fields = changed_fields(call.update_mask, request, frozenset({"models", "tags", "expires_at"}))
+    models = allow_list(request.models) if "models" in fields else row.models
+    tags = request.tags if "tags" in fields else row.tags
+    expires_at = request.expires_at if "expires_at" in fields else row.expires_at
+    if (models, tags, expires_at) == (row.models, row.tags, row.expires_at):
+        return row.view(now)
+    if row.revoked_at is not None:
+        raise ApiError(ApiCode.FAILED_PRECONDITION, "the key is revoked")
+    if expires_at != row.expires_at:
+        _check_expiry(expires_at, now)
+    await postgres.update(call.db, row.id, models, tags, expires_at, now)
+    return await _changed(call, row)
+
+
+async def _changed(call: Call, before: KeyRow) -> Key:
+    """Audits and publishes what was done to a key; returns its present form."""
+    row = await postgres.key(call.db, str(before.id))
+    assert row is not None
+    now = _now(call)
+    view = row.view(now)
+    call.audit(f"key:{before.project}/{before.name}", audit_form(before.view(now)), audit_form(view))
+    call.key_change(row.id)
+    return view
+
+
+async def rotate_key(call: Call, request: RotateKeyRequest) -> KeyWithSecret:
+    """A new secret; the present ones stay valid for the grace at most. Grace 0 ends them all, also an earlier grace."""
+    row = await _key(call, request.key)
+    check_etag(request.etag, row.id, row.revision, "the key")
+    now = _now(call)
+    if row.project_archived:
+        raise ApiError(ApiCode.FAILED_PRECONDITION, f"the project {row.project!r} of the key is archived")
+    if row.status(now) is not KeyStatus.ACTIVE:
+        state = "revoked" if row.revoked_at is not None else "expired"
+        raise ApiError(ApiCode.FAILED_PRECONDITION, f"the key is {state}")
+    grace = timedelta(seconds=request.grace_seconds)
+    if row.imported:
+        return await replace_key(call, row, grace)
+    peppers = await _peppers(call)
+    native = with_secret(row.public_id, os.urandom(_SECRET_BYTES))
+    await postgres.end_secrets(call.db, row.id, now + grace, now)
+    digest = secret_digest(peppers.digest[peppers.current], native.text)
+    await postgres.insert_secret(call.db, row.id, digest, peppers.current, now)
+    return KeyWithSecret(key=await _changed(call, row), secret=native.text)
+
+
+async def replace_key(
+    call: Call, row: KeyRow, grace: timedelta, value: str = "", field: str = "value"
+) -> KeyWithSecret:
+    """Another key in the place of `row`, with its name and all that it may: generated, or with an imported `value`."""
+    now = _now(call)
+    if grace:
+        await postgres.retire(call.db, row.id, f"{row.name[:40]}.before-{row.public_id}", now + grace, now)
+        await _changed(call, row)
+    else:
+        await postgres.revoke(call.db, row.id, now)
+        await _changed(call, row)
+    made = await create_key(
+        call,
+        CreateKeyRequest(
+            project=str(row.project_id),
+            name=row.name,
+            models=row.models,
+            tags=row.tags,
+            expires_at=row.expires_at,
+            value=value,
+        ),
+        field,
+    )
+    await postgres.inherit_management(call.db, UUID(made.key.id), row)
+    return made
+
+
+async def revoke_key(call: Call, request: RevokeKeyRequest) -> Key:
+    """Ends a key for good. Of a key that is revoked already nothing changes."""
+    row = await _key(call, request.key)
+    if row.revoked_at is not None:
+        return row.view(_now(call))
+    check_etag(request.etag, row.id, row.revision, "the key")
+    await postgres.revoke(call.db, row.id, _now(call))
+    return await _changed(call, row)

@@ -1,0 +1,216 @@
+"""What was used: the ledger added up by project, key, model, day, business unit or provider; and the rows themselves.
+
+Every sum is exact: integers in, integers added, one decimal string out. Adjustments count where their attempt counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.db.statements import Database, Statements
+from tollway.controlplane.ledger.filters import NAMED, names, selection
+from tollway.controlplane.ledger.model import (
+    LedgerAttempt,
+    LedgerRequest,
+    ListRequestsRequest,
+    ListRequestsResponse,
+    QueryUsageRequest,
+    QueryUsageResponse,
+    UsageRow,
+)
+from tollway.controlplane.resources import page_limit, page_start, page_token
+from tollway.core.money import format_dollars
+
+_sql = Statements(__package__ or "")
+DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider")
+DEFAULT_PERIOD = timedelta(days=30)
+LISTING = "requests"
+ATTEMPT_DAYS = timedelta(days=2)
+"""How long after its request an attempt can begin, at most, in days of their ids."""
+
+
+class _Requests(msgspec.Struct):
+    id: str
+    requests: int
+    errors: int
+    public_id: str = ""
+    project: str = ""
+
+
+class _Attempts(msgspec.Struct):
+    id: str
+    input_tokens: Decimal
+    cached_input_tokens: Decimal
+    output_tokens: Decimal
+    reasoning_tokens: Decimal
+    cost: Decimal
+    estimated_cost: Decimal
+    unpriced: int
+
+
+class _Request(msgspec.Struct):
+    day: date
+    id: UUID
+    project: str
+    key_id: str
+    key_public_id: str
+    endpoint: str
+    model: str
+    stream: bool
+    outcome: str
+    status: int
+    error_code: str
+    client_request_id: str
+    tags: dict[str, str]
+    started_at: datetime
+    ended_at: datetime
+
+
+class _Attempt(msgspec.Struct):
+    id: UUID
+    request_id: UUID
+    kind: str
+    number: int
+    provider: str
+    target_model: str
+    outcome: str
+    status: int
+    error_code: str
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_nano: int
+    price_version: str
+    estimated: bool
+    started_at: datetime
+    ended_at: datetime
+    provider_request_id: str
+
+
+async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> QueryUsageResponse:
+    """Sums by a dimension, the most expensive group first (days in their order), and the total.
+
+    By provider, a request counts at each provider that it asked, and as an error at those that never answered it.
+    """
+    if asked.by not in DIMENSIONS:
+        raise ApiError(ApiCode.INVALID, f"must be one of {', '.join(DIMENSIONS)}", field="by")
+    end = asked.to or now
+    begin = asked.from_ or min(now, end) - DEFAULT_PERIOD
+    chosen = await selection(db, begin, end, asked.project, asked.key, asked.model)
+    requests = await _sql.all(db, "usage_requests", _Requests, by=asked.by, **chosen)
+    attempts = await _sql.all(db, "usage_attempts", _Attempts, by=asked.by, **chosen)
+    total = _row("", requests, attempts)
+    if asked.by == "provider":
+        requests = await _sql.all(db, "usage_provider_requests", _Requests, **chosen)
+    by_id: dict[str, tuple[list[_Requests], list[_Attempts]]] = {found.id: ([found], []) for found in requests}
+    for spent in attempts:
+        by_id.setdefault(spent.id, ([], []))[1].append(spent)
+    labels = await _labels(db, asked.by, by_id, requests)
+    if asked.by == "day":
+        order = sorted(by_id)
+    else:
+        order = sorted(by_id, key=lambda group: (-sum(a.cost for a in by_id[group][1]), labels[group]))
+    return QueryUsageResponse(rows=[_row(labels[group], *by_id[group]) for group in order], total=total)
+
+
+def _row(group: str, requests: list[_Requests], attempts: list[_Attempts]) -> UsageRow:
+    return UsageRow(
+        group=group,
+        requests=sum(found.requests for found in requests),
+        errors=sum(found.errors for found in requests),
+        input_tokens=_whole(spent.input_tokens for spent in attempts),
+        cached_input_tokens=_whole(spent.cached_input_tokens for spent in attempts),
+        output_tokens=_whole(spent.output_tokens for spent in attempts),
+        reasoning_tokens=_whole(spent.reasoning_tokens for spent in attempts),
+        cost=format_dollars(_whole(spent.cost for spent in attempts)),
+        estimated_cost=format_dollars(_whole(spent.estimated_cost for spent in attempts)),
+        unpriced_requests=sum(spent.unpriced for spent in attempts),
+    )
+
+
+def _whole(values: Iterable[Decimal]) -> int:
+    return sum(int(value) for value in values)
+
+
+async def _labels(db: Database, by: str, ids: Iterable[str], requests: list[_Requests]) -> dict[str, str]:
+    """What each group is called. A key that is gone is "<project>/<public id>"."""
+    if by not in NAMED:
+        return {identifier: identifier for identifier in ids}
+    named = await names(db, by, ids)
+    labels = {identifier: named.of(identifier) for identifier in ids}
+    if by == "key":
+        gone = [found for found in requests if found.id not in named.by_id and found.public_id]
+        projects = await names(db, "project", {found.project for found in gone})
+        labels |= {found.id: f"{projects.of(found.project)}/{found.public_id}" for found in gone}
+    return labels
+
+
+async def list_requests(db: Database, asked: ListRequestsRequest) -> ListRequestsResponse:
+    """A page of requests with their attempts, newest first. Raises ApiError for a page token that is not ours."""
+    size = page_limit(asked.page_size)
+    chosen = await selection(db, asked.from_, asked.to, asked.project, asked.key, asked.model)
+    before_day, before_id = _cursor(asked.page_token)
+    rows = await _sql.all(
+        db, "requests_page", _Request, before_day=before_day, before_id=before_id, limit=size + 1, **chosen
+    )
+    page, more = rows[:size], len(rows) > size
+    attempts: dict[UUID, list[_Attempt]] = {}
+    if page:
+        ids = [row.id for row in page]
+        last_day = page[0].day + ATTEMPT_DAYS
+        found = await _sql.all(db, "attempts_of", _Attempt, ids=ids, first_day=page[-1].day, last_day=last_day)
+        attempts = {key: list(group) for key, group in itertools.groupby(found, key=lambda a: a.request_id)}
+    projects = await names(db, "project", {row.project for row in page})
+    providers = await names(db, "provider", {a.provider for group in attempts.values() for a in group})
+    following = page_token(LISTING, f"{page[-1].day.isoformat()}/{page[-1].id}") if more else ""
+    shown = [_shown(row, projects.of(row.project), attempts.get(row.id, []), providers.by_id) for row in page]
+    return ListRequestsResponse(requests=shown, next_page_token=following)
+
+
+def _shown(row: _Request, project: str, attempts: list[_Attempt], providers: dict[str, str]) -> LedgerRequest:
+    adjusted = {a.number for a in attempts if a.kind == "adjustment"}
+    kept: dict[str, Any] = {name: getattr(row, name) for name in LedgerRequest.__struct_fields__ if hasattr(row, name)}
+    return LedgerRequest(
+        **kept
+        | {
+            "id": str(row.id),
+            "project": project,
+            "cost": format_dollars(sum(a.cost_nano for a in attempts)),
+            "estimated": any(a.estimated and a.number not in adjusted for a in attempts),
+            "attempts": [_shown_attempt(a, providers.get(a.provider, a.provider)) for a in attempts],
+        }
+    )
+
+
+def _shown_attempt(attempt: _Attempt, provider: str) -> LedgerAttempt:
+    kept = {name: getattr(attempt, name) for name in LedgerAttempt.__struct_fields__ if hasattr(attempt, name)}
+    return LedgerAttempt(
+        **kept
+        | {
+            "id": str(attempt.id),
+            "provider": provider,
+            "outcome": "adjustment" if attempt.kind == "adjustment" else attempt.outcome,
+            "cost": format_dollars(attempt.cost_nano),
+        }
+    )
+
+
+def _cursor(token: str) -> tuple[date, UUID]:
+    """The last row of the page before, in the order of the list; for the first page, beyond every row."""
+    last = page_start(LISTING, token)
+    if not last:
+        return date.max, UUID(int=(1 << 128) - 1)
+    try:
+        day, _, identifier = last.partition("/")
+        return date.fromisoformat(day), UUID(identifier)
+    except ValueError:
+        raise ApiError(ApiCode.INVALID, "page_token is not one of this listing", field="page_token") from None
