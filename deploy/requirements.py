@@ -51,4 +51,4 @@ def needed(lock: str, names: list[str]) -> str:
 
 if __name__ == "__main__":
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    print(needed((ROOT / "requirements.lock").read_text(), direct(pyproject, sys.argv[1:])), end="")
+    sys.stdout.write(needed((ROOT / "requirements.lock").read_text(), direct(pyproject, sys.argv[1:])))

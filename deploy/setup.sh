@@ -32,6 +32,7 @@ echo "setup: installing into .venv (a minute or two the first time)"
   echo "setup: this Python cannot make a virtual environment; on Debian and Ubuntu install python3-venv" >&2
   exit 1
 }
+.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$1" --quiet --no-input --root-user-action=ignore "${@:2}"; }
 pip install --require-hashes --only-binary :all: -r requirements.lock
 pip install --no-deps --no-build-isolation --editable .

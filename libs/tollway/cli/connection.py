@@ -50,10 +50,12 @@ def resolve(flags: Flags, environ: Mapping[str, str], local: Path = LOCAL_ENV) -
     A token that belongs to one place is not sent to another: with a URL from a flag, the token must come from a flag
     or the environment too. Raises Usage when something is missing.
     """
-    url = flags.url or environ.get("TOLLWAY_CONTROL_URL", "")
-    token = _token_file(flags.token_file) if flags.token_file else environ.get("TOLLWAY_ADMIN_TOKEN", "")
-    ca_file = environ.get("TOLLWAY_CA_FILE")
-    if not (url and token) or flags.profile:
+    # A profile that is named on the command line is a flag: it stands above the environment.
+    variables = {} if flags.profile else environ
+    url = flags.url or variables.get("TOLLWAY_CONTROL_URL", "")
+    token = _token_file(flags.token_file) if flags.token_file else variables.get("TOLLWAY_ADMIN_TOKEN", "")
+    ca_file = variables.get("TOLLWAY_CA_FILE")
+    if not (url and token):
         fallback = _profile(flags.profile or environ.get("TOLLWAY_PROFILE", ""), environ) or envfile.read(local)
         if fallback and (not url or url.rstrip("/") == fallback.get("TOLLWAY_CONTROL_URL", "").rstrip("/")):
             url = url or fallback.get("TOLLWAY_CONTROL_URL", "")

@@ -46,8 +46,9 @@ class Tasks:
             _log.error("task failed", task=task.get_name(), exc_info=error)
 
     async def close(self) -> None:
-        """Cancels every task and waits for it to end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancels every task and waits for it to end; one whose library swallowed the cancellation is told again."""
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1.0)

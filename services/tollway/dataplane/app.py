@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -30,6 +31,7 @@ from tollway.dataplane.stores.redis_directory import RedisDirectory
 from tollway.dataplane.stores.refuge import RefugeDirectory
 from tollway.dataplane.telemetry import Telemetry, render
 from tollway.dataplane.upstream.client import Upstream
+from tollway.dataplane.upstream.watchdog import Ticker
 from tollway.runtime import log
 from tollway.runtime.admin import admin_app
 from tollway.runtime.clock import SystemClock
@@ -42,6 +44,7 @@ from tollway.wire.client import ConfigPushClient, UsageIngestClient, connect
 _log = log.get(__name__)
 BACKLOG = 4096
 GAUGE_SECONDS = 1.0
+GC_THRESHOLDS = (20_000, 20, 50)
 FLUSH_SECONDS = 10.0
 KEEPALIVE_SECONDS = 75.0
 MEBIBYTE = 1 << 20
@@ -104,6 +107,8 @@ class Process:
             health=TargetHealth(self.clock),
             telemetry=self.telemetry,
             tasks=self.tasks,
+            ticker=Ticker(),
+            loop_time=asyncio.get_running_loop().time,
         )
         self.routes = Routes(services, self.health)
         self.store = store
@@ -117,10 +122,16 @@ class Process:
 
     async def _gauges(self) -> None:
         while True:
+            self.telemetry.flush()
             self.telemetry.in_flight.set(self.routes.in_flight)
             self.telemetry.backlog.set(self.journal.backlog_bytes)
             self.telemetry.staleness.set(min(self.follower.stale_seconds, 1e9))
             await asyncio.sleep(GAUGE_SECONDS)
+
+    def metrics(self) -> bytes:
+        """This process's metrics in the Prometheus text format."""
+        self.telemetry.flush()
+        return render(self.telemetry.registry, "")
 
     async def listen(self, sock: socket.socket) -> None:
         """Serves clients on a bound socket."""
@@ -130,6 +141,10 @@ class Process:
         self.runner = web.ServerRunner(server, shutdown_timeout=self.settings.drain_seconds)
         await self.runner.setup()
         await web.SockSite(self.runner, sock, ssl_context=_tls(self.settings), backlog=BACKLOG).start()
+        # What is alive now lives as long as the process: the collector need not look at it, nor look often.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
 
     async def drain(self) -> None:
         """Not ready first, then no new connections, then the requests in flight run to their end; rows are shipped."""
@@ -213,7 +228,7 @@ async def serve_alone(settings: Settings, stop: asyncio.Event) -> None:
     admin = bind_socket(settings.bind, settings.port_admin, share=False)
     process = Process(settings)
     await process.start()
-    runner = await serve_admin(process.health, admin, lambda: render(process.telemetry.registry, ""))
+    runner = await serve_admin(process.health, admin, process.metrics)
     ports = {"proxy": proxy.getsockname()[1], "admin": admin.getsockname()[1]}
     await process.listen(proxy)
     announce(ports)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -10,38 +10,38 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 
 
 class Telemetry:
-    """One for each process. Label children are looked up once and kept: a request costs a few additions."""
+    """One for each process. A request costs a few additions; the exporter gets the sums every second."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
+        requests = Counter(
             "tollway_requests",
             "Client requests, by endpoint and status.",
             ["endpoint", "status"],
             registry=self.registry,
         )
-        self._attempts = Counter(
+        attempts = Counter(
             "tollway_attempts",
             "Upstream calls, by provider and outcome.",
             ["provider", "outcome"],
             registry=self.registry,
         )
-        self._tokens = Counter(
+        tokens = Counter(
             "tollway_tokens",
             "Tokens, by model, provider and direction.",
             ["model", "provider", "direction"],
             registry=self.registry,
         )
-        self._cost = Counter(
+        cost = Counter(
             "tollway_cost_dollars",
             "Spend in US dollars, by model and provider.",
             ["model", "provider"],
             registry=self.registry,
         )
-        self._duration = Histogram(
+        duration = Histogram(
             "tollway_request_seconds", "Request duration.", ["endpoint"], buckets=_SECONDS, registry=self.registry
         )
-        self._first_byte = Histogram(
+        first_byte = Histogram(
             "tollway_time_to_first_byte_seconds", "From the upstream call to its first byte.", ["provider"],
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
@@ -56,34 +56,40 @@ class Telemetry:
             "tollway_config_stale_seconds", "Since the last sign of life of the configuration stream.",
             registry=self.registry, multiprocess_mode="livemax",
         )  # fmt: skip
-        self._children: dict[tuple[str, ...], Callable[[float], None]] = {}
-
-    def _child(self, key: tuple[str, ...], make: Callable[[], Callable[[float], None]]) -> Callable[[float], None]:
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = make()
-        return child
+        self._counters = {"request": requests, "attempt": attempts, "tokens": tokens, "cost": cost}
+        self._histograms = {"request": duration, "first_byte": first_byte}
+        self._counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self._seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
         """A client request has ended. Status 499: the client left."""
-        text = str(status)
-        self._child(("r", endpoint, text), lambda: self._requests.labels(endpoint, text).inc)(1)
-        self._child(("d", endpoint), lambda: self._duration.labels(endpoint).observe)(seconds)
+        self._counts["request", endpoint, str(status)] += 1
+        self._seconds["request", endpoint].append(seconds)
 
     def attempt(self, provider: str, outcome: str, first_byte_seconds: float | None) -> None:
         """An upstream call has ended."""
-        self._child(("a", provider, outcome), lambda: self._attempts.labels(provider, outcome).inc)(1)
+        self._counts["attempt", provider, outcome] += 1
         if first_byte_seconds is not None:
-            self._child(("f", provider), lambda: self._first_byte.labels(provider).observe)(first_byte_seconds)
+            self._seconds["first_byte", provider].append(first_byte_seconds)
 
     def usage(self, model: str, provider: str, tokens_in: int, tokens_out: int, cost_nano: int) -> None:
         """Tokens and cost were booked."""
-        if tokens_in:
-            self._child(("i", model, provider), lambda: self._tokens.labels(model, provider, "input").inc)(tokens_in)
-        if tokens_out:
-            self._child(("o", model, provider), lambda: self._tokens.labels(model, provider, "output").inc)(tokens_out)
-        if cost_nano:
-            self._child(("c", model, provider), lambda: self._cost.labels(model, provider).inc)(cost_nano / 1e9)
+        counts = self._counts
+        counts["tokens", model, provider, "input"] += tokens_in
+        counts["tokens", model, provider, "output"] += tokens_out
+        counts["cost", model, provider] += cost_nano
+
+    def flush(self) -> None:
+        """Hands what was gathered to the exporter; called every second and before a scrape."""
+        counts, self._counts = self._counts, defaultdict(int)
+        seconds, self._seconds = self._seconds, defaultdict(list)
+        for (name, *labels), count in counts.items():
+            scale = 1e-9 if name == "cost" else 1
+            self._counters[name].labels(*labels).inc(count * scale)
+        for (name, *labels), values in seconds.items():
+            histogram = self._histograms[name].labels(*labels)
+            for value in values:
+                histogram.observe(value)
 
 
 def render(registry: CollectorRegistry, multiprocess_dir: str) -> bytes:

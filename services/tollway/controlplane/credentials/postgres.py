@@ -71,9 +71,7 @@ async def peppers(db: Database) -> list[PepperRow]:
 
 async def insert_pepper(db: Database, row: PepperRow) -> None:
     """A new pepper."""
-    await _SQL.run(
-        db, "insert_pepper", id=row.id, purpose=row.purpose, sealed=row.sealed, data_key=row.data_key
-    )
+    await _SQL.run(db, "insert_pepper", id=row.id, purpose=row.purpose, sealed=row.sealed, data_key=row.data_key)
 
 
 async def credentials(db: Database, providers: Sequence[UUID] | None = None) -> list[CredentialRow]:

@@ -97,9 +97,7 @@ async def update_project(
     db: Database, project_id: UUID, unit_id: UUID, description: str, models: list[str], at: datetime
 ) -> None:
     """Writes what can change of a project."""
-    await _SQL.run(
-        db, "update_project", id=project_id, unit=unit_id, description=description, models=models, at=at
-    )
+    await _SQL.run(db, "update_project", id=project_id, unit=unit_id, description=description, models=models, at=at)
 
 
 async def archive_project(db: Database, project_id: UUID, at: datetime) -> None:

@@ -50,9 +50,7 @@ async def keys(
     include_revoked: bool = False,
 ) -> list[KeyRow]:
     """Keys by id (which is by age), of one project or all."""
-    return await _SQL.all(
-        db, "keys", KeyRow, after=after, limit=limit, project=project_id, revoked=include_revoked
-    )
+    return await _SQL.all(db, "keys", KeyRow, after=after, limit=limit, project=project_id, revoked=include_revoked)
 
 
 async def insert(
@@ -128,9 +126,7 @@ async def retire(db: Database, key_id: UUID, name: str, not_after: datetime, at:
 
 async def inherit_management(db: Database, key_id: UUID, old: KeyRow) -> None:
     """Puts a successor into the declarative set of the key that it replaces."""
-    await _SQL.run(
-        db, "inherit_management", id=key_id, managed_by=old.managed_by, applied_digest=old.applied_digest
-    )
+    await _SQL.run(db, "inherit_management", id=key_id, managed_by=old.managed_by, applied_digest=old.applied_digest)
 
 
 async def secrets(db: Database, key_ids: Sequence[UUID]) -> list[SecretRow]:

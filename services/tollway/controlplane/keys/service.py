@@ -45,7 +45,7 @@ from tollway.controlplane.resources import (
     page_token,
     taken,
 )
-from tollway.core.ids import imported_lookup, native_key, secret_digest, with_secret
+from tollway.core.ids import imported_lookup, native_key, parse_native, secret_digest, with_secret
 
 _ATTEMPTS = 8
 _PUBLIC_BYTES, _SECRET_BYTES = 8, 32
@@ -96,6 +96,10 @@ async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, field
         raise taken("key", request.name)
     if request.value and (problem := value_problem(request.value)):
         raise ApiError(ApiCode.INVALID, f"{field} {problem}", field=field)
+    native_form = parse_native(request.value)
+    if native_form is not None and await postgres.lookup_taken(call.db, native_form.public_id):
+        # A data plane looks for the public id first, and would find another key.
+        raise _value_in_use(field)
     peppers = await _peppers(call)
     now = _now(call)
     for _ in range(_ATTEMPTS):
@@ -122,11 +126,15 @@ async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, field
             call.key_change(key_id)
             return key_id, "" if request.value else native.text
         if request.value and await postgres.lookup_taken(call.db, lookup):
-            # Which key has it is not for the caller to know.
-            raise ApiError(ApiCode.ALREADY_EXISTS, f"{field} is in use already, or was before it was revoked", field=field)
+            raise _value_in_use(field)
         if await postgres.name_taken(call.db, project_id, request.name):
             raise taken("key", request.name)
     raise ApiError(ApiCode.UNAVAILABLE, "no free public id was found; try again")
+
+
+def _value_in_use(field: str) -> ApiError:
+    """Which key has it, and whether that key is alive, is not for the caller to know."""
+    return ApiError(ApiCode.ALREADY_EXISTS, f"{field} is in use already, or was before it was revoked", field=field)
 
 
 async def get_key(call: Call, request: GetKeyRequest) -> Key:

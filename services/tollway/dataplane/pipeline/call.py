@@ -42,7 +42,8 @@ def timeouts_of(exchange: Exchange, attempt: Attempt) -> Watchdog:
                 param="x-tollway-timeout",
             )
         timeouts = msgspec.structs.replace(timeouts, total=min(seconds, timeouts.total))
-    return Watchdog(timeouts, exchange.started)
+    services = exchange.services
+    return Watchdog(services.ticker, timeouts, exchange.started, services.loop_time)
 
 
 async def call(exchange: Exchange) -> None:
@@ -84,6 +85,7 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
         provider, attempt.candidate.model, attempt.credential, exchange.head, exchange.body, max_output_tokens=most
     )
     exchange.dropped = outgoing.dropped
+    outgoing.headers["Accept-Encoding"] = "identity"
     outgoing.headers["x-client-request-id"] = attempt.id
     watchdog = exchange.watchdog = timeouts_of(exchange, attempt)
 

@@ -20,7 +20,7 @@ from tollway.dataplane.providers.registry import Registry
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.telemetry import Telemetry
 from tollway.dataplane.upstream.client import Upstream
-from tollway.dataplane.upstream.watchdog import Watchdog
+from tollway.dataplane.upstream.watchdog import Ticker, Watchdog
 from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
 
@@ -42,6 +42,8 @@ class Services:
     health: TargetHealth
     telemetry: Telemetry
     tasks: Tasks
+    ticker: Ticker
+    loop_time: Callable[[], float]
 
 
 class Exchange:

@@ -55,40 +55,34 @@ class AnthropicRelay:
         """As `StreamRelay.feed`."""
         if self.fault is not None:
             raise self.fault
-        out: list[bytes] = []
-        try:
-            for event in self._reader.feed(data):
-                self._see(event, out)
-        except TollwayError as error:
-            self.fault = _fault(error)
+        out = b"".join([self._see(event) for event in self._reader.feed(data)])
+        failure = self._reader.failure
+        if failure is not None:
+            self.fault = _fault(failure)
             if not (out and self.started):
-                raise self.fault from error
-        return b"".join(out)
+                raise self.fault from failure
+        return out
 
     def end(self) -> bytes:
         """As `StreamRelay.end`."""
         if self.fault is not None:
             raise self.fault
-        out: list[bytes] = []
-        try:
-            for event in self._reader.end():
-                self._see(event, out)
-        except ErrorEvent as error:
-            raise _fault(error) from error
-        except TollwayError as error:
-            raise cut_short() from error
+        out = b"".join([self._see(event) for event in self._reader.end()])
+        failure = self._reader.failure
+        if isinstance(failure, ErrorEvent):
+            raise _fault(failure) from failure
         if not self.done:
-            raise cut_short()
-        return b"".join(out)
+            raise cut_short() from failure
+        return out
 
-    def _see(self, event: chat.Event, out: list[bytes]) -> None:
+    def _see(self, event: chat.Event) -> bytes:
         match event:
             case chat.TextDelta(text) | chat.ReasoningDelta(text):
                 self.output_chars += len(text)
             case chat.ToolDelta(_, arguments):
                 self.output_chars += len(arguments)
         self.started = self.started or not isinstance(event, chat.Opened)
-        out.append(self._writer.write(event))
+        return self._writer.write(event)
 
 
 class Anthropic:

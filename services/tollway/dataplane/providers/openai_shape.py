@@ -14,7 +14,7 @@ from tollway.core.dialects.openai_chat import Head, read_received, read_usage, s
 from tollway.dataplane.providers.faults import fault_in_stream, fault_of, garbage
 from tollway.dataplane.providers.openai_stream import OpenAIRelay
 from tollway.dataplane.providers.port import USER_AGENT, Finished, Outgoing, ProviderFault, StreamRelay
-from tollway.dataplane.providers.told import told_of
+from tollway.dataplane.providers.told import read_told
 
 CHAT_PATH = "/chat/completions"
 
@@ -70,7 +70,7 @@ class OpenAIShape:
         except ValueError:
             raise garbage("the body is not a chat completion") from None
         if received.error:
-            raise fault_in_stream(told_of(received.error))
+            raise fault_in_stream(read_told(body))
         if received.choices is None:
             raise garbage("the body is not a chat completion")
         return Finished(body, read_usage(received.usage), received.chars())

@@ -12,7 +12,7 @@ from tollway.core.errors import TollwayError
 from tollway.core.usage import Usage
 from tollway.dataplane.providers.faults import cut_short, fault_in_stream, garbage
 from tollway.dataplane.providers.port import ProviderFault
-from tollway.dataplane.providers.told import NOTHING, read_told, told_of
+from tollway.dataplane.providers.told import NOTHING, read_told
 
 
 class OpenAIRelay:
@@ -96,7 +96,7 @@ class OpenAIRelay:
                 return True
             raise garbage("an event of the stream is not a chat completion chunk") from None
         if chunk.error or chunk.object == "error" or name == "error":
-            raise fault_in_stream(told_of(chunk.error) if chunk.error else read_told(data))
+            raise fault_in_stream(read_told(data))
         return self._take(chunk)
 
     def _take(self, chunk: Received) -> bool:

@@ -56,6 +56,9 @@ class _Request(ClientRequest):
         before_send(reused)
         return await super().send(conn)
 
+    def update_auto_headers(self, skip_auto_headers: object) -> None:
+        """Adds nothing: an adapter's headers are complete."""
+
 
 class UnsentError(Exception):
     """The connection was closed before any byte of an answer: on a reused one, the request may be sent once more."""
@@ -74,7 +77,6 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
             read_bufsize=READ_CHUNK,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         )
 
     async def send(self, outgoing: Outgoing, before_send: Callable[[bool], None]) -> ClientResponse:
@@ -86,7 +88,10 @@ class Upstream:
         _before_send.set(before_send)
         try:
             return await self._session.post(
-                outgoing.url, data=outgoing.body, headers=outgoing.headers, allow_redirects=False
+                outgoing.url,
+                data=aiohttp.BytesPayload(outgoing.body, content_type="application/json"),
+                headers=outgoing.headers,
+                allow_redirects=False,
             )
         except aiohttp.ClientConnectorError as error:
             raise ProviderFault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -26,7 +27,9 @@ def refusal(raw: bytes) -> TollwayError:
 
 
 def test_head_of_a_request() -> None:
-    head = read_head(body(stream=True, stream_options={"include_usage": True}, max_tokens=5, max_completion_tokens=9, n=2))
+    head = read_head(
+        body(stream=True, stream_options={"include_usage": True}, max_tokens=5, max_completion_tokens=9, n=2)
+    )
     assert (head.model, head.stream, head.include_usage, head.max_tokens, head.n) == ("m", True, True, 9, 2)
     assert (head.has_images, head.message_count) == (False, 1)
     plain = read_head(body(stream=None, n=None, max_tokens=None, stream_options=None, whatever={"deep": [1]}))
@@ -45,6 +48,7 @@ def test_head_of_a_request() -> None:
         (b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}', Code.INVALID_JSON, None, "UTF-8"),
         (b"[" * 100_000, Code.INVALID_REQUEST, None, "JSON object"),
         (b'{"a":' + b"[" * 100_000, Code.INVALID_JSON, None, "parse"),
+        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", Code.INVALID_JSON, None, "nested too deeply"),
         (b"[]", Code.INVALID_REQUEST, None, "must be a JSON object"),
         (b'"x"', Code.INVALID_REQUEST, None, "must be a JSON object"),
         (b'{"messages":[{}]}', Code.INVALID_REQUEST, "model", "Missing required parameter: 'model'"),
@@ -76,14 +80,23 @@ def test_bad_requests_name_the_field(raw: bytes, code: Code, param: str | None, 
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["model", "a", "stream", "é\""]), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["model", "a", "stream", 'é"']), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @given(
-    st.dictionaries(st.sampled_from(["tools", "x", "seed", "stream_options2", "mod el", 'mo"del', "metadata"]), json_values),
+    st.dictionaries(
+        st.sampled_from(["tools", "x", "seed", "stream_options2", "mod el", 'mo"del', "metadata"]), json_values
+    ),
     st.booleans(),
     st.booleans(),
     st.none() | st.dictionaries(st.sampled_from(["a", "include_obfuscation"]), json_values, max_size=2),
@@ -92,7 +105,13 @@ json_values = st.recursive(
     st.booleans(),
 )
 def test_splice_changes_what_it_should_and_nothing_else(
-    others: dict[str, Any], stream: bool, want: bool, options: dict[str, Any] | None, model: str, indent: int | None, ascii_: bool
+    others: dict[str, Any],
+    stream: bool,
+    want: bool,
+    options: dict[str, Any] | None,
+    model: str,
+    indent: int | None,
+    ascii_: bool,
 ) -> None:
     fields = others | {"model": "was", "messages": MESSAGES, "stream": stream}
     if options is not None:
@@ -105,7 +124,10 @@ def test_splice_changes_what_it_should_and_nothing_else(
 
 
 def test_splice_keeps_values_byte_for_byte_and_settles_repeated_keys() -> None:
-    raw = b'{"m\\u006fdel":"first", "messages" : [{"role":"user","content":"a \\u00e9 1.50"}],"seed":1.500, "model":"last","n":1}'
+    raw = (
+        b'{"m\\u006fdel":"first", "messages" : [{"role":"user","content":"a \\u00e9 1.50"}],'
+        b'"seed":1.500, "model":"last","n":1}'
+    )
     out = splice(read_head(raw), "target", want_usage=True)
     assert b'[{"role":"user","content":"a \\u00e9 1.50"}]' in out
     assert b"1.500" in out
@@ -120,13 +142,21 @@ def test_splice_leaves_out_what_a_provider_refuses() -> None:
 
 
 def with_part(part: dict[str, Any]) -> bytes:
-    return body(messages=[{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "t"}, part]}])
+    return body(
+        messages=[
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": [{"type": "text", "text": "t"}, part]},
+        ]
+    )
 
 
 @pytest.mark.parametrize(
     ("part", "param"),
     [
-        ({"type": "image_url", "image_url": {"url": "http://169.254.169.254/latest"}}, "messages[1].content[1].image_url.url"),
+        (
+            {"type": "image_url", "image_url": {"url": "http://169.254.169.254/latest"}},
+            "messages[1].content[1].image_url.url",
+        ),
         ({"type": "image_url", "image_url": "http://10.0.0.1/x"}, "messages[1].content[1].image_url"),
         ({"type": "video_url", "video_url": {"url": "file:///etc/passwd"}}, "messages[1].content[1].video_url.url"),
         ({"type": "audio_url", "audio_url": {"url": "http://localhost:8000"}}, "messages[1].content[1].audio_url.url"),
@@ -141,7 +171,9 @@ def test_urls_into_our_network_are_refused(part: dict[str, Any], param: str) -> 
 
 
 def test_escaped_keys_hide_no_url() -> None:
-    raw = with_part({"type": "image_url", "image_url": {"url": "http://10.0.0.1/"}}).replace(b'"url"', b'"\\u0075r\\u006c"')
+    raw = with_part({"type": "image_url", "image_url": {"url": "http://10.0.0.1/"}}).replace(
+        b'"url"', b'"\\u0075r\\u006c"'
+    )
     with pytest.raises(TollwayError):
         check_urls(raw, read_head(raw))
 
@@ -151,7 +183,9 @@ def test_a_hosted_tool_names_no_internal_server_but_a_schema_may_have_any_words(
     with pytest.raises(TollwayError) as caught:
         check_urls(raw, read_head(raw))
     assert caught.value.param == "tools[0].server_url"
-    fine = body(tools=[{"type": "function", "function": {"name": "f", "parameters": {"default_url": "http://10.0.0.1"}}}])
+    fine = body(
+        tools=[{"type": "function", "function": {"name": "f", "parameters": {"default_url": "http://10.0.0.1"}}}]
+    )
     check_urls(fine, read_head(fine))
 
 
@@ -163,13 +197,14 @@ def test_public_and_data_urls_pass(url: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_raise_anything_else(raw: bytes) -> None:
-    for candidate in (raw, b'{"model":"m","messages":' + raw + b"}", b'{"model":"m","messages":[{"content":[' + raw + b"]}]}"):
-        try:
+    for candidate in (
+        raw,
+        b'{"model":"m","messages":' + raw + b"}",
+        b'{"model":"m","messages":[{"content":[' + raw + b"]}]}",
+    ):
+        with contextlib.suppress(TollwayError):
             head = read_head(candidate)
             check_urls(candidate, head)
-        except TollwayError as error:
-            assert error.code in (Code.INVALID_JSON, Code.INVALID_REQUEST)
-        else:
             json.loads(splice(head, "x", want_usage=True))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ def parse(data: bytes, cuts: list[int] | None = None) -> list[sse.Event]:
     parser = sse.Parser()
     events: list[sse.Event] = []
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts or []), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         events += parser.feed(data[start:end])
     rest = parser.rest()
     return [event for event in [*events, *([rest] if rest else [])] if event.data is not None]
@@ -22,7 +24,19 @@ def parse(data: bytes, cuts: list[int] | None = None) -> list[sse.Event]:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_every_line_end(end: bytes) -> None:
-    lines = [b": hello", b"event: first", b'data: {"a":1}  ', b"", b"data:x", b"data: y", b"id: 7", b"", b"data: last", b"", b""]
+    lines = [
+        b": hello",
+        b"event: first",
+        b'data: {"a":1}  ',
+        b"",
+        b"data:x",
+        b"data: y",
+        b"id: 7",
+        b"",
+        b"data: last",
+        b"",
+        b"",
+    ]
     events = parse(end.join(lines))
     assert [(event.name, event.data) for event in events] == [
         ("first", b'{"a":1}  '),
@@ -42,7 +56,10 @@ def test_what_is_no_event_stream_is_called_junk() -> None:
 
 
 @given(
-    st.lists(st.sampled_from([b"data: a", b"data:b ", b"event: e", b": c", b"", b"retry: 1", "data: é€".encode()]), max_size=12),
+    st.lists(
+        st.sampled_from([b"data: a", b"data:b ", b"event: e", b": c", b"", b"retry: 1", "data: é€".encode()]),
+        max_size=12,
+    ),
     st.lists(st.sampled_from([b"\n", b"\r\n", b"\r"]), min_size=12, max_size=12),
     st.lists(st.integers(0, 200), max_size=8),
 )
@@ -58,7 +75,7 @@ def test_framer_loses_no_byte(data: bytes, cuts: list[int]) -> None:
     framer = sse.Framer()
     out = []
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         out += framer.feed(data[start:end])
     assert b"".join(out) + framer.rest() == data
     assert framer.idle

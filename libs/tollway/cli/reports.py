@@ -1,0 +1,100 @@
+"""`tollway usage`, `tollway requests`, `tollway audit`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tollway.cli.exits import Usage
+from tollway.cli.output import plain, show_list, show_one
+from tollway.cli.shared import Limit, Output, chosen, client, when
+
+requests = typer.Typer(no_args_is_help=True, help="The ledger of requests.")
+audit = typer.Typer(no_args_is_help=True, help="Who changed what.")
+USAGE = (
+    "group",
+    "requests",
+    "errors",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost",
+    "estimated_cost",
+    "unpriced_requests",
+)
+REQUESTS = (
+    "started_at",
+    "id",
+    "project",
+    "key_public_id",
+    "model",
+    "stream",
+    "status",
+    "error_code",
+    "cost",
+    "estimated",
+)
+EVENTS = ("at", "actor", "action", "resource", "source", "request_id")
+DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider")
+PROJECT = Annotated[str, typer.Option("--project", "-p", help="only this project")]
+KEY = Annotated[str, typer.Option("--key", help="only this key")]
+MODEL = Annotated[str, typer.Option("--model", help="only this model")]
+FROM = Annotated[str, typer.Option("--from", help="date, time or duration back from now; default 30d")]
+TO = Annotated[str, typer.Option("--to", help="exclusive; default now")]
+
+
+def usage(
+    by: Annotated[str, typer.Option("--by", help="project, key, model, day, business_unit or provider")] = "project",
+    project: PROJECT = "",
+    key: KEY = "",
+    model: MODEL = "",
+    from_: FROM = "",
+    to: TO = "",
+    output: Output = None,
+) -> None:
+    """Requests, tokens and cost, grouped; costs are US dollars."""
+    if by not in DIMENSIONS:
+        raise Usage(f"--by: must be one of {', '.join(DIMENSIONS)}")
+    with client() as tollway:
+        found = tollway.usage(
+            by, start=when(from_, "--from"), end=when(to, "--to"), project=project, key=key, model=model
+        )
+    if chosen(output) in ("json", "yaml"):
+        show_one(found, chosen(output))
+        return
+    rows = [plain(row) for row in found.rows]
+    if chosen(output) == "table":
+        rows.append({**plain(found.total), "group": "total"})
+    show_list(rows, USAGE, chosen(output))
+
+
+@requests.command("list")
+def list_requests(
+    project: PROJECT = "",
+    key: KEY = "",
+    model: MODEL = "",
+    from_: FROM = "",
+    to: TO = "",
+    limit: Limit = 100,
+    output: Output = None,
+) -> None:
+    """Lists requests, newest first; JSON and YAML have their attempts too."""
+    with client() as tollway:
+        found = tollway.requests(
+            project=project, key=key, model=model, start=when(from_, "--from"), end=when(to, "--to"), limit=limit
+        )
+        show_list(found, REQUESTS, chosen(output))
+
+
+@audit.command("list")
+def list_audit(
+    resource: Annotated[str, typer.Option("--resource", help="for example project:retail")] = "",
+    action: Annotated[str, typer.Option("--action", help="for example keys.revoke")] = "",
+    limit: Limit = 100,
+    output: Output = None,
+) -> None:
+    """Lists changes, newest first."""
+    with client() as tollway:
+        show_list(tollway.audit(resource=resource, action=action, limit=limit), EVENTS, chosen(output))

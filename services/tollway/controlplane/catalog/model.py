@@ -1,0 +1,331 @@
+"""Providers and models as values: the messages of the contract and the rows behind them. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tollway.controlplane.credentials.model import Credential, NewCredential
+from tollway.controlplane.resources import etag
+from tollway.core import catalog, pricing
+from tollway.core.money import format_dollars
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits on one upstream call, in seconds; None: the default."""
+
+    connect_seconds: float | None = None
+    first_byte_seconds: float | None = None
+    between_chunks_seconds: float | None = None
+    total_seconds: float | None = None
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider as it is shown."""
+
+    id: str
+    name: str
+    kind: str
+    base_url: str
+    api_version: str
+    timeouts: Timeouts
+    credentials: list[Credential]
+    created_at: datetime
+    updated_at: datetime
+    etag: str
+    hangup: str
+
+
+class CreateProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    kind: str
+    base_url: str = ""
+    api_version: str = ""
+    timeouts: Timeouts | None = None
+    credentials: list[NewCredential] = []
+    hangup: str = ""
+
+
+class GetProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    provider: str
+
+
+class ListProvidersRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    page_size: int = 0
+    page_token: str = ""
+
+
+class ListProvidersResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    providers: list[Provider]
+    next_page_token: str = ""
+
+
+class UpdateProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract; the mask is in the call."""
+
+    provider: str
+    base_url: str = ""
+    api_version: str = ""
+    timeouts: Timeouts | None = None
+    hangup: str = ""
+    etag: str = ""
+
+
+class ArchiveProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    provider: str
+    etag: str = ""
+
+
+class AddCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    provider: str
+    name: str
+    api_key: str
+    weight: int = 0
+
+    def __repr__(self) -> str:
+        return f"AddCredentialRequest(provider={self.provider!r}, name={self.name!r})"
+
+
+class RotateCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    provider: str
+    credential: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"RotateCredentialRequest(provider={self.provider!r}, credential={self.credential!r})"
+
+
+class RemoveCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    provider: str
+    credential: str
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider's model behind a name; `provider` is a name or an id, shown as the name."""
+
+    provider: str
+    model: str
+    weight: int | None = None
+    priority: int = 0
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars per million tokens as decimal strings; empty: as the kind it is a part of."""
+
+    free: bool = False
+    input: str = ""
+    output: str = ""
+    cached_input: str = ""
+    cache_write_5m: str = ""
+    cache_write_1h: str = ""
+    audio_input: str = ""
+    audio_output: str = ""
+    version: str = ""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model can do; empty or None: from the price book and the shipped table."""
+
+    input_modalities: list[str] = []
+    output_modalities: list[str] = []
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    tools: bool | None = None
+    streaming: bool | None = None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as it is shown, with the price and the capabilities in force."""
+
+    id: str
+    name: str
+    aliases: list[str]
+    strategy: str
+    targets: list[Target]
+    price: Price | None
+    price_overridden: bool
+    capabilities: Capabilities
+    created_at: datetime
+    updated_at: datetime
+    etag: str
+
+
+class CreateModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    targets: list[Target]
+    aliases: list[str] = []
+    strategy: str = ""
+    price: Price | None = None
+    capabilities: Capabilities | None = None
+
+
+class GetModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    model: str
+
+
+class ListModelsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    page_size: int = 0
+    page_token: str = ""
+
+
+class ListModelsResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    models: list[Model]
+    next_page_token: str = ""
+
+
+class UpdateModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract; the mask is in the call."""
+
+    model: str
+    aliases: list[str] = []
+    strategy: str = ""
+    targets: list[Target] = []
+    price: Price | None = None
+    capabilities: Capabilities | None = None
+    etag: str = ""
+
+
+class ArchiveModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    model: str
+    etag: str = ""
+
+
+class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `providers`; `timeouts` holds the seconds that were set, by the names of `core.catalog.Timeouts`."""
+
+    id: UUID
+    name: str
+    kind: str
+    base_url: str
+    api_version: str
+    timeouts: dict[str, float]
+    hangup: str
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None = None
+    managed_by: str | None = None
+    applied_digest: bytes | None = None
+
+    def view(self, credentials: list[Credential]) -> Provider:
+        """The provider as it is shown."""
+        return Provider(
+            id=str(self.id),
+            name=self.name,
+            kind=self.kind,
+            base_url=self.base_url,
+            api_version=self.api_version,
+            timeouts=shown_timeouts(effective_timeouts(self.timeouts)),
+            credentials=credentials,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            etag=etag(self.id, self.revision),
+            hangup=self.hangup,
+        )
+
+
+class StoredTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A target as the table keeps it."""
+
+    provider_id: UUID
+    model: str
+    weight: int = 1
+    priority: int = 0
+
+
+class StoredPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A price override in nano-dollars per million tokens."""
+
+    input: int
+    output: int
+    free: bool = False
+    cached_input: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+
+    def at(self, version: str) -> pricing.Price:
+        """The price with the name that ledger rows store."""
+        plain: dict[str, Any] = {name: getattr(self, name) for name in RATE_NAMES}
+        return pricing.Price(version=version, **plain)
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `models`."""
+
+    id: UUID
+    name: str
+    aliases: list[str]
+    strategy: str
+    targets: list[StoredTarget]
+    price: StoredPrice | None
+    capabilities: Capabilities
+    price_revision: int
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None = None
+    managed_by: str | None = None
+    applied_digest: bytes | None = None
+
+
+RATE_NAMES = ("input", "output", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output")
+FREE_VERSION = "free"
+
+
+def effective_timeouts(stored: dict[str, float]) -> catalog.Timeouts:
+    """The seconds in force."""
+    return catalog.Timeouts(**stored)
+
+
+def shown_timeouts(timeouts: catalog.Timeouts) -> Timeouts:
+    """The message of the seconds in force."""
+    return Timeouts(
+        connect_seconds=timeouts.connect,
+        first_byte_seconds=timeouts.first_byte,
+        between_chunks_seconds=timeouts.between_chunks,
+        total_seconds=timeouts.total,
+    )
+
+
+def stored_timeouts(timeouts: Timeouts | None) -> dict[str, float]:
+    """The seconds that a message sets, by the names of `core.catalog.Timeouts`."""
+    given = msgspec.structs.asdict(timeouts) if timeouts is not None else {}
+    return {name.removesuffix("_seconds"): value for name, value in given.items() if value is not None}
+
+
+def shown_price(price: pricing.Price) -> Price:
+    """The message of a price; all rates zero is `free`."""
+    rates = {name: getattr(price, name) for name in RATE_NAMES}
+    texts = {name: "" if rate is None else format_dollars(rate) for name, rate in rates.items()}
+    return Price(free=not any(rates.values()), version=price.version, **texts)

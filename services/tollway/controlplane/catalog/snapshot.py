@@ -1,0 +1,154 @@
+"""What the data planes get, built from the tables: the catalog, and the entries of the key directory.
+
+Read-only, and consistent when the caller's transaction is REPEATABLE READ. The catalog carries credentials and peppers in
+the clear: it exists in memory only, and leaves this process sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from tollway.controlplane.catalog import models, postgres
+from tollway.controlplane.catalog.model import ModelRow, ProviderRow, effective_timeouts
+from tollway.controlplane.credentials import postgres as credential_rows
+from tollway.controlplane.credentials.model import place
+from tollway.controlplane.credentials.vault import Vault
+from tollway.controlplane.db.statements import Database
+from tollway.controlplane.identity import postgres as identity
+from tollway.controlplane.identity.model import ORGANISATION
+from tollway.controlplane.keys import postgres as keys
+from tollway.core.catalog import (
+    Catalog,
+    Credential,
+    DirectoryEntry,
+    Model,
+    Project,
+    Provider,
+    ProviderKind,
+    Secret,
+    Strategy,
+    Target,
+)
+
+
+async def build_catalog(db: Database, vault: Vault) -> Catalog:
+    """The whole catalog at the version of the last change to it. Raises VaultError when something cannot be opened."""
+    position = await postgres.position(db)
+    providers = {row.id: row for row in await postgres.providers(db)}
+    peppers = await vault.peppers(db)
+    now = datetime.now(UTC)
+    return Catalog(
+        epoch=position.epoch,
+        version=position.version,
+        organisation=ORGANISATION,
+        providers=await _providers(db, vault, list(providers.values())),
+        models={row.name: _model(row, providers, now) for row in await postgres.models(db)},
+        projects={
+            str(row.id): Project(
+                id=str(row.id),
+                name=row.name,
+                organisation=ORGANISATION,
+                business_unit=row.business_unit,
+                models=tuple(row.models),
+            )
+            for row in await identity.projects(db)
+        },
+        peppers=peppers.digest if peppers is not None else {},
+        index_pepper=peppers.index if peppers is not None else b"",
+    )
+
+
+async def _providers(db: Database, vault: Vault, rows: Sequence[ProviderRow]) -> dict[str, Provider]:
+    opened: dict[UUID, list[Credential]] = {row.id: [] for row in rows}
+    for row in await credential_rows.credentials(db, list(opened)):
+        value = await vault.open(db, row.data_key, row.sealed, place(row.id))
+        credential = Credential(id=str(row.id), name=row.name, api_key=value.decode(), weight=row.weight)
+        opened[row.provider_id].append(credential)
+    return {
+        str(row.id): Provider(
+            id=str(row.id),
+            name=row.name,
+            kind=ProviderKind(row.kind),
+            base_url=row.base_url,
+            api_version=row.api_version,
+            timeouts=effective_timeouts(row.timeouts),
+            credentials=tuple(opened[row.id]),
+            hangup=row.hangup,
+        )
+        for row in rows
+    }
+
+
+def _model(row: ModelRow, providers: dict[UUID, ProviderRow], now: datetime) -> Model:
+    return Model(
+        id=str(row.id),
+        name=row.name,
+        targets=tuple(
+            Target(provider=str(target.provider_id), model=target.model, weight=target.weight, priority=target.priority)
+            for target in row.targets
+        ),
+        aliases=tuple(row.aliases),
+        strategy=Strategy(row.strategy),
+        price=models.price_of(row, providers, now),
+        capabilities=models.capabilities_of(row, providers),
+        created=int(row.created_at.timestamp()),
+    )
+
+
+async def build_entries(db: Database, key_ids: Sequence[UUID]) -> list[DirectoryEntry]:
+    """The entries of these keys, one each, revoked ones too; ids that do not exist are left out."""
+    return await _entries(db, await keys.entry_keys(db, key_ids))
+
+
+async def all_entries(db: Database, after: UUID | None, limit: int) -> list[DirectoryEntry]:
+    """The next `limit` entries of the whole directory by key id; fewer at its end. Go on after the last one's key id."""
+    return await _entries(db, await keys.entry_page(db, after, limit))
+
+
+async def _entries(db: Database, rows: Sequence[keys.EntryRow]) -> list[DirectoryEntry]:
+    secrets: dict[UUID, list[Secret]] = {row.id: [] for row in rows}
+    for secret in await keys.secrets(db, list(secrets)):
+        secrets[secret.key_id].append(
+            Secret(digest=secret.digest, pepper=secret.pepper, not_after_ms=_milliseconds(secret.not_after))
+        )
+    return [
+        DirectoryEntry(
+            lookup=row.lookup,
+            public_id=row.public_id,
+            key_id=str(row.id),
+            name=row.name,
+            project=str(row.project_id),
+            version=row.version,
+            secrets=tuple(secrets[row.id]),
+            models=tuple(row.models),
+            expires_ms=_milliseconds(row.expires_at),
+            revoked=row.revoked_at is not None,
+            tags=row.tags,
+        )
+        for row in rows
+    ]
+
+
+def _milliseconds(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp() * 1000)
+
+
+class SnapshotSource:
+    """The same three reads as one object with the vault bound, as config push takes them."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def catalog(self, db: Database) -> Catalog:
+        """The whole catalog."""
+        return await build_catalog(db, self._vault)
+
+    async def entries(self, db: Database, key_ids: Sequence[UUID]) -> Sequence[DirectoryEntry]:
+        """The entries of these keys."""
+        return await build_entries(db, key_ids)
+
+    async def page(self, db: Database, after: UUID | None, limit: int) -> Sequence[DirectoryEntry]:
+        """The next entries of the whole directory."""
+        return await all_entries(db, after, limit)
