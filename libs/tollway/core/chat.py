@@ -77,13 +77,17 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn. `path` is its place in the client's request (`messages[3]`), for errors that name a field."""
+    """One turn. `path` is its place in the client's request (`messages[3]`), for errors that name a field.
+
+    `name` tells speakers of one role apart.
+    """
 
     role: Role
     path: str
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    name: str | None = None
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,9 +29,14 @@ OPTIONS = (
 )
 
 
-def connect(address: str) -> grpc.aio.Channel:
-    """A channel to the control plane; it connects when it is first used and reconnects by itself."""
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+def connect(address: str, *, ca: bytes | None = None) -> grpc.aio.Channel:
+    """A channel to the control plane; it connects when it is first used and reconnects by itself.
+
+    With `ca` (PEM) the channel is TLS and trusts that authority alone; without, it is plain.
+    """
+    if ca is None:
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca), options=OPTIONS)
 
 
 def _bearer(token: str) -> tuple[tuple[str, str], ...]:

@@ -3,13 +3,15 @@
 A token is four characters (Unicode code points) of a text, the last of a text may be shorter. The prompt counts each
 text on its own, 4 tokens for each message, 85 for each image, and the tools as the JSON that was sent.
 
-The text repeats the last user message, or has the number of tokens that the behaviour says. Tools: where the last
-message is the user's and says `call NAME` for a tool that was given, the answer is that call, with the JSON object that
-follows the name as arguments, else with a value made up from the tool's JSON Schema; several calls where it says several.
+The text repeats the last user message (its first 4,000 characters), or has the number of tokens that the behaviour
+says. Tools: where the last message is the user's and says `call NAME` for a tool that was given, the answer is that
+call, with the JSON object that follows the name as arguments, else with a value made up from the tool's JSON Schema;
+several calls where it says so several times.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,12 +25,14 @@ from tollway.simulator.behaviour import Behaviour
 CHARACTERS = 4
 MESSAGE_TOKENS = 4
 IMAGE_TOKENS = 85
+LONGEST = 4000
+"""So many characters of the last user message are looked at and repeated."""
 MAX_CALLS = 32
 _WORDS = (
     "the toll is paid at the gate and the road goes on over the hill past the mill by the river where boats wait for "
     "the tide and carts for their turn while clerks write each coin in the book so that at night the sum is right "
 )
-_DEPTH = 8
+_DECODER = json.JSONDecoder()
 
 
 def count(text: str) -> int:
@@ -212,52 +216,67 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def sample(schema: Any, depth: int = _DEPTH, root: Any = None) -> Any:
+def sample(schema: Any) -> Any:
     """A value for a JSON Schema: its constant, default, first enum value or example, else the simplest of its type."""
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping) or depth <= 0:
-        return {} if depth == _DEPTH else None
-    for name in ("const", "default"):
-        if name in schema:
-            return schema[name]
-    for name in ("enum", "examples"):
-        if isinstance(schema.get(name), list) and schema[name]:
-            return schema[name][0]
-    if isinstance(target := schema.get("$ref"), str):
-        return sample(_target(root, target), depth - 1, root)
-    for name in ("anyOf", "oneOf", "allOf"):
-        if isinstance(schema.get(name), list) and schema[name]:
-            return sample(schema[name][0], depth - 1, root)
-    kind = schema.get("type", "object" if "properties" in schema or depth == _DEPTH else "string")
-    return _of_type(kind[0] if isinstance(kind, list) and kind else kind, schema, depth, root)
+    value = _Sampler(schema).value(schema, 0)
+    return value if isinstance(value, dict) else {}
 
 
-def _of_type(kind: Any, schema: Mapping[str, Any], depth: int, root: Any) -> Any:
-    match kind:
-        case "object":
-            properties = schema.get("properties")
-            properties = properties if isinstance(properties, Mapping) else {}
-            names = schema.get("required")
-            wanted = names if isinstance(names, list) else list(properties)
-            return {name: sample(properties.get(name, {}), depth - 1, root) for name in wanted if isinstance(name, str)}
-        case "array":
-            return [sample(schema.get("items", {}), depth - 1, root)] * max(1, min(8, int(schema.get("minItems") or 1)))
-        case "integer":
-            return int(schema.get("minimum") or 1)
-        case "number":
-            return schema.get("minimum") or 1.5
-        case "boolean":
-            return True
-        case "null":
+class _Sampler:
+    """Walks a schema, at most so deep and so many places: a schema may refer to itself."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._left = 2000
+
+    def value(self, schema: Any, depth: int) -> Any:
+        """A value for the part of the schema at this depth; None beyond the bounds."""
+        self._left -= 1
+        if not isinstance(schema, Mapping) or depth > 12 or self._left < 0:
             return None
-    return "sample".ljust(min(1000, int(schema.get("minLength") or 0)), "x")[: int(schema.get("maxLength") or 1000)]
+        for name in ("const", "default"):
+            if name in schema:
+                return schema[name]
+        for name in ("enum", "examples"):
+            if isinstance(schema.get(name), list) and schema[name]:
+                return schema[name][0]
+        if isinstance(target := schema.get("$ref"), str):
+            return self.value(self._target(target), depth + 1)
+        for name in ("anyOf", "oneOf", "allOf"):
+            if isinstance(schema.get(name), list) and schema[name]:
+                return self.value(schema[name][0], depth + 1)
+        kind = schema.get("type", "object" if "properties" in schema or not depth else "string")
+        return self._of_type(kind[0] if isinstance(kind, list) and kind else kind, schema, depth)
+
+    def _of_type(self, kind: Any, schema: Mapping[str, Any], depth: int) -> Any:
+        match kind:
+            case "object":
+                properties = schema.get("properties")
+                properties = properties if isinstance(properties, Mapping) else {}
+                names = schema.get("required")
+                wanted = [name for name in (names if isinstance(names, list) else properties) if isinstance(name, str)]
+                return {name: self.value(properties.get(name, {}), depth + 1) for name in wanted[: max(0, self._left)]}
+            case "array":
+                return [self.value(schema.get("items", {}), depth + 1)]
+            case "integer":
+                return int(_number(schema, "minimum", 1))
+            case "number":
+                return _number(schema, "minimum", 1.5)
+            case "boolean":
+                return True
+            case "null":
+                return None
+        return "sample".ljust(int(_number(schema, "minLength", 0)), "x")[: int(_number(schema, "maxLength", 1000))]
+
+    def _target(self, path: str) -> Any:
+        """What a local reference (`#/$defs/x`) names."""
+        found = self._root
+        for part in path.removeprefix("#/").split("/"):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return found
 
 
-def _target(root: Any, path: str) -> Any:
-    """What a local reference (`#/$defs/x`) names."""
-    for part in path.removeprefix("#/").split("/"):
-        root = root.get(part) if isinstance(root, Mapping) else None
-    return root
-
-
-_DECODER = __import__("json").JSONDecoder()
+def _number(schema: Mapping[str, Any], name: str, default: float) -> float:
+    """A bound of the schema, itself bounded."""
+    value = schema.get(name)
+    return max(-1000, min(1000, value)) if isinstance(value, int | float) and not isinstance(value, bool) else default

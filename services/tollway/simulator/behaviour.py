@@ -11,7 +11,7 @@ Pure but for the counters of `times`; knows no HTTP.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -145,18 +145,21 @@ class Behaviours:
         self._left: dict[str, int] = {}
         self._known: dict[str, tuple[str, Behaviour, str]] = {}
 
-    def set(self, model: str, options: Mapping[str, Any]) -> None:
-        """Replaces what was set for a model (`*`: for all); no options: back to its profile. Raises BehaviourError."""
-        if "=" in model.rpartition("/")[2]:
+    def set(self, pairs: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Replaces what was set for each model (`*`: for all); without options it is as its profile says again.
+
+        Raises BehaviourError before anything is changed.
+        """
+        checks = [(model, checked(options, *self._bounds)) for model, options in pairs]
+        if any("=" in model.rpartition("/")[2] for model, _values in checks):
             raise BehaviourError("give the options as fields, not in the model's name")
-        values = checked(options, *self._bounds)
-        if model not in self._set and len(self._set) >= MAX_MODELS:
+        if len({*self._set, *(model for model, _values in checks)}) > MAX_MODELS:
             raise BehaviourError(f"at most {MAX_MODELS} models can have a behaviour of their own")
-        if values:
-            self._set[model] = values
-        else:
+        for model, values in checks:
             self._set.pop(model, None)
-        self._left.pop(model, None)
+            if values:
+                self._set[model] = values
+            self._left.pop(model, None)
         self._known.clear()
 
     def shown(self) -> dict[str, dict[str, Any]]:

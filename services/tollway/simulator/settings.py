@@ -25,7 +25,10 @@ class Settings:
         "TOLLWAY_SIMULATOR_MAX_SECONDS", "longest time that an answer may take or be stuck", parse=positive, default=600
     )
     max_records: int = setting(
-        "TOLLWAY_SIMULATOR_MAX_RECORDS", "finished requests that are remembered one by one", parse=positive, default=100_000
+        "TOLLWAY_SIMULATOR_MAX_RECORDS",
+        "finished requests that are remembered one by one",
+        parse=positive,
+        default=100_000,
     )
     log_level: str = setting(
         "TOLLWAY_LOG_LEVEL",

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
+from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.rows import late_id
 from tollway.core.ledger import Outcome, RequestRow
@@ -19,14 +19,13 @@ from tollway.core.usage import Usage
 from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row, schema_database
 from tollway.testkit.servers import PostgresServer
 
-Pool = AsyncConnectionPool[Any]
 MIDNIGHT_MS = 1_790_035_200_000
 SUMS = "SELECT count(*), sum(input_tokens), sum(output_tokens), sum(cost_nano) FROM ledger_attempts"
 
 
 @pytest.fixture
 async def pool(postgres: PostgresServer) -> AsyncIterator[Pool]:
-    async with AsyncConnectionPool(schema_database(postgres), min_size=1, max_size=8, open=False) as opened:
+    async with create_pool(schema_database(postgres), 8) as opened:
         yield opened
 
 
@@ -137,7 +136,7 @@ async def test_a_replay_after_midnight_meets_the_row_of_before(pool: Pool) -> No
     )
 
 
-BAD = {
+BAD: dict[str, dict[str, Any]] = {
     "id is not a UUIDv7": {"id": "0b5f6a52-5d7c-4a57-8f38-4e2f0b0f9d11"},
     "organisation has a NUL character": {"organisation": "a\0b"},
     "model is not valid Unicode": {"model": "\ud800"},
@@ -231,7 +230,7 @@ async def test_estimates_and_truths_of_concurrent_flushers_come_to_the_truth(poo
 async def test_a_connection_cut_in_mid_batch_loses_and_doubles_nothing(pool: Pool, postgres: PostgresServer) -> None:
     rows = [request_row(NOON_MS + n) for n in range(1_500)]
     cut = 0
-    async with await psycopg.AsyncConnection.connect(pool.conninfo, autocommit=True) as killer:
+    async with await psycopg.AsyncConnection.connect(str(pool.conninfo), autocommit=True) as killer:
 
         async def cut_when_writing() -> None:
             nonlocal cut

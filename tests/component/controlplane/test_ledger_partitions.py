@@ -8,15 +8,14 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
+from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.partitions import TABLES, Width, default_rows, ensure_partitions
 from tollway.controlplane.ledger.service import Ledger
 from tollway.testkit.ledger_rows import NOON_MS, request_row, schema_database
 from tollway.testkit.servers import PostgresServer
 
-Pool = AsyncConnectionPool[Any]
 TODAY = datetime.fromtimestamp(NOON_MS / 1000, UTC).date()
 
 
@@ -32,7 +31,7 @@ class FixedClock:
 
 @pytest.fixture
 async def pool(postgres: PostgresServer) -> AsyncIterator[Pool]:
-    async with AsyncConnectionPool(schema_database(postgres), min_size=1, max_size=8, open=False) as opened:
+    async with create_pool(schema_database(postgres), 8) as opened:
         yield opened
 
 
@@ -46,11 +45,7 @@ async def partitions(pool: Pool, table: str) -> list[str]:
 
 async def ensure(pool: Pool, today: date = TODAY, **options: Any) -> int | None:
     async with pool.connection() as db:
-        await db.set_autocommit(True)
-        try:
-            return await ensure_partitions(db, today, **options)
-        finally:
-            await db.set_autocommit(False)
+        return await ensure_partitions(db, today, **options)
 
 
 async def test_months_from_yesterday_on_are_made_once(pool: Pool) -> None:

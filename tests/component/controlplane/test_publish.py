@@ -3,155 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 import statistics
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
-from tollway.controlplane.publish.service import ConfigPublisher
 from tollway.controlplane.publish.store import prune
-from tollway.core.catalog import Catalog, DirectoryEntry, decode_catalog, decode_entry
-from tollway.runtime.clock import SystemClock
-from tollway.runtime.seal import Sealer, catalog_place, entry_place
+from tollway.core.catalog import Catalog
+from tollway.testkit.config_push import PROJECT, Deployment, Replica, fill, key_id, kinds, publish, rename
 from tollway.testkit.ledger_rows import schema_database
 from tollway.testkit.servers import PostgresServer
-from tollway.wire.config_codec import CatalogSnapshot, ConfigEvent, Heartbeat, KeyChanges, Position, Subscription
-
-SEALER = Sealer([b"f" * 32])
-Stream = AsyncGenerator[ConfigEvent, None]
-PROJECT = UUID(int=3)
-
-
-def key_id(number: int) -> UUID:
-    return UUID(int=(7 << 76) + (2 << 62) + number)
-
-
-class KeysTable:
-    """A directory source over the table `keys` alone; counts what it is asked."""
-
-    def __init__(self) -> None:
-        self.catalogs = 0
-        self.asked: list[int] = []
-
-    async def catalog(self, db: Any) -> Catalog:
-        self.catalogs += 1
-        found = await self._rows(
-            db,
-            "SELECT epoch, coalesce((SELECT max(version) FROM change_log WHERE kind = 'catalog'), 0) FROM installation",
-        )
-        return Catalog(epoch=found[0][0], version=found[0][1])
-
-    async def entries(self, db: Any, key_ids: Sequence[UUID]) -> Sequence[DirectoryEntry]:
-        self.asked.append(len(key_ids))
-        return await self._entries(db, "WHERE id = ANY(%s)", list(key_ids))
-
-    async def page(self, db: Any, after: UUID | None, limit: int) -> Sequence[DirectoryEntry]:
-        return await self._entries(db, "WHERE id > %s ORDER BY id LIMIT %s", after or UUID(int=0), limit)
-
-    async def _entries(self, db: Any, where: str, *values: Any) -> list[DirectoryEntry]:
-        rows = await self._rows(
-            db, f"SELECT lookup, public_id, id, name, project_id, version, revoked_at FROM keys {where}", *values
-        )
-        return [
-            DirectoryEntry(
-                lookup=row[0], public_id=row[1], key_id=str(row[2]), name=row[3], project=str(row[4]), version=row[5],
-                secrets=(), revoked=row[6] is not None,
-            )
-            for row in rows
-        ]  # fmt: skip
-
-    async def _rows(self, db: Any, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        cursor = await db.execute(statement.encode(), values)
-        return list(await cursor.fetchall())
-
-
-async def publish(db: Any, keys: Sequence[int] = (), *, catalog: bool = False, removed: Sequence[int] = ()) -> int:
-    """The last step of a transaction that changes something: a version in commit order, the log, the hint."""
-    await db.execute("SELECT pg_advisory_xact_lock(1)")
-    cursor = await db.execute("UPDATE installation SET version = version + 1 RETURNING version")
-    version = int((await cursor.fetchone())[0])
-    if catalog:
-        await db.execute("INSERT INTO change_log (version, kind) VALUES (%s, 'catalog')", (version,))
-    for number in keys:
-        await db.execute("UPDATE keys SET version = %s WHERE id = %s", (version, key_id(number)))
-        await db.execute(
-            "INSERT INTO change_log (version, kind, key_id) VALUES (%s, 'key', %s)", (version, key_id(number))
-        )
-    for number in removed:
-        await db.execute("DELETE FROM keys WHERE id = %s", (key_id(number),))
-        await db.execute(
-            "INSERT INTO change_log (version, kind, key_id, lookup) VALUES (%s, 'key', %s, %s)",
-            (version, key_id(number), f"k{number}"),
-        )
-    await db.execute("NOTIFY tollway_config")
-    return version
-
-
-async def rename(db: Any, number: int, name: str) -> None:
-    await db.execute("UPDATE keys SET name = %s WHERE id = %s", (name, key_id(number)))
-
-
-@dataclass
-class Deployment:
-    """A database, and control planes on it."""
-
-    url: str
-    source: KeysTable = field(default_factory=KeysTable)
-    open: list[tuple[ConfigPublisher, AsyncConnectionPool[Any]]] = field(default_factory=list)
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        async with await psycopg.AsyncConnection.connect(self.url) as db:
-            yield db
-
-    async def change(self, *keys: int, name: str = "", catalog: bool = False, removed: Sequence[int] = ()) -> int:
-        async with self.transaction() as db:
-            for number in keys:
-                await rename(db, number, name or f"name-{number}")
-            return await publish(db, keys, catalog=catalog, removed=removed)
-
-    async def names(self) -> dict[str, str]:
-        async with self.transaction() as db:
-            return {
-                lookup: name for lookup, name in await (await db.execute("SELECT lookup, name FROM keys")).fetchall()
-            }
-
-    async def publisher(self) -> ConfigPublisher:
-        pool: AsyncConnectionPool[Any] = AsyncConnectionPool(self.url, min_size=1, max_size=4, open=False)
-        await pool.open()
-        publisher = ConfigPublisher(pool, self.url, self.source, SEALER, SystemClock())
-        publisher.start()
-        self.open.append((publisher, pool))
-        return publisher
-
-    async def close(self) -> None:
-        for publisher, pool in self.open:
-            await publisher.close()
-            await pool.close()
-
-
-async def fill(url: str, count: int) -> None:
-    async with await psycopg.AsyncConnection.connect(url) as db:
-        await db.execute(
-            "WITH o AS (INSERT INTO organisations (id, name) VALUES (%(p)s, 'o') RETURNING id), u AS"
-            " (INSERT INTO business_units (id, organisation_id, name) SELECT %(p)s, id, 'u' FROM o RETURNING id)"
-            " INSERT INTO projects (id, business_unit_id, name) SELECT %(p)s, id, 'p' FROM u",
-            {"p": PROJECT},
-        )
-        rows = [(key_id(n), PROJECT, f"k{n}", f"k{n}", f"name-{n}") for n in range(count)]
-        async with db.cursor() as cursor:
-            await cursor.executemany(
-                "INSERT INTO keys (id, project_id, lookup, public_id, name) VALUES (%s, %s, %s, %s, %s)", rows
-            )
-        await publish(db, range(min(count, 20)), catalog=True)
+from tollway.wire.config_codec import CatalogSnapshot, Heartbeat, KeyChanges, Position
 
 
 @pytest.fixture
@@ -161,80 +26,6 @@ async def deployment(postgres: PostgresServer) -> AsyncIterator[Deployment]:
     made = Deployment(url)
     yield made
     await made.close()
-
-
-class Replica:
-    """A data plane's end of a stream: applies events as its directory does, older never over newer."""
-
-    def __init__(self, publisher: ConfigPublisher, name: str = "dp") -> None:
-        self._publisher = publisher
-        self._name = name
-        self.catalog: Catalog | None = None
-        self.directory: Position | None = None
-        self.entries: dict[str, DirectoryEntry | int] = {}
-        self.events: list[ConfigEvent] = []
-        self._stream: Stream | None = None
-
-    def connect(
-        self, *, catalog: Position | None = None, directory: Position | None = None, snapshot: bool = False
-    ) -> Replica:
-        request = Subscription(
-            replica=self._name, catalog=catalog, directory=directory, want_directory_snapshot=snapshot
-        )
-        self._stream = self._publisher.subscribe(request, "test")
-        return self
-
-    async def next(self) -> ConfigEvent:
-        assert self._stream is not None
-        async with asyncio.timeout(8):
-            event = await anext(self._stream)
-        self.events.append(event)
-        self._apply(event)
-        return event
-
-    async def until(self, done: Callable[[ConfigEvent], bool]) -> ConfigEvent:
-        while not done(event := await self.next()):
-            continue
-        return event
-
-    async def heartbeat(self, version: int | None = None) -> Heartbeat:
-        """Reads until a heartbeat (of a version)."""
-        event = await self.until(
-            lambda e: isinstance(e, Heartbeat) and (version is None or e.position.version == version)
-        )
-        assert isinstance(event, Heartbeat)
-        return event
-
-    def names(self) -> dict[str, str]:
-        return {lookup: entry.name for lookup, entry in self.entries.items() if isinstance(entry, DirectoryEntry)}
-
-    def _apply(self, event: ConfigEvent) -> None:
-        epoch, version = event.position.epoch, event.position.version
-        if isinstance(event, CatalogSnapshot):
-            self.catalog = decode_catalog(SEALER.open(event.sealed, catalog_place(epoch, version)))
-        elif isinstance(event, KeyChanges):
-            for change in event.changes:
-                found = self.entries.get(change.lookup)
-                had = found if isinstance(found, int) else found.version if found is not None else -1
-                if change.version <= had:
-                    continue
-                if not change.sealed:
-                    self.entries[change.lookup] = change.version
-                    continue
-                place = entry_place(epoch, change.lookup, change.version)
-                entry = decode_entry(SEALER.open(change.sealed, place))
-                assert entry.version == change.version
-                self.entries[change.lookup] = entry
-            if not event.snapshot or event.complete:
-                self.directory = event.position
-
-    async def close(self) -> None:
-        assert self._stream is not None
-        await self._stream.aclose()
-
-
-def kinds(replica: Replica) -> list[str]:
-    return [type(event).__name__ for event in replica.events]
 
 
 async def test_who_has_nothing_gets_the_catalog_the_directory_and_a_heartbeat(deployment: Deployment) -> None:
@@ -281,9 +72,11 @@ async def test_a_change_is_on_the_wire_in_a_moment_and_the_catalog_goes_before_t
 
 async def test_a_stream_resumes_at_its_position(deployment: Deployment) -> None:
     publisher = await deployment.publisher()
-    await Replica(publisher).connect().heartbeat()
+    watching = Replica(publisher).connect()
+    await watching.heartbeat()
     for turn in range(6):
         await deployment.change(turn, 7, name=f"turn-{turn}")
+    await watching.heartbeat(7)
     last = Replica(publisher).connect(catalog=Position("e1", 1), directory=Position("e1", 4))
     await last.heartbeat(7)
     assert kinds(last) == ["KeyChanges", "Heartbeat"]
@@ -437,7 +230,7 @@ async def test_two_hundred_subscribers_cost_one_read_a_change(deployment: Deploy
     built, asked = deployment.source.catalogs, len(deployment.source.asked)
     await deployment.change(3, 4, name="for all", catalog=True)
     started = time.monotonic()
-    await asyncio.gather(*(replica.heartbeat(2) for replica in replicas))
+    await asyncio.gather(*(replica.until(lambda e: isinstance(e, KeyChanges)) for replica in replicas))
     print(f"200 subscribers reached in {(time.monotonic() - started) * 1000:.0f} ms")
     assert all(replica.names() == {"k3": "for all", "k4": "for all"} for replica in replicas)
     assert all(replica.catalog == Catalog(epoch="e1", version=2) for replica in replicas)
@@ -476,7 +269,7 @@ async def test_heartbeats_come_at_least_every_half_second(deployment: Deployment
     for _ in range(4):
         await replica.heartbeat()
         times.append(time.monotonic())
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert 0.2 < statistics.median(gaps) <= 0.5
 
 

@@ -10,9 +10,9 @@ from uuid import UUID
 import msgspec
 import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
 from tollway.controlplane.call import ApiCode, ApiError, Call, Principal
+from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.api import METHODS
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.model import ListRequestsResponse, QueryUsageResponse, UsageRow
@@ -21,7 +21,6 @@ from tollway.core.usage import Usage
 from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row, schema_database
 from tollway.testkit.servers import PostgresServer
 
-Pool = AsyncConnectionPool[Any]
 DAY_MS = 86_400_000
 UNIT, RETAIL, OLD, GONE = (str(UUID(int=n)) for n in (10, 11, 12, 13))
 KEY, REVOKED, LOST_KEY = (str(UUID(int=n)) for n in (20, 21, 22))
@@ -74,7 +73,7 @@ async def pool(postgres: PostgresServer) -> AsyncIterator[Pool]:
     url = schema_database(postgres)
     with psycopg.connect(url) as db:
         db.execute(FIXTURE.encode())
-    async with AsyncConnectionPool(url, min_size=1, max_size=4, open=False) as opened:
+    async with create_pool(url, 4) as opened:
         await ingest(opened, "dp-1", ledger())
         yield opened
 

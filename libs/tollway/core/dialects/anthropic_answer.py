@@ -30,11 +30,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Block(msgspec.Struct):
+    """Untyped but for `type`: blocks of kinds that are not known here may use the same names for other things."""
+
     type: str = ""
-    text: str | None = None
-    thinking: str | None = None
-    id: str = ""
-    name: str = ""
+    text: Any = None
+    thinking: Any = None
+    id: Any = None
+    name: Any = None
     input: Any = None
 
 
@@ -52,9 +54,9 @@ class _Message(msgspec.Struct):
 
 class _Delta(msgspec.Struct):
     type: str = ""
-    text: str | None = None
-    thinking: str | None = None
-    partial_json: str | None = None
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
     stop_reason: str | None = None
 
 
@@ -68,8 +70,24 @@ class _Event(msgspec.Struct):
     error: Any = None
 
 
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_KNOWN_EVENTS = frozenset(
+    {
+        "content_block_delta",
+        "content_block_start",
+        "content_block_stop",
+        "error",
+        "message_delta",
+        "message_start",
+        "message_stop",
+    }
+)
 _MESSAGE_DECODER = msgspec.json.Decoder(_Message)
 _EVENT_DECODER = msgspec.json.Decoder(_Event)
+_KIND_DECODER = msgspec.json.Decoder(_Kind)
 
 
 class ErrorEvent(TollwayError):
@@ -79,6 +97,11 @@ class ErrorEvent(TollwayError):
         """`error` is material of the provider, not yet fit for a client."""
         super().__init__(Code.PROVIDER_ERROR, "The provider ended the stream with an error.")
         self.error = error
+
+
+def _str(value: Any) -> str:
+    """A text field; anything else counts as empty."""
+    return value if isinstance(value, str) else ""
 
 
 def _garbage(what: str) -> TollwayError:
@@ -102,9 +125,9 @@ def read_answer(body: bytes, created: int = 0) -> chat.Answer:
         raise ErrorEvent(message.error)
     if message.type != "message" or message.content is None:
         raise _garbage("the body is not a message")
-    texts = [block.text or "" for block in message.content if block.type == "text"]
+    texts = [_str(block.text) for block in message.content if block.type == "text"]
     calls = tuple(
-        chat.ToolCall(block.id, block.name, _arguments(block.input))
+        chat.ToolCall(_str(block.id), _str(block.name), _arguments(block.input))
         for block in message.content
         if block.type == "tool_use"
     )
@@ -114,10 +137,18 @@ def read_answer(body: bytes, created: int = 0) -> chat.Answer:
         created=created,
         finish=_finish(message.stop_reason),
         text="".join(texts) if texts or not calls else None,
-        reasoning="".join(block.thinking or "" for block in message.content if block.type == "thinking"),
+        reasoning="".join(_str(block.thinking) for block in message.content if block.type == "thinking"),
         tool_calls=calls,
         usage=read_usage(message.usage),
     )
+
+
+def _is_unknown(data: bytes) -> bool:
+    """Whether the data is an event of a kind that is not known here, which may have any shape."""
+    try:
+        return lenient_json.decode(_KIND_DECODER, _Kind, data).type not in _KNOWN_EVENTS
+    except ValueError:
+        return False
 
 
 def _arguments(value: Any) -> str:
@@ -188,6 +219,8 @@ class StreamReader:
         try:
             event = lenient_json.decode(_EVENT_DECODER, _Event, raw.data)
         except ValueError:
+            if _is_unknown(raw.data):
+                return
             raise _garbage("an event is not a Messages event") from None
         self._apply(event, out)
 
@@ -226,24 +259,24 @@ class StreamReader:
     def _start(self, index: int, block: _Block, out: list[chat.Event]) -> None:
         if block.type == "tool_use":
             self._calls[index] = _OpenCall(self._count, block.input)
-            out.append(chat.ToolStarted(self._count, block.id, block.name))
+            out.append(chat.ToolStarted(self._count, _str(block.id), _str(block.name)))
             self._count += 1
-        elif block.type == "text" and block.text:
-            out.append(chat.TextDelta(block.text))
-        elif block.type == "thinking" and block.thinking:
-            out.append(chat.ReasoningDelta(block.thinking))
+        elif block.type == "text" and (text := _str(block.text)):
+            out.append(chat.TextDelta(text))
+        elif block.type == "thinking" and (thought := _str(block.thinking)):
+            out.append(chat.ReasoningDelta(thought))
 
     def _delta(self, index: int, delta: _Delta, out: list[chat.Event]) -> None:
-        if delta.type == "text_delta" and delta.text:
-            out.append(chat.TextDelta(delta.text))
-        elif delta.type == "thinking_delta" and delta.thinking:
-            out.append(chat.ReasoningDelta(delta.thinking))
-        elif delta.type == "input_json_delta" and delta.partial_json:
+        if delta.type == "text_delta" and (text := _str(delta.text)):
+            out.append(chat.TextDelta(text))
+        elif delta.type == "thinking_delta" and (thought := _str(delta.thinking)):
+            out.append(chat.ReasoningDelta(thought))
+        elif delta.type == "input_json_delta" and (fragment := _str(delta.partial_json)):
             # Fragments for a block that never began, or that is the provider's own tool, belong to no call of ours.
             call = self._calls.get(index)
             if call is not None:
                 call.fragments = True
-                out.append(chat.ToolDelta(call.index, delta.partial_json))
+                out.append(chat.ToolDelta(call.index, fragment))
 
     def _stop(self, index: int, out: list[chat.Event]) -> None:
         call = self._calls.pop(index, None)

@@ -49,6 +49,8 @@ def write_request(request: chat.Request, model: str, *, max_output_tokens: int |
     _refuse(request)
     habits = habits_of(model)
     dropped = [name for name in request.rest if name not in _REFUSED]
+    if any(message.name for message in request.messages):
+        dropped.append("messages.name")
     max_tokens = request.max_tokens or max_output_tokens or DEFAULT_MAX_TOKENS
     if max_output_tokens is not None:
         max_tokens = min(max_tokens, max_output_tokens)
@@ -64,8 +66,8 @@ def write_request(request: chat.Request, model: str, *, max_output_tokens: int |
     if request.user:
         body["metadata"] = {"user_id": request.user}
     _tools(request, habits, body, dropped)
-    thinking_budget = _thinking(request, habits, body, dropped)
-    _sampling(request, habits, thinking_budget, body, dropped)
+    thinking = _thinking(request, habits, body, dropped)
+    _sampling(request, habits, thinking, body, dropped)
     return Written(_encode(body), tuple(sorted(dropped)))
 
 
@@ -139,8 +141,8 @@ def _tool(tool: chat.Tool, habits: Habits) -> dict[str, Any]:
 def _thinking(request: chat.Request, habits: Habits, body: dict[str, Any], dropped: list[str]) -> bool:
     """`reasoning_effort`: an effort where the model thinks adaptively, else a budget inside `max_tokens`.
 
-    Says whether a budget is set. Anthropic refuses thinking with a forced tool and, with a budget, after a tool call
-    whose thinking is not sent back (this dialect cannot) or with the answer's beginning prefilled; then, and where
+    Says whether the model is to think. Anthropic refuses thinking with a forced tool and, with a budget, after a tool
+    call whose thinking is not sent back (this dialect cannot) or with the answer's beginning prefilled; then, and where
     `max_tokens` has no room for the least budget, the effort is dropped and named.
     """
     effort = request.reasoning_effort
@@ -155,7 +157,7 @@ def _thinking(request: chat.Request, habits: Habits, body: dict[str, Any], dropp
         level = _EFFORTS[effort] if _EFFORTS[effort] in habits.efforts else "high"
         body["thinking"] = {"type": "adaptive"}
         body.setdefault("output_config", {})["effort"] = level
-        return False
+        return True
     turns_written = body["messages"]
     budget = min(_BUDGETS[effort], body["max_tokens"] // 2)
     open_call = any(block["type"] == "tool_result" for block in turns_written[-1]["content"])
@@ -167,9 +169,7 @@ def _thinking(request: chat.Request, habits: Habits, body: dict[str, Any], dropp
     return True
 
 
-def _sampling(
-    request: chat.Request, habits: Habits, thinking_budget: bool, body: dict[str, Any], dropped: list[str]
-) -> None:
+def _sampling(request: chat.Request, habits: Habits, thinking: bool, body: dict[str, Any], dropped: list[str]) -> None:
     """Temperature, top_p and top_k, as far as the model and thinking allow them."""
     given = {"temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k}
     if given["temperature"] is not None and given["temperature"] > 1:
@@ -178,9 +178,9 @@ def _sampling(
         if value is None:
             continue
         fits = habits.sampling and not (name == "top_p" and "temperature" in body and not habits.both_sampling)
-        if thinking_budget:
-            # With a budget the API takes temperature 1 alone, top_p from 0.95 on, and no top_k.
-            fits = fits and name == "top_p" and value >= 0.95
+        if thinking:
+            # A thinking model takes temperature 1 alone, top_p from 0.95 on, and no top_k.
+            fits = fits and ((name == "temperature" and value == 1) or (name == "top_p" and value >= 0.95))
         if fits:
             body[name] = value
         else:

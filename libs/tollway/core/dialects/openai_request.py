@@ -61,6 +61,7 @@ class _Message(msgspec.Struct):
     content: str | list[_Part] | None = None
     tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
+    name: str | None = None
     refusal: str | None = None
     function_call: Any = None
     cache_control: dict[str, Any] | None = None
@@ -229,7 +230,12 @@ def _message(message: _Message, path: str) -> chat.Message:
         parts.append(chat.Text(message.refusal))
     calls = [_call(call, f"{path}.tool_calls[{i}]") for i, call in enumerate(message.tool_calls or ())]
     return chat.Message(
-        role=role, path=path, parts=tuple(parts), tool_calls=tuple(calls), tool_call_id=message.tool_call_id
+        role=role,
+        path=path,
+        parts=tuple(parts),
+        tool_calls=tuple(calls),
+        tool_call_id=message.tool_call_id,
+        name=message.name if role is not chat.Role.TOOL else None,
     )
 
 

@@ -42,8 +42,10 @@ class Framer:
     def feed(self, data: bytes) -> list[bytes]:
         """The events that `data` completed. Raises TollwayError(provider_error) on one over the limit."""
         buffer = self._buffer
-        if not buffer and data.find(b"\n\n") == len(data) - 2 >= 0 and b"\r" not in data:
-            return [data]
+        if not buffer and data.endswith(b"\n\n") and b"\r" not in data:
+            *whole, rest = data.split(b"\n\n")
+            if not rest:
+                return [data] if len(whole) == 1 else [block + b"\n\n" for block in whole]
         buffer += data
         blocks: list[bytes] = []
         start = 0

@@ -41,7 +41,7 @@ WITH cut AS (
         (SELECT version FROM change_log ORDER BY version DESC OFFSET %(rows)s - 1 LIMIT 1),
         (SELECT max(version) + 1 FROM change_log)
     ) AS version
-    WHERE (SELECT count(*) FROM (SELECT FROM change_log LIMIT %(rows)s + 1) AS some) > %(rows)s
+    WHERE (SELECT count(*) FROM (SELECT FROM change_log LIMIT %(rows)s + 1) AS newest) > %(rows)s
 ), removed AS (
     DELETE FROM change_log USING cut
     WHERE change_log.version < cut.version

@@ -51,7 +51,7 @@ class OpenAIRelay:
             self._failed(fault, shown)
         except TollwayError as error:
             self._failed(garbage(error.message.rstrip(".")), shown)
-        return shown[0] if len(shown) == 1 else b"".join(shown)
+        return b"".join(shown)
 
     def _failed(self, fault: ProviderFault, shown: list[bytes]) -> None:
         """Raise now, or, when content came first in the same bytes, after it has been passed on."""
@@ -104,8 +104,6 @@ class OpenAIRelay:
         if not self.started and chunk.bears():
             self.started = True
         if chunk.usage:
-            usage = read_usage(chunk.usage)
-            if usage is not None:
-                self.usage = usage
-                return self._show_usage or chunk.choices != []
+            self.usage = read_usage(chunk.usage) or self.usage
+            return self._show_usage or chunk.choices != []
         return True

@@ -221,7 +221,13 @@ def test_input_given_at_the_start_of_a_call_and_unknown_events() -> None:
             START,
             {"type": "content_block_start", "index": 4, "content_block": block},
             {"type": "content_block_delta", "index": 4, "delta": {"type": "novel_delta", "x": 1}},
-            {"type": "novel_event"},
+            {"type": "novel_event", "index": "x", "delta": 3},
+            {
+                "type": "content_block_start",
+                "index": 5,
+                "content_block": {"type": "novel", "id": None, "text": {"a": 1}},
+            },
+            {"type": "content_block_delta", "index": 5, "delta": {"type": "text_delta", "text": None}},
             {"type": "content_block_stop", "index": 4},
             STOP,
         )

@@ -181,6 +181,7 @@ def test_tuning_knobs_are_dropped_and_named() -> None:
     body, dropped = write(seed=1, presence_penalty=0.5, logit_bias={"1": 2}, service_tier="flex", store=False)
     assert dropped == ("logit_bias", "presence_penalty", "seed", "service_tier", "store")
     assert set(body) == {"model", "max_tokens", "messages"}
+    assert write(messages=[{"role": "user", "content": "x", "name": "ann"}])[1] == ("messages.name",)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +232,9 @@ def test_reasoning_effort() -> None:
     )
     new, _ = write(model="claude-opus-4-6", reasoning_effort="minimal")
     assert (new["thinking"], new["output_config"]) == ({"type": "adaptive"}, {"effort": "low"})
+    warm = write(model="claude-opus-4-6", reasoning_effort="low", temperature=0.3, top_p=0.5, top_k=3)
+    assert warm[1] == ("temperature", "top_k", "top_p")
+    assert write(model="claude-opus-4-6", reasoning_effort="low", temperature=1)[1] == ()
     assert write(model="claude-opus-4-6", reasoning_effort="xhigh")[0]["output_config"] == {"effort": "high"}
     assert write(model="claude-opus-4-7", reasoning_effort="xhigh")[0]["output_config"] == {"effort": "xhigh"}
     assert "thinking" not in write(model="claude-opus-4-6", reasoning_effort="none")[0]

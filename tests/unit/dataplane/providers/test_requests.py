@@ -36,6 +36,7 @@ def send(
     [
         ("openai", "https://api.openai.com/v1", "", "https://api.openai.com/v1/chat/completions"),
         ("openai", "https://api.openai.com", "", "https://api.openai.com/v1/chat/completions"),
+        ("openai", "https://proxy.example/openai", "", "https://proxy.example/openai/chat/completions"),
         ("huggingface", "https://router.huggingface.co/v1", "", "https://router.huggingface.co/v1/chat/completions"),
         ("vllm", "http://10.0.0.2:8000", "", "http://10.0.0.2:8000/v1/chat/completions"),
         ("vllm", "http://10.0.0.2:8000/v1/", "", "http://10.0.0.2:8000/v1/chat/completions"),

@@ -109,6 +109,13 @@ def test_the_usage_chunk_is_shown_to_those_who_asked() -> None:
         assert out == (stream if usage else ROLE + HELLO + LAST + DONE)
 
 
+def test_a_usage_chunk_without_counts_is_hidden_too_and_tells_nothing() -> None:
+    relay = relay_of()
+    assert relay.feed(HELLO) == HELLO
+    assert relay.feed(b'data: {"choices":[],"usage":{"prompt_tokens":null}}\n\n') == b""
+    assert relay.usage is None
+
+
 def test_the_commit_point_is_the_first_content() -> None:
     relay = relay_of()
     prompt = b'data: {"choices":[],"id":"","model":"","prompt_filter_results":[{"prompt_index":0}]}\n\n'

@@ -1,0 +1,1 @@
+"""The doors of the control plane: one dispatcher, and REST and gRPC in front of it."""
