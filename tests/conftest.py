@@ -6,20 +6,25 @@ Nothing is skipped in silence. A test that needs something that is not here call
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import os
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import aiohttp
 import pytest
 
-from tollway.testkit.servers import PostgresServer, ValkeyServer
+from tollway.testkit.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
+from tollway.testkit.simulator import SimulatorServer
 
 NotRun = Callable[[str], NoReturn]
 _STRICT = os.environ.get("CI", "").lower() in ("1", "true")
@@ -125,7 +130,7 @@ def npm_openai(not_run: NotRun) -> Path:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """One real Postgres for the run; a test takes a database of its own with `create_database()`."""
-    server = PostgresServer(tmp_path_factory.mktemp("postgres") / "data").start()
+    server = postgres_server(tmp_path_factory.mktemp("postgres") / "data").start()
     yield server
     server.stop()
 
@@ -133,6 +138,51 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
     """One real Valkey for the run; `flush()` empties it."""
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey") / "data").start()
+    server = valkey_server(tmp_path_factory.mktemp("valkey") / "data").start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def simulator_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorServer]:
+    """One simulator for the run, as a process of its own."""
+    server = SimulatorServer(tmp_path_factory.mktemp("simulator")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def simulator(simulator_server: SimulatorServer) -> SimulatorServer:
+    """The run's simulator, with nothing counted and nothing set."""
+    simulator_server.reset()
+    return simulator_server
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> None:
+    """Fails an asynchronous test that leaves a task running or a client session open."""
+    if inspect.iscoroutinefunction(getattr(request.node, "function", None)):
+        request.getfixturevalue("left_behind")
+
+
+@pytest.fixture
+async def left_behind(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Set up before a test's own fixtures and checked after them, so that they have had their time to clean up."""
+    sessions: weakref.WeakSet[aiohttp.ClientSession] = weakref.WeakSet()
+    original = aiohttp.ClientSession.__init__
+
+    def init(session: aiohttp.ClientSession, *arguments: Any, **named: Any) -> None:
+        original(session, *arguments, **named)
+        sessions.add(session)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", init)
+    before = asyncio.all_tasks()
+    yield
+    # What was just cancelled or closed gets its turns to end.
+    for _turn in range(5):
+        await asyncio.sleep(0)
+    current = asyncio.current_task()
+    tasks = [task.get_name() for task in asyncio.all_tasks() - before if task is not current]
+    assert tasks == [], f"the test left tasks running: {tasks}"
+    unclosed = [repr(session) for session in sessions if not session.closed]
+    assert unclosed == [], f"the test left client sessions open: {unclosed}"

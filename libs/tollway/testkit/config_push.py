@@ -1,4 +1,4 @@
-"""Config push for tests: a directory over the table of keys, control planes on one database, and a replica that follows.
+"""Config push for tests: a directory over the table of keys, control planes on one database, a replica that follows.
 
 The replica applies events as a data plane's directory does: older never replaces newer.
 """

@@ -1,6 +1,6 @@
 """Real Postgres and Valkey for tests, from wheels, which can be killed and brought back with their data.
 
-`TOLLWAY_TEST_DATABASE_URL` and `TOLLWAY_TEST_REDIS_URL` (read by the fixtures) name existing servers instead.
+`TOLLWAY_TEST_DATABASE_URL` and `TOLLWAY_TEST_REDIS_URL` name existing servers instead; those are never killed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import importlib.util
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,10 +17,14 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from redis import Redis
 from redis.exceptions import RedisError
+
+from tollway.runtime.settings import load
+from tollway.testkit.settings import TestSettings
 
 ACCOUNT = "embedded_postgres"
 START_SECONDS = 20.0
@@ -55,6 +60,9 @@ class PostgresServer:
 
     def start(self) -> PostgresServer:
         """Initialises on first use, starts, and waits until it answers."""
+        if not self._socket.exists():
+            self._socket.mkdir(mode=0o700)
+            self._hand_over()
         if not (self.folder / "PG_VERSION").exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._hand_over()
@@ -74,7 +82,12 @@ class PostgresServer:
                 parent.chmod(parent.stat().st_mode | 0o011)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(_package("embedded_postgres") / "pginstall" / "bin" / program), "-D", str(self.folder), *arguments]
+        command = [
+            str(_package("embedded_postgres") / "pginstall" / "bin" / program),
+            "-D",
+            str(self.folder),
+            *arguments,
+        ]
         done = subprocess.run(
             command, user=self._user, cwd="/", timeout=60, check=False, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -82,12 +95,13 @@ class PostgresServer:
         log = self.folder / "log"
         assert done.returncode == 0, done.stdout + (log.read_text()[-2000:] if log.exists() else "")
 
-    def create_database(self) -> str:
-        """A new, empty database; returns its URL."""
+    def create_database(self, template: str | None = None) -> str:
+        """A new database, empty or a copy of the one at the URL `template`, which nobody may be using; its URL."""
         name = f"t{secrets.token_hex(6)}"
+        source = urlsplit(template).path.lstrip("/") if template else "template1"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        return self.url.replace("/postgres?", f"/{name}?")
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"'.encode())
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def kill(self) -> None:
         """Ends every process at once, without a checkpoint."""
@@ -97,6 +111,35 @@ class PostgresServer:
         """Stops the server if it runs."""
         if (self.folder / "postmaster.pid").exists():
             self._run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(self._socket, ignore_errors=True)
+
+
+class ExistingPostgres(PostgresServer):
+    """Somebody else's server: databases are made on it and dropped, and that is all."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._made: list[str] = []
+
+    def start(self) -> PostgresServer:
+        """It runs already."""
+        return self
+
+    def create_database(self, template: str | None = None) -> str:
+        """As for a server of our own."""
+        made = super().create_database(template)
+        self._made.append(urlsplit(made).path.lstrip("/"))
+        return made
+
+    def kill(self) -> None:
+        """Refused."""
+        raise AssertionError("an existing Postgres is not killed: unset TOLLWAY_TEST_DATABASE_URL for this test")
+
+    def stop(self) -> None:
+        """Drops what was made."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for name in self._made:
+                connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
 
 class ValkeyServer:
@@ -123,7 +166,9 @@ class ValkeyServer:
         arguments = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --save --dir {self.folder}".split()
         arguments.insert(arguments.index("--save") + 1, "")
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([str(binary), *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                [str(binary), *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -135,13 +180,13 @@ class ValkeyServer:
                 time.sleep(0.02)
 
     def flush(self) -> None:
-        """Forgets everything."""
-        with Redis(port=self.port) as redis:
-            redis.flushall()
+        """Forgets everything in the database that the tests use."""
+        with Redis.from_url(self.url) as redis:
+            redis.flushdb()
 
     def command(self, *arguments: Any) -> Any:
         """One command, as redis-cli would send it."""
-        with Redis(port=self.port) as redis:
+        with Redis.from_url(self.url) as redis:
             return redis.execute_command(*arguments)
 
     def freeze(self, frozen: bool = True) -> None:
@@ -157,3 +202,43 @@ class ValkeyServer:
             self._process = None
 
     stop = kill
+
+
+class ExistingValkey(ValkeyServer):
+    """Somebody else's server, of which one database is used."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self._url
+
+    def start(self) -> ValkeyServer:
+        """It runs already."""
+        return self
+
+    def freeze(self, frozen: bool = True) -> None:  # noqa: ARG002 - the signature is the parent's
+        """Refused."""
+        raise AssertionError("an existing server is not stopped: unset TOLLWAY_TEST_REDIS_URL for this test")
+
+    def kill(self) -> None:
+        """Refused."""
+        raise AssertionError("an existing server is not killed: unset TOLLWAY_TEST_REDIS_URL for this test")
+
+    def stop(self) -> None:
+        """Leaves it empty."""
+        self.flush()
+
+
+def postgres_server(folder: Path) -> PostgresServer:
+    """A Postgres with its data in `folder`, or the existing one that the environment names. Not started."""
+    url = load(TestSettings).database_url
+    return ExistingPostgres(url) if url else PostgresServer(folder)
+
+
+def valkey_server(folder: Path) -> ValkeyServer:
+    """A Valkey with its data in `folder`, or the existing one that the environment names. Not started."""
+    url = load(TestSettings).redis_url
+    return ExistingValkey(url) if url else ValkeyServer(folder)

@@ -67,12 +67,15 @@ class Upstream:
                 self.requests.append(request)
                 script = asyncio.ensure_future(self.script(request, writer))
                 gone = asyncio.ensure_future(_gone(reader, writer))
-                await asyncio.wait([script, gone], return_when=asyncio.FIRST_COMPLETED)
-                script.cancel()
-                gone.cancel()
+                try:
+                    await asyncio.wait([script, gone], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    script.cancel()
+                    gone.cancel()
                 if writer.is_closing() or reader.at_eof():
                     return
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            # Cancelled by the end of the test alone; asyncio's streams would report a cancelled handler as an error.
             return
         finally:
             self.open -= 1
@@ -112,7 +115,8 @@ def whole(answer: Any = None, status: int = 200, **headers: str) -> Script:
 def event(delta: dict[str, Any] | None = None, *, finish: str | None = None, usage: Any = None) -> bytes:
     """One SSE event of an OpenAI stream."""
     choices = [] if delta is None and finish is None else [{"index": 0, "delta": delta or {}, "finish_reason": finish}]
-    return b"data: " + json.dumps({**CHUNK, "choices": choices, **({"usage": usage} if usage else {})}).encode() + b"\n\n"
+    found = {**CHUNK, "choices": choices, **({"usage": usage} if usage else {})}
+    return b"data: " + json.dumps(found).encode() + b"\n\n"
 
 
 def words(count: int = 3) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Messages of the contract to and from msgspec structs, by field name.
 
-A struct mirrors a message: every field of the one is a field of the other (the update mask alone may be missing, as it is
-handed over beside the struct). The match is made once for each pair, and a pair that does not match is a programming
+A struct mirrors a message: every field of the one is a field of the other (the update mask alone may be missing, as it
+is handed over beside the struct). The match is made once for each pair, and a pair that does not match is a programming
 error, raised as TypeError at first use. Values that no struct can hold are refused with the path of their field.
 """
 
@@ -16,10 +16,10 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from tollway.wire.contract import UPDATE_MASK
+from tollway.wire.contract import UPDATE_MASK, Field, MessageType
 
 S = TypeVar("S")
 M = TypeVar("M", bound=Message)
@@ -88,12 +88,12 @@ def _members(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _is_map(field: FieldDescriptor) -> bool:
+def _is_map(field: Field) -> bool:
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 @cache
-def _decoder(descriptor: Descriptor, struct: type[Any]) -> Callable[[Message], Any]:
+def _decoder(descriptor: MessageType, struct: type[Any]) -> Callable[[Message], Any]:
     fields = {info.encode_name: info for info in msgspec.structs.fields(struct)}
     unknown = fields.keys() - descriptor.fields_by_name.keys()
     missing = descriptor.fields_by_name.keys() - fields.keys() - {UPDATE_MASK}
@@ -139,7 +139,7 @@ def _fallback(info: msgspec.structs.FieldInfo) -> Callable[[], Any]:
     raise TypeError(f"{info.name} can be absent in the message, so it must allow None or have a default")
 
 
-def _reader(field: FieldDescriptor, hint: Any) -> Callable[[Any], Any]:
+def _reader(field: Field, hint: Any) -> Callable[[Any], Any]:
     """Reads one field of a message; _ABSENT when it has presence and is not set."""
     name = field.name
     inner, _ = _members(hint)
@@ -163,7 +163,7 @@ def _at(step: str, convert: Callable[[Any], Any], value: Any) -> Any:
         raise problem.under(step) from None
 
 
-def _element(field: FieldDescriptor, hint: Any) -> Callable[[Any], Any]:
+def _element(field: Field, hint: Any) -> Callable[[Any], Any]:
     """Converts one value of a field's type."""
     if field.message_type is not None:
         kind = field.message_type.full_name
@@ -193,7 +193,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _enum(field: FieldDescriptor, hint: Any, number: int) -> Any:
+def _enum(field: Field, hint: Any, number: int) -> Any:
     known = field.enum_type.values_by_number.get(number)
     if known is None:
         raise _Path(f"has no value {number}")
@@ -204,7 +204,7 @@ def _enum(field: FieldDescriptor, hint: Any, number: int) -> Any:
 
 
 @cache
-def _writers(descriptor: Descriptor, struct: type[Any]) -> list[tuple[str, Callable[[Any, Any], None]]]:
+def _writers(descriptor: MessageType, struct: type[Any]) -> list[tuple[str, Callable[[Any, Any], None]]]:
     writers = []
     for info in msgspec.structs.fields(struct):
         field = descriptor.fields_by_name.get(info.encode_name)
@@ -221,7 +221,7 @@ def _fill(message: Message, value: Any) -> None:
             write(message, item)
 
 
-def _writer(field: FieldDescriptor) -> Callable[[Any, Any], None]:
+def _writer(field: Field) -> Callable[[Any, Any], None]:
     name = field.name
     if _is_map(field):
         return lambda m, item: getattr(m, name).update(item)
@@ -247,7 +247,7 @@ def _put_all(container: Any, put: Callable[[Any, Any], None], items: Iterator[An
         put(container.add(), item)
 
 
-def _put(field: FieldDescriptor) -> Callable[[Any, Any], None]:
+def _put(field: Field) -> Callable[[Any, Any], None]:
     kind = field.message_type.full_name
     if kind == _TIMESTAMP:
         return lambda stamp, at: stamp.FromDatetime(at)
@@ -256,7 +256,7 @@ def _put(field: FieldDescriptor) -> Callable[[Any, Any], None]:
     return _fill
 
 
-def _scalar(field: FieldDescriptor) -> Callable[[Any], Any]:
+def _scalar(field: Field) -> Callable[[Any], Any]:
     if field.enum_type is None:
         return lambda value: value
     numbers = field.enum_type.values_by_name

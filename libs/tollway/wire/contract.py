@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.api import annotations_pb2
 from google.protobuf import message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
 from tollway.wire.gen.tollway.control.v1 import (
@@ -22,6 +21,9 @@ from tollway.wire.gen.tollway.control.v1 import (
     reports_pb2,
 )
 
+Field: TypeAlias = Any
+MessageType: TypeAlias = Any
+"""Descriptors of fields and messages. The library has two implementations of them that share no static type."""
 _FILES = (identity_pb2, catalog_pb2, configuration_pb2, reports_pb2)
 _VERBS = ("get", "put", "post", "delete", "patch")
 PUBLIC = "public"
@@ -57,13 +59,13 @@ class MethodContract:
     http: HttpRule
 
     @property
-    def fields(self) -> Mapping[str, FieldDescriptor]:
+    def fields(self) -> Mapping[str, Field]:
         """The request's fields by name."""
-        fields: Mapping[str, FieldDescriptor] = self.request.DESCRIPTOR.fields_by_name
+        fields: Mapping[str, Field] = self.request.DESCRIPTOR.fields_by_name
         return fields
 
 
-def _http(method: MethodDescriptor) -> HttpRule:
+def _http(method: Any) -> HttpRule:
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     verb = rule.WhichOneof("pattern")
     if verb not in _VERBS:
@@ -73,7 +75,7 @@ def _http(method: MethodDescriptor) -> HttpRule:
     return HttpRule(verb.upper(), getattr(rule, verb), rule.body)
 
 
-def read_method(method: MethodDescriptor) -> MethodContract:
+def read_method(method: Any) -> MethodContract:
     """What a method declares. Raises ContractError when it declares too little."""
     policy = method.GetOptions().Extensions[options_pb2.policy]
     if not policy.permission:
@@ -104,9 +106,9 @@ METHODS: Mapping[str, MethodContract] = {method.name: method for method in _meth
 """Every method of the management API by its full name, in the order of the contract."""
 
 
-def message_types(roots: Iterator[Descriptor]) -> dict[str, Descriptor]:
+def message_types(roots: Iterator[MessageType]) -> dict[str, MessageType]:
     """These messages and all that they are made of, by full name; map entries left out."""
-    found: dict[str, Descriptor] = {}
+    found: dict[str, MessageType] = {}
     waiting = list(roots)
     while waiting:
         descriptor = waiting.pop()
@@ -118,7 +120,7 @@ def message_types(roots: Iterator[Descriptor]) -> dict[str, Descriptor]:
     return found
 
 
-def is_sensitive(field: FieldDescriptor) -> bool:
+def is_sensitive(field: Field) -> bool:
     """Whether the value of a field is a secret."""
     sensitive: bool = field.GetOptions().Extensions[options_pb2.sensitive]
     return sensitive
@@ -127,10 +129,7 @@ def is_sensitive(field: FieldDescriptor) -> bool:
 def _sensitive_names() -> frozenset[str]:
     roots = (c.DESCRIPTOR for method in METHODS.values() for c in (method.request, method.response))
     return frozenset(
-        field.name
-        for descriptor in message_types(roots).values()
-        for field in descriptor.fields
-        if is_sensitive(field)
+        field.name for descriptor in message_types(roots).values() for field in descriptor.fields if is_sensitive(field)
     )
 
 

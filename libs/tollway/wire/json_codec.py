@@ -12,10 +12,11 @@ from functools import cache
 from typing import Any, NoReturn
 
 import orjson
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tollway.wire.codec import ContractViolation
+from tollway.wire.contract import Field, MessageType
 
 _F = FieldDescriptor
 _BITS = {
@@ -34,7 +35,7 @@ _RFC3339 = re.compile(
 )
 
 
-def is_map(field: FieldDescriptor) -> bool:
+def is_map(field: Field) -> bool:
     """Whether a field is a map."""
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
@@ -85,7 +86,7 @@ def fill(message: Message, data: Mapping[str, Any], path: str = "") -> None:
             _set(message, field, value, where)
 
 
-def _set(message: Any, field: FieldDescriptor, value: Any, where: str) -> None:
+def _set(message: Any, field: Field, value: Any, where: str) -> None:
     if is_map(field):
         _set_map(getattr(message, field.name), field, value, where)
     elif field.is_repeated:
@@ -106,7 +107,7 @@ def _set(message: Any, field: FieldDescriptor, value: Any, where: str) -> None:
         setattr(message, field.name, scalar(field, value, where))
 
 
-def _set_map(container: Any, field: FieldDescriptor, value: Any, where: str) -> None:
+def _set_map(container: Any, field: Field, value: Any, where: str) -> None:
     if not isinstance(value, dict):
         raise ContractViolation(f"{where} must be an object", where)
     entry = field.message_type.fields_by_name
@@ -141,7 +142,7 @@ def set_timestamp(stamp: Any, text: str, where: str) -> None:
         raise ContractViolation(f"{where} must be a time as in 2026-01-31T23:59:59Z (RFC 3339)", where) from None
 
 
-def scalar(field: FieldDescriptor, value: Any, where: str) -> Any:
+def scalar(field: Field, value: Any, where: str) -> Any:
     """One plain value, checked against the field's type."""
     kind = field.type
     if kind == _F.TYPE_STRING:
@@ -172,7 +173,7 @@ def _finite(value: float) -> bool:
         return False
 
 
-def _enum(kind: EnumDescriptor, value: Any, where: str) -> int:
+def _enum(kind: Any, value: Any, where: str) -> int:
     found = kind.values_by_name.get(value) if isinstance(value, str) else None
     if found is None:
         raise ContractViolation(f"{where} must be one of {', '.join(kind.values_by_name)}", where)
@@ -201,7 +202,9 @@ def unknown_field(message: Message) -> str | None:
     for extra in UnknownFieldSet(message):
         return f"#{extra.field_number}"
     for field, value in message.ListFields():
-        if field.message_type is None or (is_map(field) and field.message_type.fields_by_name["value"].message_type is None):
+        if field.message_type is None or (
+            is_map(field) and field.message_type.fields_by_name["value"].message_type is None
+        ):
             continue
         items = value.values() if is_map(field) else value if field.is_repeated else (value,)
         for item in items:
@@ -227,11 +230,11 @@ Renderer = tuple[str, Callable[[Any], bool] | None, Callable[[Any], Any]]
 
 
 @cache
-def _renderers(descriptor: Descriptor) -> list[Renderer]:
+def _renderers(descriptor: MessageType) -> list[Renderer]:
     return [_renderer(field) for field in descriptor.fields]
 
 
-def _renderer(field: FieldDescriptor) -> Renderer:
+def _renderer(field: Field) -> Renderer:
     name = field.name
     if is_map(field):
         convert = _shown(field.message_type.fields_by_name["value"])
@@ -243,7 +246,7 @@ def _renderer(field: FieldDescriptor) -> Renderer:
     return name, has, lambda m: convert(getattr(m, name))
 
 
-def _shown(field: FieldDescriptor) -> Callable[[Any], Any]:
+def _shown(field: Field) -> Callable[[Any], Any]:
     if field.message_type is not None:
         kind = field.message_type.full_name
         if kind == TIMESTAMP:

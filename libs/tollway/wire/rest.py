@@ -16,7 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tollway.wire.codec import ContractViolation
-from tollway.wire.contract import ETAG, UPDATE_MASK, MethodContract
+from tollway.wire.contract import ETAG, UPDATE_MASK, Field, MethodContract
 from tollway.wire.json_codec import FIELD_MASK, TIMESTAMP, fill, is_map, loads, scalar, set_message
 
 _VARIABLE = re.compile(r"\{([a-z_]+)(=\*\*)?\}")
@@ -110,7 +110,7 @@ class Route:
 
 
 class Router:
-    """Finds methods by path. Templates with a verb go before those without, which would take it for a part of a name."""
+    """Finds methods by path. Templates with a verb go first: the others would take it for a part of a name."""
 
     def __init__(self, methods: Iterable[MethodContract]) -> None:
         known = [(Template.parse(method.http.template), method) for method in methods]
@@ -187,14 +187,14 @@ def _fill_from_query(message: Any, query: str, path_fields: Mapping[str, str]) -
             setattr(message, name, _from_text(field, text))
 
 
-def _in_query(field: FieldDescriptor) -> bool:
+def _in_query(field: Field) -> bool:
     """Whether a field can be a query parameter: plain values, times and update masks."""
     if is_map(field):
         return False
     return field.message_type is None or field.message_type.full_name in (TIMESTAMP, FIELD_MASK)
 
 
-def _from_text(field: FieldDescriptor, text: str) -> Any:
+def _from_text(field: Field, text: str) -> Any:
     if field.type == FieldDescriptor.TYPE_BOOL:
         if text not in ("true", "false"):
             raise ContractViolation(f"{field.name} must be true or false", field.name)

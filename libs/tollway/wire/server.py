@@ -1,7 +1,7 @@
 """gRPC servers: the management API, the planes' own services, health. Handlers see plain values and never gRPC.
 
-A handler fails with `CallFailed` (shown to the caller as it is) or `Unavailable`; anything else is a defect, logged by the
-owner of the handler through `on_defect` and answered with INTERNAL and no detail.
+A handler fails with `CallFailed` (shown to the caller as it is) or `Unavailable`; anything else is a defect, logged by
+the owner of the handler through `on_defect` and answered with INTERNAL and no detail.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tollway.wire.gen.tollway.config.v1 import config_pb2_grpc
 from tollway.wire.gen.tollway.usage.v1 import usage_pb2, usage_pb2_grpc
 from tollway.wire.usage_codec import IngestResult, decode_batch
 
+Server = grpc.aio.Server
 DOMAIN = "tollway"
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -138,7 +139,7 @@ class _ConfigPush:
         self._subscribe = subscribe
         self._gate = gate
 
-    async def Subscribe(self, request: Any, context: Any) -> AsyncGenerator[Any, None]:  # noqa: N802
+    async def Subscribe(self, request: Any, context: Any) -> AsyncGenerator[Any, None]:
         async with self._gate.guard(context, "ConfigPush/Subscribe"):
             stream = self._subscribe(decode_subscription(request), context.peer())
             async with contextlib.aclosing(stream) as events:
@@ -151,7 +152,7 @@ class _UsageIngest:
         self._ingest = ingest
         self._gate = gate
 
-    async def Ingest(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Ingest(self, request: Any, context: Any) -> Any:
         async with self._gate.guard(context, "UsageIngest/Ingest"):
             replica, rows = decode_batch(request)
             done = await self._ingest(replica, rows)

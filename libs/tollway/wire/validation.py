@@ -1,4 +1,4 @@
-"""The field rules of the contract (buf.validate options), checked on a message. One implementation, behind one function."""
+"""The field rules of the contract (buf.validate options), checked on a message: one implementation, one function."""
 
 from __future__ import annotations
 

@@ -1,158 +1,193 @@
-"""Puts the control plane together, starts it, and ends it in order."""
+"""Puts one control-plane process together, starts it, and ends it in order."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
+import dataclasses
 import json
 import socket
 import ssl
 import sys
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 from aiohttp import web
 
+from tollway.controlplane.api import system
 from tollway.controlplane.api.dispatcher import Dispatcher
-from tollway.controlplane.api.grpc import GrpcApi
-from tollway.controlplane.api.methods import methods
+from tollway.controlplane.api.methods import collect
 from tollway.controlplane.api.rest import RestApi
+from tollway.controlplane.api.rpc import GrpcApi, add_plane_services
+from tollway.controlplane.api.telemetry import Telemetry
 from tollway.controlplane.auth import Authenticator
 from tollway.controlplane.catalog.snapshot import SnapshotSource
 from tollway.controlplane.credentials.vault import Vault, VaultError, ensure_peppers
-from tollway.controlplane.db.installation import ensure_installation
-from tollway.controlplane.db.migrate import MigrationError, check_schema
-from tollway.controlplane.db.pool import Pool, create_pool
-from tollway.controlplane.db.versions import publish
+from tollway.controlplane.db.migrate import MigrationError, check_schema, connect
+from tollway.controlplane.db.pool import OUTAGE, make_pool
+from tollway.controlplane.db.statements import Database
+from tollway.controlplane.db.versions import ensure_installation
+from tollway.controlplane.identity.service import ensure_defaults
 from tollway.controlplane.ledger.service import Ledger
-from tollway.controlplane.metrics import Parts, render
 from tollway.controlplane.publish.service import ConfigPublisher
 from tollway.controlplane.settings import Settings
-from tollway.controlplane.system import api as system
 from tollway.runtime import log
 from tollway.runtime.admin import admin_app
-from tollway.runtime.clock import Clock, SystemClock
+from tollway.runtime.clock import SystemClock
 from tollway.runtime.health import Health
 from tollway.runtime.lifecycle import StartError
 from tollway.runtime.seal import Sealer
-from tollway.wire import server as wire
+from tollway.wire import openapi
+from tollway.wire.server import HealthService, listen, make_server
 
 _log = log.get(__name__)
-STOP_SECONDS = 5.0
+DATABASE_SECONDS = 10.0
+"""How long a start waits for a database that does not answer yet."""
+READY_SECONDS = 10.0
+GRPC_GRACE_SECONDS = 5.0
 
 
-def version() -> str:
-    """The installed version."""
-    return importlib.metadata.version("tollway")
+def database_problem(error: BaseException) -> StartError:
+    """A failure to reach the database as one line, without the address's password."""
+    return StartError(f"TOLLWAY_DATABASE_URL: the database cannot be used: {log.scrub_text(_first_line(error))}")
 
 
-def today(clock: Clock) -> date:
-    """The day in UTC, which the ledger goes by."""
-    return datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date()
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-async def prepare(settings: Settings, vault: Vault) -> int:
-    """Checks the database and creates what every installation has. Returns the schema's version; raises StartError."""
+async def prepare(url: str, vault: Vault) -> int:
+    """Checks the schema, makes what every installation has, and returns the schema's version. Raises StartError."""
+
+    async def peppers(db: Database) -> bool:
+        missing = await vault.peppers(db) is None
+        await ensure_peppers(db, vault)
+        return missing
+
     try:
-        async with await psycopg.AsyncConnection.connect(
-            settings.database_url, autocommit=True, connect_timeout=10
-        ) as db:
-            schema = await check_schema(db)
+        async with await _connect(url) as db:
+            version = await check_schema(db)
             async with db.transaction():
-                await ensure_installation(db)
-                if await vault.peppers(db) is None:
-                    await ensure_peppers(db, vault)
-                    await publish(db, catalog=True, keys=())
-            return schema
+                await ensure_installation(db, ensure_defaults, peppers)
+            return version
     except (MigrationError, VaultError) as error:
         raise StartError(str(error)) from error
     except psycopg.Error as error:
-        raise StartError(f"TOLLWAY_DATABASE_URL: {str(error).strip().splitlines()[0]}") from error
+        raise database_problem(error) from error
+
+
+async def _connect(url: str) -> Any:
+    deadline = asyncio.get_running_loop().time() + DATABASE_SECONDS
+    while True:
+        try:
+            return await connect(url)
+        except psycopg.OperationalError as error:
+            if error.sqlstate is not None or asyncio.get_running_loop().time() > deadline:
+                raise  # it answered and refused, or does not come
+            _log.warning("waiting for the database", reason=log.scrub_text(_first_line(error)))
+            await asyncio.sleep(0.5)
 
 
 class ControlPlane:
-    """One control-plane process."""
+    """One process. `start` it, then `stop` it; `ports` are those it listens on."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.health = Health()
+        self.telemetry = Telemetry()
+        self.clock = SystemClock()
+        self.vault = Vault(settings.keks)
+        self.ports: dict[str, int] = {}
         self._runners: list[web.AppRunner] = []
 
-    async def start(self) -> dict[str, int]:
-        """Brings everything up; returns the ports. Raises StartError."""
-        settings, clock = self.settings, SystemClock()
-        sockets = {
-            "control": _bind(settings.bind, settings.port_control),
-            "admin": _bind(settings.bind, settings.port_admin),
-        }
-        vault = Vault(settings.keks)
-        await prepare(settings, vault)
-        self.pool: Pool = create_pool(settings.database_url, settings.pool_size)
+    async def start(self) -> None:
+        """Opens everything and listens. Raises StartError or OSError, with nothing left open."""
+        settings = self.settings
+        await prepare(settings.database_url, self.vault)
+        tls = _tls(settings)
+        self.pool = make_pool(settings.database_url, settings.database_connections)
         await self.pool.open()
+        source = SnapshotSource(self.vault)
         self.publisher = ConfigPublisher(
-            self.pool, settings.database_url, SnapshotSource(vault), Sealer(settings.fleet_keys), clock
+            self.pool, settings.database_url, source, Sealer(settings.fleet_keys), self.clock
         )
-        self.ledger = Ledger(self.pool, clock)
+        self.ledger = Ledger(self.pool, self.clock)
+        methods = collect(system.methods(self.publisher.subscribers))
+        self.dispatcher = Dispatcher(self.pool, methods, self.clock, self.vault, self.telemetry)
+        self.authenticator = Authenticator(settings.admin_token)
+        self._measure()
         self.health.require("configuration", self.publisher.problem)
-        own = system.methods(version(), self.publisher.subscribers, self.ledger.quarantined_rows)
-        self.dispatcher = Dispatcher(self.pool, methods(own), vault, clock)
-        authenticator = Authenticator(settings.admin_token, settings.join_token)
-        self.server = wire.create()
-        GrpcApi(self.dispatcher, authenticator, self.publisher, self.ledger).add_to(self.server)
-        self.grpc_health = wire.HealthService(self.server)
-        grpc_port = self._listen_grpc()
+        self.health.require("database", self._database_problem)
         self.publisher.start()
         self.ledger.start()
-        await self.server.start()
-        await self.grpc_health.set(serving=True)
-        rest = RestApi(self.dispatcher, authenticator, version())
-        await self._serve(rest.app(self.health, settings.max_body_bytes), sockets["control"], _tls(settings))
-        await self._serve(admin_app(self.health, self.metrics), sockets["admin"], None)
-        return {**{name: sock.getsockname()[1] for name, sock in sockets.items()}, "grpc": grpc_port}
+        await self._listen(tls)
+        await self._first_read()
 
-    def _listen_grpc(self) -> int:
+    def _database_problem(self) -> str | None:
+        return None if self.publisher.fresh else "the database does not answer"
+
+    async def _listen(self, tls: ssl.SSLContext | None) -> None:
         settings = self.settings
-        address = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-        try:
-            return self.server.add_insecure_port(f"{address}:{settings.port_grpc}")
-        except RuntimeError as error:
-            raise StartError(f"cannot listen on {settings.bind}:{settings.port_grpc}: address in use") from error
+        rest = RestApi(self.dispatcher, self.authenticator, openapi.document_bytes)
+        control = rest.application(self.health, settings.max_body_bytes)
+        admin = admin_app(self.health, self.telemetry.render)
+        self.grpc = make_server()
+        self.grpc_health = HealthService(self.grpc)
+        GrpcApi(self.dispatcher, self.authenticator).add_to(self.grpc)
+        add_plane_services(self.grpc, self.publisher, self.ledger, settings.join_token)
+        self.ports["control"] = await self._serve(control, settings.port_control, tls)
+        self.ports["admin"] = await self._serve(admin, settings.port_admin, None)
+        self.ports["grpc"] = listen(self.grpc, settings.bind, settings.port_grpc)
+        await self.grpc.start()
+        await self.grpc_health.set(True)
 
-    async def _serve(self, app: web.Application, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+    async def _serve(self, app: web.Application, port: int, tls: ssl.SSLContext | None) -> int:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.settings.drain_seconds)
         await runner.setup()
-        await web.SockSite(runner, sock, ssl_context=tls).start()
         self._runners.append(runner)
+        sock = bind_socket(self.settings.bind, port)
+        await web.SockSite(runner, sock, ssl_context=tls).start()
+        bound: int = sock.getsockname()[1]
+        return bound
 
-    def metrics(self) -> bytes:
-        """The Prometheus text."""
-        subscribers: Mapping[str, int] = {"open": len(self.publisher.subscribers())}
-        return render(Parts(self.dispatcher.counts, self.publisher.counters, self.ledger.counters, subscribers))
+    async def _first_read(self) -> None:
+        """Waits until the configuration was read, so that who is told of our ports finds us ready."""
+        deadline = self.clock.monotonic() + READY_SECONDS
+        while (problems := self.health.problems()) and self.clock.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        if problems:
+            _log.warning("listening without being ready", problems=problems)
+
+    def _measure(self) -> None:
+        measure = self.telemetry
+        measure.totals("config", "Config push", _counters(self.publisher.counters))
+        measure.totals("ledger", "Ledger ingest", _counters(self.ledger.counters))
+        measure.gauge(
+            "config_subscribers", "Data planes on the push stream.", lambda: len(self.publisher.subscribers())
+        )
+        measure.gauge("config_version", "Version of the configuration.", self._version)
+        stats = self.pool.get_stats
+        measure.gauge("database_connections", "Connections to Postgres.", lambda: stats().get("pool_size", 0))
+        measure.gauge(
+            "database_waiting", "Calls that wait for a connection.", lambda: stats().get("requests_waiting", 0)
+        )
+
+    def _version(self) -> float:
+        position = self.publisher.position
+        return 0 if position is None else position.version
 
     async def stop(self) -> None:
-        """Not ready first; then the doors close, then the streams end, then the database is left."""
+        """Not ready, streams closed, calls in flight finished, connections given back."""
         self.health.draining = True
-        await self.grpc_health.set(serving=False)
-        for runner in self._runners:
-            await runner.cleanup()
+        await self.grpc_health.set(False)
         await self.publisher.close()
-        await self.server.stop(STOP_SECONDS)
+        await asyncio.gather(self.grpc.stop(GRPC_GRACE_SECONDS), *(runner.cleanup() for runner in self._runners))
         await self.ledger.close()
         await self.pool.close()
 
 
-def _bind(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((address, port))
-    except OSError as error:
-        sock.close()
-        raise StartError(f"cannot listen on {address}:{port}: {error.strerror}") from error
-    sock.setblocking(False)
-    return sock
+def _counters(counters: Any) -> Callable[[], dict[str, int]]:
+    return lambda: dataclasses.asdict(counters)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -167,12 +202,41 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def bind_socket(address: str, port: int) -> socket.socket:
+    """A bound TCP socket. Raises StartError that names the port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+    except OSError as error:
+        sock.close()
+        raise StartError(f"cannot listen on {address}:{port}: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serves until `stop`."""
     plane = ControlPlane(settings)
-    ports = await plane.start()
-    sys.stdout.write(f"listening {json.dumps(ports)}\n")
+    await plane.start()
+    sys.stdout.write(f"listening {json.dumps(plane.ports)}\n")
     sys.stdout.flush()
-    _log.info("serving", **ports)
     await stop.wait()
     await plane.stop()
+
+
+async def check(settings: Settings) -> str:
+    """Verifies database, schema and keys without changing anything; returns a line for the operator."""
+    vault = Vault(settings.keks)
+    _tls(settings)
+    try:
+        async with await connect(settings.database_url) as db:
+            version = await check_schema(db)
+            peppers = await vault.peppers(db)
+    except (MigrationError, VaultError) as error:
+        raise StartError(str(error)) from error
+    except OUTAGE as error:
+        raise database_problem(error) from error
+    known = "readable" if peppers is not None else "not made yet"
+    return f"settings are complete, the database answers, its schema is at {version}, its secrets are {known}"

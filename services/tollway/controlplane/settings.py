@@ -4,48 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tollway.controlplane.credentials.vault import parse_keks
 from tollway.runtime.seal import parse_key
 from tollway.runtime.settings import choice, port, positive, setting
 
-MIN_TOKEN_LENGTH = 16
+MEBIBYTE = 1 << 20
+MIN_TOKEN = 16
 
 
-def keys(text: str) -> tuple[bytes, ...]:
-    """One or two comma-separated 32-byte keys, the current one first."""
-    found = tuple(parse_key(part, "the key") for part in text.split(","))
-    if len(found) > 2:
-        raise ValueError("at most two keys: the current and another")
-    return found
+def fleet_keys(text: str) -> tuple[bytes, ...]:
+    """One or two comma-separated keys, the current one first."""
+    keys = tuple(parse_key(part, "TOLLWAY_FLEET_KEY") for part in text.split(","))
+    if len(keys) > 2:
+        raise ValueError("at most two keys: the current and the next")
+    return keys
+
+
+def keks(text: str) -> tuple[bytes, ...]:
+    """One or two comma-separated key-encryption keys, the current one first."""
+    return tuple(parse_keks(text))
 
 
 def token(text: str) -> str:
-    """A bearer token; a short one could be guessed."""
-    if len(text) < MIN_TOKEN_LENGTH:
-        raise ValueError(f"must have at least {MIN_TOKEN_LENGTH} characters")
+    """A token that cannot be guessed; short ones are refused."""
+    if len(text) < MIN_TOKEN or not all("\x21" <= character <= "\x7e" for character in text):
+        raise ValueError(f"at least {MIN_TOKEN} printable ASCII characters without spaces")
     return text
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that one control-plane process needs to know."""
+class DatabaseSettings:
+    """What `migrate` needs, and every other command too."""
 
-    database_url: str = setting("TOLLWAY_DATABASE_URL", "Postgres, as a postgresql:// URL", secret=True)
-    keks: tuple[bytes, ...] = setting(
-        "TOLLWAY_KEK", "key-encryption key: 32 bytes in base64 or hexadecimal", parse=keys, secret=True
-    )
-    fleet_keys: tuple[bytes, ...] = setting(
-        "TOLLWAY_FLEET_KEY", "32 bytes in base64; seals what is sent to the data planes", parse=keys, secret=True
-    )
-    join_token: str = setting("TOLLWAY_JOIN_TOKEN", "token with which data planes join", parse=token, secret=True)
-    admin_token: str = setting("TOLLWAY_ADMIN_TOKEN", "the bootstrap administrator's token", parse=token, secret=True)
-    bind: str = setting("TOLLWAY_BIND", "address to listen on", default="127.0.0.1")
-    port_control: int = setting("TOLLWAY_PORT_CONTROL", "port of REST and portal", parse=port, default=8081)
-    port_grpc: int = setting("TOLLWAY_PORT_GRPC", "port of gRPC", parse=port, default=8082)
-    port_admin: int = setting("TOLLWAY_PORT_ADMIN", "port for probes and metrics", parse=port, default=9091)
-    pool_size: int = setting("TOLLWAY_DATABASE_POOL", "most database connections", parse=positive, default=20)
-    max_body_bytes: int = setting("TOLLWAY_MAX_API_BYTES", "largest API request", parse=positive, default=8 << 20)
-    tls_cert: str = setting("TOLLWAY_TLS_CERT", "certificate chain (PEM) for the REST port", default="")
-    tls_key: str = setting("TOLLWAY_TLS_KEY", "path of the certificate's private key (PEM)", default="")
+    database_url: str = setting("TOLLWAY_DATABASE_URL", "Postgres, as postgresql://user:password@host/db", secret=True)
     log_level: str = setting(
         "TOLLWAY_LOG_LEVEL",
         "debug, info, warning or error",
@@ -53,3 +44,45 @@ class Settings:
         default="info",
     )
     log_format: str = setting("TOLLWAY_LOG_FORMAT", "json or console", parse=choice("json", "console"), default="json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(DatabaseSettings):
+    """Everything that one control-plane process needs to know. Durations are in seconds, sizes in bytes."""
+
+    keks: tuple[bytes, ...] = setting(
+        "TOLLWAY_KEK",
+        "key-encryption key, 32 bytes in base64 or hex; while it rotates, the current and the previous one",
+        parse=keks,
+        secret=True,
+    )
+    fleet_keys: tuple[bytes, ...] = setting(
+        "TOLLWAY_FLEET_KEY",
+        "32 bytes in base64 or hex; seals what goes to the data planes",
+        parse=fleet_keys,
+        secret=True,
+    )
+    join_token: str = setting(
+        "TOLLWAY_JOIN_TOKEN",
+        "token with which data planes join, at least 16 characters",
+        parse=token,
+        secret=True,
+    )
+    admin_token: str = setting(
+        "TOLLWAY_ADMIN_TOKEN", "the first administrator's token, at least 16 characters", parse=token, secret=True
+    )
+    bind: str = setting("TOLLWAY_BIND", "address to listen on", default="127.0.0.1")
+    port_control: int = setting("TOLLWAY_PORT_CONTROL", "port for REST; 0 picks a free one", parse=port, default=8081)
+    port_grpc: int = setting("TOLLWAY_PORT_GRPC", "port for gRPC", parse=port, default=8082)
+    port_admin: int = setting("TOLLWAY_PORT_ADMIN", "port for probes and metrics", parse=port, default=9091)
+    tls_cert: str = setting("TOLLWAY_TLS_CERT", "certificate chain (PEM) for the REST port", default="")
+    tls_key: str = setting("TOLLWAY_TLS_KEY", "path of the certificate's private key (PEM)", default="")
+    database_connections: int = setting(
+        "TOLLWAY_DATABASE_CONNECTIONS", "connections to Postgres of this process, at most", parse=positive, default=16
+    )
+    max_body_bytes: int = setting(
+        "TOLLWAY_MAX_BODY_BYTES", "largest request body of the management API", parse=positive, default=16 * MEBIBYTE
+    )
+    drain_seconds: int = setting(
+        "TOLLWAY_DRAIN_SECONDS", "how long calls in flight may run on after SIGTERM", parse=positive, default=10
+    )

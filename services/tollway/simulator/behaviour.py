@@ -88,10 +88,12 @@ _DURATIONS = ("latency", "retry_after")
 
 
 def seconds(text: str) -> float:
-    """A duration: `200ms`, `1.5s`, or a number of seconds."""
-    if text.endswith("ms"):
-        return float(text[:-2]) / 1000
-    return float(text.removesuffix("s"))
+    """A duration: `200ms`, `1.5s`, or a number of seconds. Raises ValueError."""
+    number, divisor = (text[:-2], 1000) if text.endswith("ms") else (text.removesuffix("s"), 1)
+    try:
+        return float(number) / divisor
+    except ValueError:
+        raise ValueError(f"latency and retry_after are durations such as 200ms or 1.5s, not {text!r}") from None
 
 
 def checked(options: Mapping[str, Any], max_tokens: int, max_seconds: float) -> dict[str, Any]:

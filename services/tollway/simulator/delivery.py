@@ -24,7 +24,7 @@ from tollway.simulator.dialects.port import BadRequest, Dialect, Event, Part, Re
 from tollway.simulator.settings import Settings
 
 _log = log.get(__name__)
-ATTEMPT_HEADER = "x-tollway-attempt"
+ATTEMPT_HEADER = "x-client-request-id"
 INVALID_KEY = "sk-invalid"
 """A credential that begins so is refused with 401; every other one, and none at all, is taken."""
 _FLUSH_BYTES = 16 * 1024

@@ -1,1 +1,1 @@
-"""The doors of the control plane: one dispatcher, and REST and gRPC in front of it."""
+"""The management API over its transports: one dispatcher, REST and gRPC."""

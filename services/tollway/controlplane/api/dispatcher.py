@@ -1,133 +1,152 @@
-"""The one way in: every method, whatever transport it came by, is checked, run, audited and published here.
+"""The one way into the management API: permission, validation, transaction, handler, audit, publication.
 
-Order: permission, field rules, decode, one transaction { handler, audit entries, publication }. A method that only reads
-runs in a read-only transaction.
+REST and gRPC call `invoke` and nothing else, so no transport can go around any of it. A call that changes something is
+one transaction: the change, its audit entries and, last, its version commit together or not at all.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
-import protovalidate
-from google.protobuf.message import Message
+from psycopg_pool import PoolTimeout
 
+from tollway.controlplane.api.telemetry import CallTelemetry
 from tollway.controlplane.audit import service as audit
-from tollway.controlplane.auth import authorize
 from tollway.controlplane.call import ApiCode, ApiError, Call, Method, Principal
 from tollway.controlplane.credentials.vault import Vault
 from tollway.controlplane.db.pool import OUTAGE, Pool
 from tollway.controlplane.db.versions import publish
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
-from tollway.wire.codec import decode, encode, to_plain
-from tollway.wire.contract import MethodContract
+from tollway.wire.codec import ContractViolation, decode, encode, mask_of
+from tollway.wire.contract import PUBLIC, MethodContract
+from tollway.wire.validation import check
 
 _log = log.get(__name__)
-CALL_SECONDS = 60.0
-RETRIES = 3
-_AGAIN = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+ATTEMPTS = 2
+_LOST_RACES = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+"""Another transaction was in the way; the same call may succeed now."""
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a transport knows of a call besides its message."""
+class CallContext:
+    """What a transport knows of a call: its id, where it comes from, and the caller's own words on why."""
 
     request_id: str
-    source: str
+    source: str = ""
     reason: str = ""
 
 
 class Dispatcher:
-    """Runs methods. `counts` holds finished calls by method and code, for the metrics."""
+    """Runs the methods of the contract. One for a process."""
 
-    def __init__(self, pool: Pool, methods: Mapping[str, Method], vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, methods: Mapping[str, Method], clock: Clock, vault: Vault, telemetry: CallTelemetry
+    ) -> None:
         self._pool = pool
         self._methods = methods
-        self._vault = vault
         self._clock = clock
-        self._validator = protovalidate.Validator()
-        self.counts: dict[tuple[str, str], int] = {}
+        self._vault = vault
+        self._telemetry = telemetry
 
-    async def invoke(
-        self, principal: Principal, contract: MethodContract, message: Message, context: Context
-    ) -> Message:
-        """The response message. Raises ApiError for everything that can be said to the caller."""
-        code = "ok"
+    async def invoke(self, principal: Principal, contract: MethodContract, message: Any, context: CallContext) -> Any:
+        """The response message of a method. Raises ApiError; anything else is a defect."""
+        started = self._clock.monotonic()
+        code = "internal"
         try:
-            return await self._invoke(principal, contract, message, context)
+            answer = await self._invoke(principal, contract, message, context)
+            code = "ok"
+            return answer
         except ApiError as error:
             code = error.code.value
             raise
-        except BaseException:
-            code = "internal"
-            raise
         finally:
-            key = (contract.permission, code)
-            self.counts[key] = self.counts.get(key, 0) + 1
+            seconds = self._clock.monotonic() - started
+            self._telemetry.call(contract.name, code, seconds)
+            note = _log.debug if contract.read_only and code == "ok" else _log.info
+            note(
+                "management call",
+                request_id=context.request_id,
+                method=contract.name,
+                actor=principal.name,
+                source=context.source,
+                code=code,
+                seconds=round(seconds, 4),
+            )
 
-    async def _invoke(
-        self, principal: Principal, contract: MethodContract, message: Message, context: Context
-    ) -> Message:
-        authorize(principal, contract.permission)
-        self._validate(message)
+    async def _invoke(self, principal: Principal, contract: MethodContract, message: Any, context: CallContext) -> Any:
+        self._permit(principal, contract)
         method = self._methods[contract.name]
-        request = decode(message, method.request)
-        mask = frozenset(to_plain(message).get("update_mask", ()))
-        for attempt in range(RETRIES + 1):
-            try:
-                async with asyncio.timeout(CALL_SECONDS):
-                    answer = await self._transact(principal, contract, method, request, mask, context)
-                return encode(answer, contract.response)
-            except _AGAIN:
-                if attempt == RETRIES:
-                    raise ApiError(ApiCode.UNAVAILABLE, "too many changes at the same time; please retry") from None
-            except TimeoutError:
-                raise ApiError(ApiCode.UNAVAILABLE, "the call took too long and was undone; please retry") from None
-            except OUTAGE as error:
-                _log.warning("the database does not answer", request_id=context.request_id, reason=str(error))
-                raise ApiError(ApiCode.UNAVAILABLE, "the database does not answer; please retry") from None
-        raise AssertionError("unreachable")
+        try:
+            check(message)
+            request = decode(message, method.request)
+        except ContractViolation as violation:
+            raise ApiError(ApiCode.INVALID, violation.message, field=violation.field) from None
+        try:
+            response = await self._attempt(principal, contract, method, request, message, context)
+        except psycopg.errors.UniqueViolation as error:
+            _log.warning(
+                "two calls made the same thing", request_id=context.request_id, constraint=error.diag.constraint_name
+            )
+            raise ApiError(ApiCode.ALREADY_EXISTS, "it was made by another call at the same moment") from error
+        except psycopg.errors.QueryCanceled as error:
+            raise ApiError(ApiCode.UNAVAILABLE, "the database took too long; try again") from error
+        except OUTAGE as error:
+            _log.warning("the database failed a call", request_id=context.request_id, reason=_reason(error))
+            raise ApiError(ApiCode.UNAVAILABLE, "the database does not answer; try again") from error
+        return encode(response, contract.response)
 
-    async def _transact(
+    def _permit(self, principal: Principal, contract: MethodContract) -> None:
+        if contract.permission == PUBLIC or principal.permissions is None:
+            return
+        if contract.permission not in principal.permissions:
+            raise ApiError(ApiCode.PERMISSION_DENIED, f"this needs the permission {contract.permission}")
+
+    async def _attempt(
         self,
         principal: Principal,
         contract: MethodContract,
         method: Method,
-        request: object,
-        mask: frozenset[str],
-        context: Context,
-    ) -> object:
-        async with self._pool.connection() as db, db.transaction():
-            if contract.read_only:
-                await db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            call = Call(
-                principal=principal,
-                db=db,
-                clock=self._clock,
-                permission=contract.permission,
-                request_id=context.request_id,
-                source=context.source,
-                reason=context.reason,
-                update_mask=mask,
-                sealing=self._vault,
-            )
-            answer = await method.handler(call, request)
-            await audit.write(call)
-            if call.catalog_changed or call.changed_keys:
-                await publish(db, catalog=call.catalog_changed, keys=call.changed_keys)
-            return answer
+        request: Any,
+        message: Any,
+        context: CallContext,
+    ) -> Any:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                async with self._pool.connection() as db, db.transaction():
+                    call = Call(
+                        principal=principal,
+                        db=db,
+                        clock=self._clock,
+                        permission=contract.permission,
+                        request_id=context.request_id,
+                        source=context.source,
+                        reason=context.reason,
+                        update_mask=mask_of(message),
+                        sealing=self._vault,
+                    )
+                    return await self._transact(call, contract, method, request)
+            except _LOST_RACES as error:
+                if not left:
+                    raise ApiError(ApiCode.UNAVAILABLE, "another change was in the way; try again") from error
+        raise AssertionError("unreachable")
 
-    def _validate(self, message: Message) -> None:
-        try:
-            self._validator.validate(message)
-        except protovalidate.ValidationError as error:
-            violation = error.violations[0].proto
-            path = ""
-            for element in violation.field.elements:
-                path += f".{element.field_name}" if path else element.field_name
-                if element.HasField("index"):
-                    path += f"[{element.index}]"
-            raise ApiError(ApiCode.INVALID, f"{path}: {violation.message}", field=path or None) from None
+    async def _transact(self, call: Call, contract: MethodContract, method: Method, request: Any) -> Any:
+        if contract.read_only:
+            # One state of the database for all that the answer says, and no way to change it.
+            await call.db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return await method.handler(call, request)
+        response = await method.handler(call, request)
+        await audit.write(call)
+        await publish(call.db, call.catalog_changed, call.changed_keys)
+        return response
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, PoolTimeout):
+        return "no connection in time"
+    sqlstate = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__} {sqlstate or ''}".strip()

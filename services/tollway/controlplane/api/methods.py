@@ -1,22 +1,27 @@
-"""Every method of the contract with its handler: the features' own lists, together."""
+"""Every method of the contract with the handler that a feature gives it."""
 
 from __future__ import annotations
 
-from tollway.controlplane.audit.api import METHODS as AUDIT
+from collections.abc import Mapping
+
+from tollway.controlplane.audit import api as audit
 from tollway.controlplane.call import Method
-from tollway.controlplane.catalog.api import METHODS as CATALOG
-from tollway.controlplane.configuration.api import METHODS as CONFIGURATION
-from tollway.controlplane.identity.api import METHODS as IDENTITY
-from tollway.controlplane.keys.api import METHODS as KEYS
-from tollway.controlplane.ledger.api import METHODS as LEDGER
-from tollway.wire.contract import management
+from tollway.controlplane.catalog import api as catalog
+from tollway.controlplane.identity import api as identity
+from tollway.controlplane.keys import api as keys
+from tollway.controlplane.ledger import api as ledger
+from tollway.wire.contract import METHODS as CONTRACT
+
+_FEATURES = (identity.METHODS, keys.METHODS, catalog.METHODS, ledger.METHODS, audit.METHODS)
 
 
-def methods(*more: dict[str, Method]) -> dict[str, Method]:
-    """Handlers by full method name. Raises LookupError when the contract and the handlers differ."""
+def collect(*more: Mapping[str, Method]) -> dict[str, Method]:
+    """All methods, `more` included. Raises ValueError when the contract and the features do not agree."""
     found: dict[str, Method] = {}
-    for part in (IDENTITY, KEYS, CATALOG, CONFIGURATION, LEDGER, AUDIT, *more):
-        found.update(part)
-    if found.keys() != management().keys():
-        raise LookupError(f"contract and handlers differ: {sorted(found.keys() ^ management().keys())}")
+    for methods in (*_FEATURES, *more):
+        if twice := found.keys() & methods.keys():
+            raise ValueError(f"methods with two handlers: {sorted(twice)}")
+        found.update(methods)
+    if wrong := found.keys() ^ CONTRACT.keys():
+        raise ValueError(f"methods without a handler, or not in the contract: {sorted(wrong)}")
     return found

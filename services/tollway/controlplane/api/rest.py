@@ -1,27 +1,32 @@
-"""The management API over HTTP: the contract's REST form, its OpenAPI document, probes."""
+"""REST: the management API transcoded from the contract, under /api/v1, with probes beside it.
+
+It turns HTTP into a message and an answer into HTTP; what a call may do and does is the dispatcher's. Answers can hold
+secrets that are shown once, so none may be stored by anyone on the way.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import Any
 
 import orjson
-import uuid_utils
 from aiohttp import web
+from uuid_utils.compat import uuid7
 
-from tollway.controlplane.api.dispatcher import Context, Dispatcher
+from tollway.controlplane.api.dispatcher import CallContext, Dispatcher
 from tollway.controlplane.auth import Authenticator
-from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.call import ApiCode, ApiError, Principal
 from tollway.runtime import log
 from tollway.runtime.admin import add_probes
 from tollway.runtime.health import Health
-from tollway.wire.contract import management
-from tollway.wire.openapi import document
-from tollway.wire.rest import JSON_TYPE, RestError, Router, to_message, to_plain_json
+from tollway.wire.codec import ContractViolation
+from tollway.wire.contract import ETAG, METHODS, PUBLIC
+from tollway.wire.json_codec import dumps
+from tollway.wire.rest import NoRoute, Route, Router, VerbNotAllowed, request_message
 
 _log = log.get(__name__)
-PREFIX = "/api/v1"
-STATUSES: Mapping[ApiCode, int] = {
+STATUS = {
     ApiCode.INVALID: 400,
     ApiCode.UNAUTHENTICATED: 401,
     ApiCode.PERMISSION_DENIED: 403,
@@ -31,87 +36,144 @@ STATUSES: Mapping[ApiCode, int] = {
     ApiCode.ETAG_MISMATCH: 412,
     ApiCode.UNAVAILABLE: 503,
 }
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+PREFIX = "/api/v1/"
+ANONYMOUS = Principal(name="anonymous", permissions=frozenset())
+REASON_HEADER = "x-tollway-reason"
+MAX_REASON = 500
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
+_ETAG = re.compile(r'(?:W/)?"([^"]*)"')
+_JSON = "application/json"
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def request_id(given: str) -> str:
+    """The caller's own request id when it is usable, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+
+
+def reason(given: str) -> str:
+    """The caller's words for the audit log, cut to a sensible length."""
+    return given.replace("\0", "")[:MAX_REASON]
+
+
+class _HttpError(Exception):
+    """An answer that only HTTP knows."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+
+
+def _answer(status: int, body: bytes, request_id: str, headers: dict[str, str] | None = None) -> web.Response:
+    known = {**HEADERS, "x-request-id": request_id, **(headers or {})}
+    return web.Response(status=status, body=body, content_type=_JSON, headers=known)
+
+
+def _error(
+    status: int, code: str, message: str, request_id: str, *, field: str | None = None, headers: dict[str, str]
+) -> web.Response:
+    error: dict[str, Any] = {"code": code, "message": message, "field": field, "request_id": request_id}
+    return _answer(status, orjson.dumps({"error": error}), request_id, headers)
+
+
+def _api_error(error: ApiError, request_id: str) -> web.Response:
+    headers = {}
+    if error.code is ApiCode.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.code is ApiCode.UNAVAILABLE:
+        headers["Retry-After"] = "1"
+    return _error(STATUS[error.code], error.code.value, error.message, request_id, field=error.field, headers=headers)
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Whatever goes wrong has the one error shape, the request id, and no detail of ours."""
+    number = request["request_id"] = request_id(request.headers.get("x-request-id", ""))
+    try:
+        response: web.StreamResponse = await handler(request)
+        return response
+    except ApiError as error:
+        return _api_error(error, number)
+    except ContractViolation as error:
+        return _api_error(ApiError(ApiCode.INVALID, error.message, field=error.field), number)
+    except _HttpError as error:
+        return _error(error.status, error.code, error.message, number, headers=error.headers)
+    except web.HTTPRequestEntityTooLarge:
+        return _error(413, "request_too_large", "the body is too large", number, headers={"Connection": "close"})
+    except web.HTTPException as error:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status, "invalid_argument")
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return _error(error.status, code, error.reason, number, headers=allow)
+    except Exception:  # noqa: BLE001 - logged and answered; the server goes on
+        _log.exception("a call failed by a defect", request_id=number, path=request.path)
+        return _error(500, "internal", "internal error", number, headers={})
 
 
 class RestApi:
-    """The handlers of the REST port."""
+    """The application of the control port."""
 
-    def __init__(self, dispatcher: Dispatcher, authenticator: Authenticator, version: str) -> None:
+    def __init__(self, dispatcher: Dispatcher, authenticator: Authenticator, document: Callable[[], bytes]) -> None:
         self._dispatcher = dispatcher
         self._authenticator = authenticator
-        self._router = Router(management().values())
-        self._document = orjson.dumps(document(management().values(), version))
+        self._document = document
+        self._router = Router(METHODS.values())
 
-    def app(self, health: Health, max_body_bytes: int) -> web.Application:
-        """The web application."""
-        app = web.Application(client_max_size=max_body_bytes)
+    def application(self, health: Health, max_body_bytes: int) -> web.Application:
+        """API, OpenAPI document and probes."""
+        app = web.Application(middlewares=[_errors], client_max_size=max_body_bytes)
         add_probes(app, health)
-        app.router.add_get(f"{PREFIX}/openapi.json", self._openapi)
-        app.router.add_route("*", PREFIX + "/{path:.*}", self._call)
+        app.router.add_get(f"{PREFIX}openapi.json", self._openapi)
+        app.router.add_route("*", f"{PREFIX}{{rest:.*}}", self._call)
         return app
 
-    async def _openapi(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._document, content_type=JSON_TYPE)
+    async def _openapi(self, request: web.Request) -> web.Response:
+        return _answer(200, self._document(), request["request_id"])
 
     async def _call(self, request: web.Request) -> web.Response:
-        given = request.headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
-        try:
-            return await self._answer(request, request_id)
-        except ApiError as error:
-            return _refusal(error, STATUSES[error.code], request_id)
-        except RestError as error:
-            return _refusal(ApiError(ApiCode.INVALID, error.message, field=error.field), 400, request_id)
-        except web.HTTPRequestEntityTooLarge:
-            return _refusal(ApiError(ApiCode.INVALID, "the request body is too large"), 413, request_id)
-        except Exception:  # noqa: BLE001 - the boundary: what was not foreseen is logged whole and shown as nothing
-            _log.exception("api call failed", request_id=request_id, path=request.path)
-            body = {"code": "internal", "message": "something went wrong", "field": None, "request_id": request_id}
-            return _json({"error": body}, 500, request_id)
-
-    async def _answer(self, request: web.Request, request_id: str) -> web.Response:
-        found = self._router.find(request.method, request.rel_url.raw_path)
-        if found is None:
-            raise ApiError(ApiCode.NOT_FOUND, f"there is no {request.path}; see {PREFIX}/openapi.json")
-        if isinstance(found, list):
-            error = ApiError(ApiCode.INVALID, f"{request.method} is not supported here, use {', '.join(found)}")
-            response = _refusal(error, 405, request_id)
-            response.headers["Allow"] = ", ".join(found)
-            return response
-        principal = self._authenticator.administrator(request.headers)
-        body = await request.read() if request.body_exists else b""
-        query = [(name, value) for name, value in request.query.items()]
-        message = to_message(found, query, body)
-        if_match = request.headers.get("If-Match", "").strip('"')
-        if if_match and "etag" in message.DESCRIPTOR.fields_by_name and not getattr(message, "etag"):  # noqa: B009
-            setattr(message, "etag", if_match)  # noqa: B010 - the field is known by the descriptor alone
-        context = Context(
-            request_id=request_id,
-            source=f"rest {request.remote or ''}".strip(),
-            reason=request.headers.get("x-tollway-reason", "")[:1000],
+        path, _, query = request.raw_path.partition("?")
+        route = self._route(request.method, path)
+        contract = route.method
+        principal = ANONYMOUS
+        if contract.permission != PUBLIC:
+            principal = self._authenticator.principal(request.headers.get("Authorization", ""))
+        body = await request.read()
+        if body and request.content_type != _JSON:
+            raise _HttpError(415, "unsupported_media_type", f"the body must be JSON: send Content-Type: {_JSON}")
+        message = request_message(route, query, body)
+        _take_if_match(message, request.headers.get("If-Match", ""), contract.read_only)
+        context = CallContext(
+            request_id=request["request_id"],
+            source=request.remote or "",
+            reason=reason(request.headers.get(REASON_HEADER, "")),
         )
-        answer = to_plain_json(await self._dispatcher.invoke(principal, found.contract, message, context))
-        response = _json(answer, 200, request_id)
-        if answer.get("etag"):
-            response.headers["ETag"] = f'"{answer["etag"]}"'
-        return response
+        answer: Any = await self._dispatcher.invoke(principal, contract, message, context)
+        headers = {}
+        if ETAG in answer.DESCRIPTOR.fields_by_name and answer.etag:
+            headers["ETag"] = f'"{answer.etag}"'
+        return _answer(200, dumps(answer), context.request_id, headers)
+
+    def _route(self, method: str, path: str) -> Route:
+        try:
+            return self._router.find(method, path)
+        except NoRoute:
+            raise _HttpError(404, "not_found", "there is no such path; see /api/v1/openapi.json") from None
+        except VerbNotAllowed as error:
+            allowed = ", ".join(error.allowed)
+            raise _HttpError(405, "method_not_allowed", f"this path takes {allowed}", {"Allow": allowed}) from None
 
 
-def _json(value: object, status: int, request_id: str) -> web.Response:
-    headers = {**_HEADERS, "x-request-id": request_id}
-    return web.Response(body=orjson.dumps(value), status=status, content_type=JSON_TYPE, headers=headers)
-
-
-def _refusal(error: ApiError, status: int, request_id: str) -> web.Response:
-    body = {"code": error.code.value, "message": error.message, "field": error.field, "request_id": request_id}
-    response = _json({"error": body}, status, request_id)
-    if error.code is ApiCode.UNAVAILABLE:
-        response.headers["Retry-After"] = "1"
-    return response
-
+def _take_if_match(message: Any, header: str, read_only: bool) -> None:
+    """`If-Match` as the request's etag; never ignored where a change depends on it."""
+    if not header or header.strip() == "*" or read_only:
+        return
+    match = _ETAG.fullmatch(header.strip())
+    if match is None:
+        raise ApiError(ApiCode.INVALID, 'If-Match must be one etag in quotes, as in "abc"', field=ETAG)
+    if ETAG not in message.DESCRIPTOR.fields_by_name:
+        raise ApiError(ApiCode.INVALID, "this method takes no If-Match")
+    if message.etag and message.etag != match[1]:
+        raise ApiError(ApiCode.INVALID, "If-Match and the etag of the request differ", field=ETAG)
+    message.etag = match[1]

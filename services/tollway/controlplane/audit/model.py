@@ -1,30 +1,29 @@
-"""Messages of the audit service, by field name."""
+"""What the audit method takes and gives: the messages of `AuditService`, by field name."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
 
 import msgspec
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry; `before` and `after` are JSON texts."""
+    """One change. `before` and `after` are JSON objects as text, empty where there is none."""
 
-    id: UUID
+    id: str
     at: datetime
     actor: str
     action: str
     resource: str
     reason: str
     source: str
-    request_id: str
     before: str
     after: str
+    request_id: str
 
 
 class ListAuditEventsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Message of the contract."""
+    """A page of events, newest first, of one resource or action when given."""
 
     page_size: int = 0
     page_token: str = ""
@@ -33,7 +32,7 @@ class ListAuditEventsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListAuditEventsResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """Message of the contract."""
+    """`next_page_token` is empty on the last page."""
 
     events: list[AuditEvent]
     next_page_token: str = ""

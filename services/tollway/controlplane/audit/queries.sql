@@ -1,13 +1,12 @@
 -- name: insert_event
 INSERT INTO audit_events (id, actor, action, resource, reason, source, request_id, before, after)
-VALUES (%(id)s, %(actor)s, %(action)s, %(resource)s, %(reason)s, %(source)s, %(request_id)s, %(before)s, %(after)s)
+VALUES (%(id)s, %(actor)s, %(action)s, %(resource)s, %(reason)s, %(source)s, %(request_id)s, %(before)s, %(after)s);
 
--- name: list_events
-SELECT id, at, actor, action, resource, reason, source, request_id,
-       coalesce(before::text, '') AS before, coalesce(after::text, '') AS after
+-- name: events
+SELECT id, at, actor, action, resource, reason, source, request_id, before, after
 FROM audit_events
-WHERE (%(start)s::uuid IS NULL OR id < %(start)s::uuid)
-  AND (%(resource)s::text = '' OR resource = %(resource)s::text)
-  AND (%(action)s::text = '' OR action = %(action)s::text)
+WHERE (%(before)s::uuid IS NULL OR id < %(before)s)
+  AND (%(resource)s = '' OR resource = %(resource)s)
+  AND (%(action)s = '' OR action = %(action)s)
 ORDER BY id DESC
-LIMIT %(limit)s
+LIMIT %(limit)s;

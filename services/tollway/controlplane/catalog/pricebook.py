@@ -81,8 +81,8 @@ def book_price(kind: ProviderKind, base_url: str, model: str, at: datetime) -> P
 def book_model(kind: ProviderKind, base_url: str, model: str) -> ModelInfo | None:
     """The book's record of a provider's model.
 
-    Hugging Face's router sells a model at the price of the provider named after the colon (`org/model:provider`); without
-    one it chooses by itself, and the price is not known.
+    Hugging Face's router sells a model at the price of the provider named after the colon (`org/model:provider`);
+    without one it chooses by itself, and the price is not known.
     """
     reference = model
     provider: str | None = _BOOK_PROVIDERS.get(kind)

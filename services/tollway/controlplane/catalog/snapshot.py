@@ -1,7 +1,7 @@
 """What the data planes get, built from the tables: the catalog, and the entries of the key directory.
 
-Read-only, and consistent when the caller's transaction is REPEATABLE READ. The catalog carries credentials and peppers in
-the clear: it exists in memory only, and leaves this process sealed.
+Read-only, and consistent when the caller's transaction is REPEATABLE READ. The catalog carries credentials and peppers
+in the clear: it exists in memory only, and leaves this process sealed.
 """
 
 from __future__ import annotations

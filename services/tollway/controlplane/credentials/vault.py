@@ -1,9 +1,9 @@
 """The vault: envelope encryption of what must be read again, and the peppers of what must not.
 
 A value is sealed (AES-256-GCM) under a data key, and a data key is wrapped under the key-encryption key, which stays in
-the environment (`TOLLWAY_KEK`: the current key first, then optionally the one before it). To change that key: start with
-"new,old", call `Vault.rewrap`, then start with "new" alone; nothing but the few data keys is written. Plain data keys
-live in the memory of this process only, and nothing that the vault holds appears in a representation or an error.
+the environment (`TOLLWAY_KEK`: the current key first, then optionally the one before it). To change that key: start
+with "new,old", call `Vault.rewrap`, then start with "new" alone; nothing but the few data keys is written. Plain data
+keys live in the memory of this process only, and nothing that the vault holds appears in a representation or an error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The connection pool: checked before use, so that a restarted Postgres is an error for nobody."""
+"""Connections to Postgres: one pool a process, with limits on every statement, that heals itself after an outage."""
 
 from __future__ import annotations
 
@@ -9,29 +9,47 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 3.0
+"""How long a call waits for a connection before it is told that the database does not answer."""
 STATEMENT_SECONDS = 30
-OUTAGE = (psycopg.OperationalError, psycopg.InterfaceError)
-"""What is raised when the database is away, refuses connections, or the pool has none in time."""
+IDLE_TRANSACTION_SECONDS = 60
+OUTAGE = (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError)
+"""What is raised when the database does not answer or gives up, as opposed to when a statement is wrong."""
+CONNECT: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "tollway-controlplane",
+}
 
 
-def create_pool(url: str, size: int) -> Pool:
-    """A pool that is not open yet. Connections are in autocommit; use `transaction()`."""
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+    await connection.execute(
+        "SELECT set_config('statement_timeout', %s, false),"
+        " set_config('idle_in_transaction_session_timeout', %s, false), set_config('TimeZone', 'UTC', false)",
+        (f"{STATEMENT_SECONDS}s", f"{IDLE_TRANSACTION_SECONDS}s"),
+    )
+    await connection.set_autocommit(False)
+
+
+def make_pool(url: str, connections: int) -> Pool:
+    """A pool that is not open yet. Every connection is tried before it is handed out, so that a restart of the server
+    costs nobody an error; after a failure, the next call tries to connect again.
+    """
     return AsyncConnectionPool(
         url,
-        min_size=1,
-        max_size=size,
+        kwargs=CONNECT,
+        min_size=min(2, connections),
+        max_size=connections,
         timeout=WAIT_SECONDS,
-        open=False,
+        # The pool waits twice as long after each failure, so it gives up early: then the next call tries at once.
+        reconnect_timeout=WAIT_SECONDS,
         check=AsyncConnectionPool.check_connection,
-        reconnect_timeout=60,
-        kwargs={
-            "autocommit": True,
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "application_name": "tollway-controlplane",
-            "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c idle_in_transaction_session_timeout=60s",
-        },
+        configure=_configure,
+        open=False,
+        name="tollway",
     )

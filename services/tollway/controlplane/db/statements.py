@@ -26,19 +26,19 @@ class Statements:
         parts = re.split(r"^-- name: *(\w+) *$", text, flags=re.MULTILINE)
         self._sql = {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
-    async def run(self, db: Database, name: str, **params: Any) -> int:
+    async def run(self, db: Database, name: str, /, **params: Any) -> int:
         """Executes a statement; returns how many rows it touched."""
         async with db.cursor() as cursor:
             await cursor.execute(self._sql[name], params)
             return cursor.rowcount
 
-    async def all(self, db: Database, name: str, row: type[T], **params: Any) -> list[T]:
+    async def all(self, db: Database, name: str, row: type[T], /, **params: Any) -> list[T]:
         """The rows of a statement, each as a `row` struct."""
         async with db.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(self._sql[name], params)
             return [msgspec.convert(found, row) for found in await cursor.fetchall()]
 
-    async def one(self, db: Database, name: str, row: type[T], **params: Any) -> T | None:
+    async def one(self, db: Database, name: str, row: type[T], /, **params: Any) -> T | None:
         """The first row of a statement, or None."""
         found = await self.all(db, name, row, **params)
         return found[0] if found else None

@@ -105,17 +105,19 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
     pending = await _until_commit(exchange, attempt, stream)
     response = exchange.response
     assert response is not None
-    while not content.at_eof():
+    while True:
+        if stream.done:
+            _book(exchange, attempt, stream)
         if pending:
             watchdog.hold()
             await response.write(pending)
         watchdog.beat()
+        if content.at_eof():
+            break
         data = await _read(content)
         pending = stream.feed(data) if data else b""
         attempt.mark(stream.output_chars, stream.usage)
-        if stream.done:
-            _book(exchange, attempt, stream)
-    pending += stream.end()
+    pending = stream.end()
     _book(exchange, attempt, stream)
     if pending:
         await response.write(pending)
@@ -151,7 +153,7 @@ async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRela
                 data = await _read(content)
                 held += stream.feed(data) if data else b""
                 exchange.watchdog.beat()
-    if content.at_eof():
+    if content.at_eof() and not stream.started:
         held += stream.end()  # before the headers: an end that is none is still an ordinary error
     headers = _headers(exchange, attempt)
     headers["Content-Type"] = "text/event-stream; charset=utf-8"
