@@ -24,7 +24,7 @@ from tollway.controlplane.auth import Authenticator
 from tollway.controlplane.catalog.snapshot import SnapshotSource
 from tollway.controlplane.credentials.vault import Vault, VaultError, ensure_peppers
 from tollway.controlplane.db.migrate import MigrationError, check_schema, connect
-from tollway.controlplane.db.pool import OUTAGE, make_pool
+from tollway.controlplane.db.pool import OUTAGE, create_pool
 from tollway.controlplane.db.statements import Database
 from tollway.controlplane.db.versions import ensure_installation
 from tollway.controlplane.identity.service import ensure_defaults
@@ -105,7 +105,7 @@ class ControlPlane:
         settings = self.settings
         await prepare(settings.database_url, self.vault)
         tls = _tls(settings)
-        self.pool = make_pool(settings.database_url, settings.database_connections)
+        self.pool = create_pool(settings.database_url, settings.database_connections)
         await self.pool.open()
         source = SnapshotSource(self.vault)
         self.publisher = ConfigPublisher(

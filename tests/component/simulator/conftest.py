@@ -43,9 +43,7 @@ def azure(simulator: SimulatorServer) -> Iterator[openai.AzureOpenAI]:
 
 @pytest.fixture
 def claude(simulator: SimulatorServer) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(
-        base_url=simulator.anthropic_url, api_key="sk-x", max_retries=0, timeout=SECONDS
-    ) as found:
+    with anthropic.Anthropic(base_url=simulator.anthropic_url, api_key="sk-x", max_retries=0, timeout=SECONDS) as found:
         yield found
 
 

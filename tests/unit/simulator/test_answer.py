@@ -30,7 +30,9 @@ def test_the_pieces_are_the_text_and_count_as_it(text: str, size: int) -> None:
     assert sum(map(count, found)) == count(text)
 
 
-@given(st.text(max_size=50), st.integers(0, 300), st.none() | st.integers(1, 300), st.integers(0, 20), st.integers(1, 3))
+@given(
+    st.text(max_size=50), st.integers(0, 300), st.none() | st.integers(1, 300), st.integers(0, 20), st.integers(1, 3)
+)
 def test_tokens_are_as_many_as_said_and_never_over_the_limit(
     text: str, tokens: int, limit: int | None, reasoning: int, n: int
 ) -> None:
@@ -108,7 +110,7 @@ def test_a_call_over_the_limit_is_cut_and_says_so() -> None:
         {"properties": {"a": {"enum": ["x", "y"]}, "b": {"const": 3}, "c": {"type": ["null", "string"]}}},
         {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "number"}}}},
         {"type": "object", "properties": {"a": {"anyOf": [{"type": "boolean"}, {"type": "null"}]}}},
-        {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"type": "string", "minLength": 9}}},
+        {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"type": "string", "minLength": 9}}},
         {"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {"type": "string"}}}}},
     ],
 )
@@ -116,8 +118,20 @@ def test_made_up_arguments_fit_their_schema(schema: dict[str, Any]) -> None:
     jsonschema.validate(json.loads(json.dumps(sample(schema))), schema)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(
-    st.sampled_from(["type", "properties", "required", "items", "enum", "$ref", "anyOf", "minLength", "minimum"]), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: (
+            st.lists(x)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["type", "properties", "required", "items", "enum", "$ref", "anyOf", "minLength", "minimum"]
+                ),
+                x,
+            )
+        ),
+    )
+)
 def test_any_schema_at_all_has_an_object_as_sample(schema: Any) -> None:
     assert isinstance(sample(schema), dict)
 

@@ -80,7 +80,9 @@ def test_nothing_is_set_when_one_of_several_is_wrong() -> None:
     assert found.shown() == {}
 
 
-@pytest.mark.parametrize("options", [{"tokens": "many"}, {"tokens": 1.5}, {"fault": 7}, {"latency": [1]}, {"model": "x"}])
+@pytest.mark.parametrize(
+    "options", [{"tokens": "many"}, {"tokens": 1.5}, {"fault": 7}, {"latency": [1]}, {"model": "x"}]
+)
 def test_wrong_types_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BehaviourError):
         behaviours().set([("m", options)])

@@ -141,7 +141,7 @@ class Dispatcher:
             return await method.handler(call, request)
         response = await method.handler(call, request)
         await audit.write(call)
-        await publish(call.db, call.catalog_changed, call.changed_keys)
+        await publish(call.db, catalog=call.catalog_changed, keys=call.changed_keys)
         return response
 
 

@@ -27,24 +27,22 @@ CONNECT: dict[str, Any] = {
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
     await connection.execute(
         "SELECT set_config('statement_timeout', %s, false),"
         " set_config('idle_in_transaction_session_timeout', %s, false), set_config('TimeZone', 'UTC', false)",
         (f"{STATEMENT_SECONDS}s", f"{IDLE_TRANSACTION_SECONDS}s"),
     )
-    await connection.set_autocommit(False)
 
 
-def make_pool(url: str, connections: int) -> Pool:
-    """A pool that is not open yet. Every connection is tried before it is handed out, so that a restart of the server
+def create_pool(url: str, size: int) -> Pool:
+    """A pool that is not open yet; its connections are in autocommit mode. Every connection is tried before it is handed out, so that a restart of the server
     costs nobody an error; after a failure, the next call tries to connect again.
     """
     return AsyncConnectionPool(
         url,
-        kwargs=CONNECT,
-        min_size=min(2, connections),
-        max_size=connections,
+        kwargs={**CONNECT, "autocommit": True},
+        min_size=min(2, size),
+        max_size=size,
         timeout=WAIT_SECONDS,
         # The pool waits twice as long after each failure, so it gives up early: then the next call tries at once.
         reconnect_timeout=WAIT_SECONDS,

@@ -3,9 +3,6 @@
 -- name: version_lock
 SELECT pg_advisory_xact_lock(%(lock)s);
 
--- name: present_version
-SELECT version FROM installation;
-
 -- name: next_version
 UPDATE installation SET version = version + 1 RETURNING version;
 
@@ -22,7 +19,7 @@ INSERT INTO change_log (version, kind, key_id) SELECT %(version)s, 'key', unnest
 SELECT pg_notify('tollway_config', '');
 
 -- name: installation
-SELECT epoch, origin FROM installation;
+SELECT epoch, version, origin FROM installation;
 
 -- name: set_installation
 INSERT INTO installation (epoch, origin) VALUES (%(epoch)s, %(origin)s)

@@ -21,13 +21,16 @@ VERSION_LOCK = 0x746F6C6C_76657273
 """Advisory lock of whoever assigns a version."""
 
 
+class Installation(msgspec.Struct, frozen=True):
+    """Which history this database tells, and how far it is."""
+
+    epoch: str
+    version: int
+    origin: str | None
+
+
 class _Version(msgspec.Struct):
     version: int
-
-
-class _Created(msgspec.Struct):
-    epoch: str
-    origin: str | None
 
 
 class _Origin(msgspec.Struct):
@@ -38,28 +41,35 @@ class _Allowed(msgspec.Struct):
     allowed: bool
 
 
-async def publish(db: Database, catalog_changed: bool, key_ids: Collection[UUID]) -> int:
+async def publish(db: Database, *, catalog: bool, keys: Collection[UUID]) -> int:
     """Assigns the next version to what this transaction changed and tells the publishers; returns it.
 
     To be called once, as the last step before the commit. Without changes there is no new version, and the present one
     is returned.
     """
-    if not catalog_changed and not key_ids:
-        present = await _SQL.one(db, "present_version", _Version)
-        return present.version if present is not None else 0
+    if not catalog and not keys:
+        return (await installation(db)).version
     await _SQL.run(db, "version_lock", lock=VERSION_LOCK)
     assigned = await _SQL.one(db, "next_version", _Version)
     if assigned is None:
-        raise LookupError("the database has no installation row: it was not migrated")
+        raise LookupError("the database has no installation row: it was not prepared")
     version = assigned.version
-    if catalog_changed:
+    if catalog:
         await _SQL.run(db, "log_catalog_change", version=version)
-    if key_ids:
-        ids = sorted(key_ids)
+    if keys:
+        ids = sorted(keys)
         await _SQL.run(db, "set_key_versions", version=version, keys=ids)
         await _SQL.run(db, "log_key_changes", version=version, keys=ids)
     await _SQL.run(db, "notify_config")
     return version
+
+
+async def installation(db: Database) -> Installation:
+    """The present epoch and version."""
+    found = await _SQL.one(db, "installation", Installation)
+    if found is None:
+        raise LookupError("the database has no installation row: it was not prepared")
+    return found
 
 
 async def ensure_installation(db: Database, *prepare: Callable[[Database], Awaitable[object]]) -> str:
@@ -71,7 +81,7 @@ async def ensure_installation(db: Database, *prepare: Callable[[Database], Await
     """
     await _SQL.run(db, "version_lock", lock=VERSION_LOCK)
     origin = await _origin(db)
-    found = await _SQL.one(db, "installation", _Created)
+    found = await _SQL.one(db, "installation", Installation)
     fresh = found is None or (found.origin is not None and found.origin != origin)
     epoch = os.urandom(9).hex() if found is None or fresh else found.epoch
     if found is not None and fresh:
@@ -79,7 +89,7 @@ async def ensure_installation(db: Database, *prepare: Callable[[Database], Await
     await _SQL.run(db, "set_installation", epoch=epoch, origin=origin)
     changed = [bool(await step(db)) for step in prepare]
     if fresh or any(changed):
-        await publish(db, True, ())
+        await publish(db, catalog=True, keys=())
     return epoch
 
 
