@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import pwd
@@ -38,6 +39,14 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
+def _shared_folder() -> Path:
+    """A folder that every user may pass through; gone when the program ends."""
+    made = Path(tempfile.mkdtemp(prefix="tw-pg-"))
+    made.chmod(0o711)
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
 def _account() -> str | None:
     """The user that Postgres runs as: it refuses root, who therefore needs another."""
     if os.geteuid() != 0:
@@ -53,8 +62,9 @@ class PostgresServer:
     """One server on a Unix socket. `kill` is what a power cut does; `start` brings it back with its data."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self._user = _account()
+        # Another user must reach it, which it could not inside a folder that the test runner keeps to itself.
+        self.folder = folder if self._user is None else _shared_folder() / "data"
         self._socket = Path(tempfile.mkdtemp(prefix="tw-pg-"))
         self.url = f"postgresql://postgres@/postgres?host={self._socket}"
 

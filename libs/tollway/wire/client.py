@@ -6,6 +6,7 @@ Failures come out as ConnectionError with a short reason, so that callers need n
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -51,7 +52,8 @@ class ConfigPushClient:
     """The subscriber's end of the push stream."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
-        self._stub = config_pb2_grpc.ConfigPushStub(channel)
+        stub: Any = config_pb2_grpc.ConfigPushStub  # generated without types
+        self._stub = stub(channel)
         self._metadata = _bearer(token)
 
     async def subscribe(
@@ -77,7 +79,8 @@ class UsageIngestClient:
     """The sender's end of the ledger."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
-        self._stub = usage_pb2_grpc.UsageIngestStub(channel)
+        stub: Any = usage_pb2_grpc.UsageIngestStub  # generated without types
+        self._stub = stub(channel)
         self._metadata = _bearer(token)
 
     async def ingest(self, replica: str, rows: Sequence[RequestRow]) -> IngestResult:

@@ -53,8 +53,9 @@ def decode(message: Message, struct: type[S]) -> S:
 
     Raises ContractViolation for a value that cannot be represented (a time outside of the calendar, a NUL character).
     """
+    kind: Any = struct
     try:
-        decoded: S = _decoder(message.DESCRIPTOR, struct)(message)
+        decoded: S = _decoder(message.DESCRIPTOR, kind)(message)
     except _Path as problem:
         path = "".join(problem.steps).lstrip(".")
         raise ContractViolation(f"{path} {problem.message}", path) from None
@@ -93,7 +94,7 @@ def _is_map(field: Field) -> bool:
 
 
 @cache
-def _decoder(descriptor: MessageType, struct: type[Any]) -> Callable[[Message], Any]:
+def _decoder(descriptor: MessageType, struct: Any) -> Callable[[Message], Any]:
     fields = {info.encode_name: info for info in msgspec.structs.fields(struct)}
     unknown = fields.keys() - descriptor.fields_by_name.keys()
     missing = descriptor.fields_by_name.keys() - fields.keys() - {UPDATE_MASK}
@@ -129,7 +130,8 @@ def _fallback(info: msgspec.structs.FieldInfo) -> Callable[[], Any]:
     """What an absent field becomes: None where that is allowed, else the struct's default, else an empty value."""
     hint, optional = _members(info.type)
     if info.default_factory is not msgspec.NODEFAULT:
-        return info.default_factory
+        factory: Callable[[], Any] = info.default_factory
+        return factory
     if optional:
         return lambda: None
     if info.default is not msgspec.NODEFAULT:
@@ -204,7 +206,7 @@ def _enum(field: Field, hint: Any, number: int) -> Any:
 
 
 @cache
-def _writers(descriptor: MessageType, struct: type[Any]) -> list[tuple[str, Callable[[Any, Any], None]]]:
+def _writers(descriptor: MessageType, struct: Any) -> list[tuple[str, Callable[[Any, Any], None]]]:
     writers = []
     for info in msgspec.structs.fields(struct):
         field = descriptor.fields_by_name.get(info.encode_name)
@@ -215,7 +217,8 @@ def _writers(descriptor: MessageType, struct: type[Any]) -> list[tuple[str, Call
 
 
 def _fill(message: Message, value: Any) -> None:
-    for attribute, write in _writers(message.DESCRIPTOR, type(value)):
+    kind: Any = type(value)
+    for attribute, write in _writers(message.DESCRIPTOR, kind):
         item = getattr(value, attribute)
         if item is not None:
             write(message, item)

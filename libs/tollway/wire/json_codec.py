@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import orjson
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from tollway.wire.codec import ContractViolation
 from tollway.wire.contract import Field, MessageType
@@ -197,9 +198,8 @@ def unknown_field(message: Message) -> str | None:
 
     The binary format keeps such fields without looking at them; accepting them would silently ignore what was asked.
     """
-    from google.protobuf.unknown_fields import UnknownFieldSet
-
-    for extra in UnknownFieldSet(message):
+    extras: Any = UnknownFieldSet(message)
+    for extra in extras:
         return f"#{extra.field_number}"
     for field, value in message.ListFields():
         if field.message_type is None or (

@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships without types
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tollway.core.ledger import RequestRow
@@ -161,12 +161,14 @@ class _UsageIngest:
 
 def add_config_push(server: grpc.aio.Server, subscribe: Subscribe, token: str, on_defect: OnDefect) -> None:
     """Serves config push to whoever has the join token; `subscribe` gets the subscription and the peer's address."""
-    config_pb2_grpc.add_ConfigPushServicer_to_server(_ConfigPush(subscribe, _PlaneGate(token, on_defect)), server)
+    add: Any = config_pb2_grpc.add_ConfigPushServicer_to_server  # generated without types
+    add(_ConfigPush(subscribe, _PlaneGate(token, on_defect)), server)
 
 
 def add_usage_ingest(server: grpc.aio.Server, ingest: Ingest, token: str, on_defect: OnDefect) -> None:
     """Serves usage ingest to whoever has the join token; `ingest` returns when the rows are committed."""
-    usage_pb2_grpc.add_UsageIngestServicer_to_server(_UsageIngest(ingest, _PlaneGate(token, on_defect)), server)
+    add: Any = usage_pb2_grpc.add_UsageIngestServicer_to_server  # generated without types
+    add(_UsageIngest(ingest, _PlaneGate(token, on_defect)), server)
 
 
 def add_management(

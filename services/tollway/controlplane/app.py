@@ -44,6 +44,7 @@ _log = log.get(__name__)
 DATABASE_SECONDS = 10.0
 """How long a start waits for a database that does not answer yet."""
 READY_SECONDS = 10.0
+READY_LOOK_SECONDS = 0.01
 GRPC_GRACE_SECONDS = 5.0
 
 
@@ -152,11 +153,11 @@ class ControlPlane:
 
     async def _first_read(self) -> None:
         """Waits until the configuration was read, so that who is told of our ports finds us ready."""
-        deadline = self.clock.monotonic() + READY_SECONDS
-        while (problems := self.health.problems()) and self.clock.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        if problems:
-            _log.warning("listening without being ready", problems=problems)
+        for _ in range(round(READY_SECONDS / READY_LOOK_SECONDS)):
+            if not self.health.problems():
+                return
+            await asyncio.sleep(READY_LOOK_SECONDS)
+        _log.warning("listening without being ready", problems=self.health.problems())
 
     def _measure(self) -> None:
         measure = self.telemetry

@@ -98,7 +98,7 @@ class Call:
 
 
 Handler = Callable[[Call, Any], Awaitable[Any]]
-"""A method: takes the request struct and returns the response struct; both mirror the contract's messages by field name."""
+"""A method: takes the request struct, returns the response struct; both mirror the messages by field name."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Record(msgspec.Struct, kw_only=True):
 
     id: str
     attempt: str | None
-    """The header `x-client-request-id`."""
+    """The header `x-tollway-attempt`, else `x-client-request-id`."""
     endpoint: str
     received_ms: int
     model: str = ""

@@ -24,7 +24,8 @@ from tollway.simulator.dialects.port import BadRequest, Dialect, Event, Part, Re
 from tollway.simulator.settings import Settings
 
 _log = log.get(__name__)
-ATTEMPT_HEADER = "x-client-request-id"
+ATTEMPT_HEADERS = ("x-tollway-attempt", "x-client-request-id")
+"""Which attempt of its caller a request is; the first that is present. The data plane sends the second."""
 INVALID_KEY = "sk-invalid"
 """A credential that begins so is refused with 401; every other one, and none at all, is taken."""
 _FLUSH_BYTES = 16 * 1024
@@ -77,7 +78,7 @@ class Delivery:
             raise
         record = Record(
             id=next(self._ids),
-            attempt=request.headers.get(ATTEMPT_HEADER),
+            attempt=next((request.headers[name] for name in ATTEMPT_HEADERS if name in request.headers), None),
             endpoint=endpoint,
             received_ms=self._clock.now_ms(),
         )

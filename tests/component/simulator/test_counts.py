@@ -22,7 +22,8 @@ async def ask(session: aiohttp.ClientSession, url: str, number: int) -> int:
     """One request, one in three streamed, one in five refused; tokens that were delivered."""
     model = f"m/tokens={number % 7 + 1}" if number % 5 else "m/fault=500"
     body = {"model": model, "messages": HELLO, "stream": number % 3 == 0}
-    headers = {"x-tollway-attempt": f"a{number}"}
+    # Either header names the attempt; the data plane sends the second.
+    headers = {("x-tollway-attempt", "x-client-request-id")[number % 2]: f"a{number}"}
     async with session.post(f"{url}/chat/completions", json=body, headers=headers) as response:
         await response.read()
         assert response.status == (200 if number % 5 else 500)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import openai
 import pytest
 
@@ -110,7 +110,7 @@ def test_answers_fit_the_official_description(simulator: SimulatorServer) -> Non
     folder = Path(__file__).parents[2] / "fixtures" / "openai"
     schemas, soft = (json.loads((folder / name).read_text()) for name in ("openai_schemas.json", "soft.json"))
     for messages in (HELLO, CALL):
-        body = {"model": "sim-fast/reasoning=2", "messages": messages, "tools": TOOLS}
+        body: dict[str, Any] = {"model": "sim-fast/reasoning=2", "messages": messages, "tools": TOOLS}
         _status, _headers, whole = http("POST", f"{simulator.openai_url}/chat/completions", body=body)
         body |= {"stream": True, "stream_options": WITH_USAGE}
         _status, _headers, text = http("POST", f"{simulator.openai_url}/chat/completions", body=body)

@@ -17,7 +17,7 @@ from tollway.controlplane.api.telemetry import CallTelemetry
 from tollway.controlplane.audit import service as audit
 from tollway.controlplane.call import ApiCode, ApiError, Call, Method, Principal
 from tollway.controlplane.credentials.vault import Vault
-from tollway.controlplane.db.pool import OUTAGE, Pool
+from tollway.controlplane.db.pool import OUTAGE, WAIT_SECONDS, Pool
 from tollway.controlplane.db.versions import publish
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
@@ -27,6 +27,8 @@ from tollway.wire.validation import check
 
 _log = log.get(__name__)
 ATTEMPTS = 2
+OUTAGE_WAIT_SECONDS = 0.5
+"""How long calls wait for a connection while the last one waited in vain: an outage must not pile them up."""
 _LOST_RACES = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 """Another transaction was in the way; the same call may succeed now."""
 
@@ -51,6 +53,7 @@ class Dispatcher:
         self._clock = clock
         self._vault = vault
         self._telemetry = telemetry
+        self._wait = WAIT_SECONDS
 
     async def invoke(self, principal: Principal, contract: MethodContract, message: Any, context: CallContext) -> Any:
         """The response message of a method. Raises ApiError; anything else is a defect."""
@@ -82,7 +85,7 @@ class Dispatcher:
         method = self._methods[contract.name]
         try:
             check(message)
-            request = decode(message, method.request)
+            request: Any = decode(message, method.request)
         except ContractViolation as violation:
             raise ApiError(ApiCode.INVALID, violation.message, field=violation.field) from None
         try:
@@ -95,6 +98,8 @@ class Dispatcher:
         except psycopg.errors.QueryCanceled as error:
             raise ApiError(ApiCode.UNAVAILABLE, "the database took too long; try again") from error
         except OUTAGE as error:
+            if isinstance(error, PoolTimeout):
+                self._wait = OUTAGE_WAIT_SECONDS
             _log.warning("the database failed a call", request_id=context.request_id, reason=_reason(error))
             raise ApiError(ApiCode.UNAVAILABLE, "the database does not answer; try again") from error
         return encode(response, contract.response)
@@ -116,7 +121,8 @@ class Dispatcher:
     ) -> Any:
         for left in reversed(range(ATTEMPTS)):
             try:
-                async with self._pool.connection() as db, db.transaction():
+                async with self._pool.connection(self._wait) as db, db.transaction():
+                    self._wait = WAIT_SECONDS
                     call = Call(
                         principal=principal,
                         db=db,

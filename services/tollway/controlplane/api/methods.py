@@ -14,6 +14,7 @@ from tollway.wire.contract import METHODS as CONTRACT
 
 try:
     from tollway.controlplane.configuration import api as configuration
+
     _CONFIGURATION = configuration.METHODS
 except ImportError:
     _CONFIGURATION = {}
@@ -27,6 +28,6 @@ def collect(*more: Mapping[str, Method]) -> dict[str, Method]:
         if twice := found.keys() & methods.keys():
             raise ValueError(f"methods with two handlers: {sorted(twice)}")
         found.update(methods)
-    if wrong := (found.keys() ^ CONTRACT.keys()) - {'tollway.control.v1.ConfigurationService/Apply'}:
+    if wrong := (found.keys() ^ CONTRACT.keys()) - {"tollway.control.v1.ConfigurationService/Apply"}:
         raise ValueError(f"methods without a handler, or not in the contract: {sorted(wrong)}")
     return found

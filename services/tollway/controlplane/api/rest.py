@@ -138,7 +138,7 @@ class RestApi:
         contract = route.method
         principal = ANONYMOUS
         if contract.permission != PUBLIC:
-            principal = self._authenticator.principal(request.headers.get("Authorization", ""))
+            principal = self._authenticator.principal(request.headers.get("Authorization", ""), request.remote or "")
         body = await request.read()
         if body and request.content_type != _JSON:
             raise _HttpError(415, "unsupported_media_type", f"the body must be JSON: send Content-Type: {_JSON}")

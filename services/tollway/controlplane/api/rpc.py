@@ -53,7 +53,7 @@ class GrpcApi:
         try:
             principal = ANONYMOUS
             if contract.permission != PUBLIC:
-                principal = self._authenticator.principal(call.authorization)
+                principal = self._authenticator.principal(call.authorization, context.source)
             return await self._dispatcher.invoke(principal, contract, message, context), context.request_id
         except ApiError as error:
             raise CallFailed(error.code.value, error.message, error.field) from error

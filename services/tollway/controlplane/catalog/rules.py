@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tollway.controlplane.call import ApiCode, ApiError
 from tollway.controlplane.catalog.model import RATE_NAMES, Price, StoredPrice
 from tollway.core.catalog import ProviderKind
@@ -44,7 +46,7 @@ def price_override(price: Price | None, field: str = "price") -> StoredPrice | N
         if name not in given:
             raise ApiError(ApiCode.INVALID, f"{field}.{name} is required", field=f"{field}.{name}")
     rates = {name: _nano(text, f"{field}.{name}") for name, text in given.items()}
-    return StoredPrice(**rates)
+    return msgspec.convert(rates, StoredPrice)
 
 
 def _nano(text: str, field: str) -> int:

@@ -103,7 +103,7 @@ async def build_entries(db: Database, key_ids: Sequence[UUID]) -> list[Directory
 
 
 async def all_entries(db: Database, after: UUID | None, limit: int) -> list[DirectoryEntry]:
-    """The next `limit` entries of the whole directory by key id; fewer at its end. Go on after the last one's key id."""
+    """The next `limit` entries of the whole directory by key id, one a key; fewer at its end. `after` is a key id."""
     return await _entries(db, await keys.entry_page(db, after, limit))
 
 

@@ -1,4 +1,4 @@
-"""Use cases of provider credentials: add, replace, weigh, remove. The provider's own use cases audit and publish them."""
+"""Use cases of provider credentials: add, replace, weigh, remove. Those of the provider audit and publish them."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _pepper_place(pepper_id: str, purpose: str) -> bytes:
 
 
 class Vault:
-    """Seals and opens. One for a process; every method that reads or writes rows does so in the caller's transaction."""
+    """Seals and opens, one for a process. Methods that read or write rows do so in the caller's transaction."""
 
     def __init__(self, keks: Sequence[bytes]) -> None:
         if not keks or any(len(kek) != KEY_BYTES for kek in keks):
@@ -74,7 +74,7 @@ class Vault:
         return f"Vault(kek={self.fingerprint!r})"
 
     async def seal(self, db: Database, plain: bytes, place: bytes) -> tuple[str, bytes]:
-        """The id of the data key and the ciphertext of `plain`, bound to `place`. Makes the first data key if needed."""
+        """The id of the data key and the ciphertext of `plain`, bound to `place`. Makes the first data key."""
         row = await postgres.current_data_key(db, self.fingerprint)
         if row is None:
             row = await self.new_data_key(db)

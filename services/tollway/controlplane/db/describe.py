@@ -36,13 +36,15 @@ class _Definition(msgspec.Struct):
 async def describe(db: Database) -> str:
     """Every table, constraint and index of the current schema as SQL, always in the same order."""
     lines = [HEADER]
-    for relation in await _SQL.all(db, "describe_relations", _Relation):
-        lines.append(_table(relation))
-    for found in await _SQL.all(db, "describe_constraints", _Constraint):
-        lines.append(f"ALTER TABLE {found.relation} ADD CONSTRAINT {found.name} {found.definition};\n")
+    lines += [_table(found) for found in await _SQL.all(db, "describe_relations", _Relation)]
+    lines += [_constraint(found) for found in await _SQL.all(db, "describe_constraints", _Constraint)]
     lines += [f"{found.definition};\n" for found in await _SQL.all(db, "describe_indexes", _Definition)]
     lines += [f"-- {found.definition}\n" for found in await _SQL.all(db, "describe_routines", _Definition)]
     return "".join(lines)
+
+
+def _constraint(found: _Constraint) -> str:
+    return f"ALTER TABLE {found.relation} ADD CONSTRAINT {found.name} {found.definition};\n"
 
 
 def _table(relation: _Relation) -> str:

@@ -25,6 +25,8 @@ _SQL = Statements(__package__ or "")
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.(pre|post)\.sql")
 MIGRATION_LOCK = 0x746F6C6C_6D696772
 """Advisory lock of whoever migrates."""
+LOCK_SECONDS = 10
+"""A statement that waits for a table makes everybody wait who comes after it, so it gives up."""
 PHASES = ("pre", "post")
 
 
@@ -118,7 +120,7 @@ async def migrate(url: str, *, phases: Sequence[str] = PHASES, migrations: Seque
     known = in_order(shipped() if migrations is None else migrations)
     async with await connect(url) as db:
         await _SQL.run(db, "migration_lock", lock=MIGRATION_LOCK)  # the end of the session releases it
-        await _SQL.run(db, "limit_lock_waits")
+        await _SQL.run(db, "limit_lock_waits", limit=f"{LOCK_SECONDS}s")
         await _SQL.run(db, "create_schema_migrations")
         todo = [m for m in pending(known, await applied(db)) if m.phase in phases]
         for migration in todo:

@@ -35,8 +35,10 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
 
 
 def create_pool(url: str, size: int) -> Pool:
-    """A pool that is not open yet; its connections are in autocommit mode. Every connection is tried before it is handed out, so that a restart of the server
-    costs nobody an error; after a failure, the next call tries to connect again.
+    """A pool that is not open yet; its connections are in autocommit mode.
+
+    Every connection is tried before it is handed out, so that a restart of the server costs nobody an error; after a
+    failure, the next call tries to connect again.
     """
     return AsyncConnectionPool(
         url,

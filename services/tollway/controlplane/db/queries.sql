@@ -41,7 +41,7 @@ SELECT oid::text AS origin FROM pg_database WHERE datname = current_database();
 SELECT pg_advisory_lock(%(lock)s);
 
 -- name: limit_lock_waits
-SELECT set_config('lock_timeout', '10s', false);
+SELECT set_config('lock_timeout', %(limit)s, false);
 
 -- name: create_schema_migrations
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -93,7 +93,7 @@ ORDER BY n.contype = 'f', c.relname, n.conname;
 
 -- name: describe_indexes
 -- Indexes that are not part of a constraint and not made for a partition by its parent.
-SELECT replace(pg_get_indexdef(x.indexrelid), current_schema() || '.', '') AS definition
+SELECT replace(replace(pg_get_indexdef(x.indexrelid), current_schema() || '.', ''), ' ON ONLY ', ' ON ') AS definition
 FROM pg_index x
 JOIN pg_class c ON c.oid = x.indexrelid
 WHERE c.relnamespace = current_schema()::regnamespace AND NOT c.relispartition

@@ -5,6 +5,7 @@ Secrets appear only in the two messages that carry them on purpose, and never in
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from datetime import datetime
@@ -213,7 +214,7 @@ def estimated_bits(value: str) -> float:
 
 
 def _is_sequence(group: str) -> bool:
-    steps = {ord(b) - ord(a) for a, b in zip(group, group[1:], strict=False)}
+    steps = {ord(b) - ord(a) for a, b in itertools.pairwise(group)}
     return len(steps) == 1 and steps <= {-1, 0, 1}
 
 

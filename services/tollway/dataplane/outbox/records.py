@@ -38,6 +38,7 @@ class Progress(msgspec.Struct, frozen=True, tag="p", array_like=True):
     at_ms: int
     output_chars: int
     usage: Usage | None = None
+    output_events: int = 0
 
 
 class Final(msgspec.Struct, frozen=True, tag="f", array_like=True):
@@ -79,10 +80,13 @@ def frames(buffer: memoryview | bytes, start: int, end: int) -> Iterator[Framed]
         position = stop
 
 
-def estimate(usage: Usage | None, input_estimate: int, output_chars: int) -> Usage:
-    """Usage when the provider's own never came: all input, and the larger of what is known and what was delivered."""
+def estimate(usage: Usage | None, input_estimate: int, output_chars: int, output_events: int = 0) -> Usage:
+    """Usage when the provider's own never came: all input, and the larger of what is known and what was delivered.
+
+    Delivered are a token for each event of a stream that brought content, or one for every four characters.
+    """
     known = usage if usage is not None else Usage()
-    delivered = -(-output_chars // CHARACTERS_PER_TOKEN)
+    delivered = max(-(-output_chars // CHARACTERS_PER_TOKEN), output_events)
     return msgspec.structs.replace(known, input=known.input or input_estimate, output=max(known.output, delivered))
 
 
@@ -91,7 +95,9 @@ def settle_lost(intent: Intent, progress: Progress | None, now_ms: int) -> Reque
     request = intent.request
     *before, last = request.attempts
     known = progress.usage if progress is not None else None
-    used = estimate(known, intent.input_estimate, progress.output_chars if progress is not None else 0)
+    used = estimate(
+        known, intent.input_estimate, *((progress.output_chars, progress.output_events) if progress else (0,))
+    )
     ended = progress.at_ms if progress is not None else now_ms
     lost: AttemptRow = msgspec.structs.replace(
         last,

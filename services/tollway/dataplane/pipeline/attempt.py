@@ -19,6 +19,7 @@ from tollway.dataplane.config.holder import Candidate
 from tollway.dataplane.outbox.journal import JournalFull
 from tollway.dataplane.outbox.records import Intent, Progress, estimate
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.providers.port import StreamRelay
 from tollway.runtime import log
 
 _log = log.get(__name__)
@@ -92,13 +93,15 @@ class Attempt:
             headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
         )
 
-    def mark(self, output_chars: int, usage: Usage | None) -> None:
+    def mark(self, stream: StreamRelay) -> None:
         """Writes how far the stream is, at most every 250 ms."""
         services = self.exchange.services
         now = services.clock.now_ms()
         if now - self.marked_ms >= PROGRESS_MS:
             self.marked_ms = now
-            services.journal.progress(Progress(self.exchange.id, now, output_chars, usage))
+            services.journal.progress(
+                Progress(self.exchange.id, now, stream.output_chars, stream.usage, stream.output_events)
+            )
 
     def close(
         self,
@@ -106,6 +109,7 @@ class Attempt:
         *,
         usage: Usage | None = None,
         output_chars: int = 0,
+        output_events: int = 0,
         error: TollwayError | None = None,
         estimated: bool = False,
     ) -> None:
@@ -115,10 +119,23 @@ class Attempt:
         self.closed = True
         exchange = self.exchange
         if estimated:
-            usage = estimate(usage, estimate_input_tokens(len(exchange.body)), output_chars)
+            usage = estimate(usage, estimate_input_tokens(len(exchange.body)), output_chars, output_events)
         row = self._row(outcome, usage or ZERO, error.code if error is not None else None, estimated=estimated)
         exchange.rows.append(row)
         self._observe(row, error)
+
+    def close_stream(
+        self, outcome: str, stream: StreamRelay, *, estimated: bool, error: TollwayError | None = None
+    ) -> None:
+        """Books the attempt with what its stream has told and delivered."""
+        self.close(
+            outcome,
+            usage=stream.usage,
+            output_chars=stream.output_chars,
+            output_events=stream.output_events,
+            error=error,
+            estimated=estimated,
+        )
 
     def _row(self, outcome: str, usage: Usage, error_code: Code | None, *, estimated: bool) -> AttemptRow:
         exchange, provider = self.exchange, self.candidate.provider

@@ -84,9 +84,7 @@ async def _stream(exchange: Exchange, attempt: Attempt) -> None:
     except TollwayError as fault:
         upstream.close()
         exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
-        attempt.close(
-            Outcome.ERROR, error=fault, usage=stream.usage, output_chars=stream.output_chars, estimated=stream.started
-        )
+        attempt.close_stream(Outcome.ERROR, stream, error=fault, estimated=stream.started)
         if exchange.response is None:
             raise
         await _fail(exchange, fault)
@@ -116,7 +114,7 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
             break
         data = await _read(content)
         pending = stream.feed(data) if data else b""
-        attempt.mark(stream.output_chars, stream.usage)
+        attempt.mark(stream)
     pending = stream.end()
     _book(exchange, attempt, stream)
     if pending:
@@ -129,7 +127,7 @@ def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
     if exchange.booked:
         return
     exchange.status = 200
-    attempt.close(Outcome.OK, usage=stream.usage, output_chars=stream.output_chars, estimated=stream.usage is None)
+    attempt.close_stream(Outcome.OK, stream, estimated=stream.usage is None)
     exchange.book()
 
 
@@ -185,9 +183,7 @@ def _left(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
         exchange.services.tasks.spawn(_drain(exchange, attempt, stream), "drain")
         return
     attempt.response.close()
-    attempt.close(
-        Outcome.CLIENT_CLOSED, usage=stream.usage, output_chars=stream.output_chars, estimated=not stream.done
-    )
+    attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not stream.done)
 
 
 async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
@@ -206,6 +202,6 @@ async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> N
     finally:
         attempt.response.close()
         exact = stream.done and stream.usage is not None
-        attempt.close(Outcome.CLIENT_CLOSED, usage=stream.usage, output_chars=stream.output_chars, estimated=not exact)
+        attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not exact)
         exchange.draining = False
         exchange.book()

@@ -39,6 +39,7 @@ class AnthropicRelay:
         self._writer = openai_chat.StreamWriter(model=model_name, created=created, include_usage=show_usage)
         self.started = False
         self.output_chars = 0
+        self.output_events = 0
         self.fault: ProviderFault | None = None
 
     @property
@@ -79,8 +80,10 @@ class AnthropicRelay:
         match event:
             case chat.TextDelta(text) | chat.ReasoningDelta(text):
                 self.output_chars += len(text)
+                self.output_events += bool(text)
             case chat.ToolDelta(_, arguments):
                 self.output_chars += len(arguments)
+                self.output_events += bool(arguments)
         self.started = self.started or not isinstance(event, chat.Opened)
         return self._writer.write(event)
 

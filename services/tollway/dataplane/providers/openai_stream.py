@@ -18,7 +18,7 @@ from tollway.dataplane.providers.told import NOTHING, read_told
 class OpenAIRelay:
     """A StreamRelay without translation."""
 
-    __slots__ = ("_framer", "_show_usage", "done", "fault", "output_chars", "started", "usage")
+    __slots__ = ("_framer", "_show_usage", "done", "fault", "output_chars", "output_events", "started", "usage")
 
     def __init__(self, *, show_usage: bool) -> None:
         """`show_usage`: the client asked for the usage chunk."""
@@ -28,6 +28,7 @@ class OpenAIRelay:
         self.done = False
         self.usage: Usage | None = None
         self.output_chars = 0
+        self.output_events = 0
         self.fault: ProviderFault | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -100,7 +101,10 @@ class OpenAIRelay:
         return self._take(chunk)
 
     def _take(self, chunk: Received) -> bool:
-        self.output_chars += chunk.chars()
+        chars = chunk.chars()
+        if chars:
+            self.output_chars += chars
+            self.output_events += 1
         if not self.started and chunk.bears():
             self.started = True
         if chunk.usage:

@@ -86,6 +86,10 @@ class StreamRelay(Protocol):
         """Characters delivered."""
 
     @property
+    def output_events(self) -> int:
+        """How many events brought some of them: each is a token at least."""
+
+    @property
     def fault(self) -> ProviderFault | None:
         """The error to come."""
 

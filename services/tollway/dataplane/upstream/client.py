@@ -11,11 +11,11 @@ from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from aiohttp.connector import Connection
 
-from tollway.core.errors import Code
+from tollway.core.errors import Code, TollwayError
 from tollway.core.netguard import Guard, address_refusal
 from tollway.dataplane.providers.port import Outgoing, ProviderFault
 
@@ -48,13 +48,20 @@ class GuardedResolver(AbstractResolver):
 class _Request(ClientRequest):
     """Says when a connection is there and the first byte is about to leave: the moment of the journal's intent."""
 
-    async def send(self, conn: Connection) -> ClientResponse:
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        """Runs `before_send`, then writes head and body at once. What it raises is the outcome of the request."""
         protocol: Any = conn.protocol
-        before_send = _before_send.get()
         reused = getattr(protocol, "_tollway_used", False)
         protocol._tollway_used = True
-        before_send(reused)
-        return await super().send(conn)
+        try:
+            _before_send.get()(reused)
+        except TollwayError as error:
+            protocol.set_exception(error)
+            conn.close()
+            return
+        await super().write_bytes(writer, conn, content_length)
 
     def update_auto_headers(self, skip_auto_headers: object) -> None:
         """Adds nothing: an adapter's headers are complete."""
