@@ -117,7 +117,7 @@ def test_a_data_plane_killed_in_mid_stream_loses_and_doubles_nothing(fresh_stack
     assert received(stack) == 9
     victim.start()
     found = ledger_reaches(stack, 9)
-    assert int(found["output_tokens"]) > 8 * 3
+    assert int(found["output_tokens"]) > 8 * 2  # the first of the three events brings no content
     lost = stack.sql("SELECT count(*), bool_and(estimated) FROM ledger_attempts WHERE outcome = 'lost'")
     assert lost == [(8, True)]
     until(lambda: stack.chat()[0] == 200, 5, "service after the restart")
@@ -272,7 +272,7 @@ def test_hanging_up_closes_the_upstream_within_a_second(fresh_stack: Stack) -> N
     (row,) = stack.sql("SELECT outcome, estimated, output_tokens FROM ledger_attempts")
     assert row[0] == "client_closed"
     assert row[1] is True
-    assert row[2] >= 5
+    assert row[2] >= 4  # the first of the five events brings no content
 
 
 def test_sigterm_lets_a_stream_end_and_ships_everything(fresh_stack: Stack) -> None:

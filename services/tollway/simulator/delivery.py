@@ -26,6 +26,8 @@ from tollway.simulator.settings import Settings
 _log = log.get(__name__)
 ATTEMPT_HEADERS = ("x-tollway-attempt", "x-client-request-id")
 """Which attempt of its caller a request is; the first that is present. The data plane sends the second."""
+LONGEST_NAME = 300
+"""Characters of a model's name or an attempt that are kept."""
 INVALID_KEY = "sk-invalid"
 """A credential that begins so is refused with 401; every other one, and none at all, is taken."""
 _FLUSH_BYTES = 16 * 1024
@@ -78,7 +80,9 @@ class Delivery:
             raise
         record = Record(
             id=next(self._ids),
-            attempt=next((request.headers[name] for name in ATTEMPT_HEADERS if name in request.headers), None),
+            attempt=next(
+                (request.headers[name][:LONGEST_NAME] for name in ATTEMPT_HEADERS if name in request.headers), None
+            ),
             endpoint=endpoint,
             received_ms=self._clock.now_ms(),
         )
@@ -100,7 +104,9 @@ class Delivery:
             return await self._send_error(call, dialect.error(401))
         try:
             asked = dialect.read(body, path_model, request.query, request.headers)
-            self._counts.read(record, asked.model[:300])
+            if len(asked.model) > LONGEST_NAME:
+                raise BadRequest(f"the model's name has more than {LONGEST_NAME} characters", param="model")
+            self._counts.read(record, asked.model)
             _base, behaviour = self._behaviours.take(asked.model)
             self._check(asked, behaviour)
         except BehaviourError as error:

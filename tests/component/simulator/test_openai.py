@@ -173,6 +173,7 @@ def test_models_are_listed_in_both_shapes(client: openai.OpenAI, simulator: Simu
         ({"n": 0}, "'n'"),
         ({"messages": "Hello"}, "Invalid request"),
         ({"model": "sim-fast/fault=melt"}, "unknown fault"),
+        ({"model": "m" * 301}, "more than 300 characters"),
         ({"model": "sim-fast/tokens=150000", "n": 2}, "more than 200000 tokens"),
         ({"model": "sim-fast/tokens=100000,rate=1"}, "more than 600 s"),
     ],
