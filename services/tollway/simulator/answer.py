@@ -132,7 +132,7 @@ def _choice(asked: Asked, behaviour: Behaviour, index: int) -> Choice:
         text, stopped = _stopped(_text(asked, behaviour, index), asked.stop)
     finish = "tool_calls" if calls else ("stop_sequence" if stopped is not None else "stop")
     kept: list[Call] = []
-    if count(text) > left:
+    if count(text) > left or count(reasoning) < behaviour.reasoning:
         text, calls, finish, stopped = text[: left * CHARACTERS], (), "length", None
     left -= count(text)
     for call in calls:

@@ -66,6 +66,11 @@ def test_reasoning_uses_up_the_limit_first() -> None:
     assert (choice.text, count(choice.reasoning), choice.finish, choice.tokens) == ("", 3, "length", 3)
 
 
+def test_an_answer_whose_reasoning_was_cut_is_cut_even_if_nothing_was_to_follow() -> None:
+    choice = only(compose(ask(limit=1), Behaviour(reasoning=2, tokens=0)))
+    assert (choice.text, choice.finish, choice.tokens) == ("", "length", 1)
+
+
 def test_cached_tokens_are_a_part_of_the_prompt() -> None:
     answer = compose(ask(), Behaviour(cached=4, cache_write=100))
     assert (answer.prompt_tokens, answer.cached, answer.cache_write) == (6, 4, 2)

@@ -109,15 +109,15 @@ async def _views(call: Call, rows: Sequence[ModelRow]) -> list[Model]:
     return [_view(row, providers, now) for row in rows]
 
 
-async def _stored_targets(call: Call, targets: Sequence[Target], path: str) -> list[StoredTarget]:
+async def _stored_targets(call: Call, targets: Sequence[Target]) -> list[StoredTarget]:
     """Targets with the ids of live providers, which cannot be archived before this transaction ends."""
     if not targets:
-        raise ApiError(ApiCode.INVALID, f"{path}targets must not be empty", field=f"{path}targets")
+        raise ApiError(ApiCode.INVALID, "targets must not be empty", field="targets")
     stored = []
     for index, target in enumerate(targets):
         provider = await postgres.provider(call.db, target.provider, "_for_share")
         if provider is None:
-            field = f"{path}targets[{index}].provider"
+            field = f"targets[{index}].provider"
             raise ApiError(ApiCode.INVALID, f"{field}: there is no provider {target.provider!r}", field=field)
         stored.append(
             StoredTarget(
@@ -139,16 +139,16 @@ async def check_names(call: Call) -> None:
         )
 
 
-async def create_model(call: Call, request: CreateModelRequest, path: str = "", *, names_later: bool = False) -> Model:
+async def create_model(call: Call, request: CreateModelRequest, *, names_later: bool = False) -> Model:
     """A new model. `names_later`: the caller ends with `check_names` itself, after several changes."""
     refuse_id_as_name(request.name)
     row = ModelRow(
         id=uuid7(),
         name=request.name,
-        aliases=rules.aliases(request.name, request.aliases, f"{path}aliases"),
+        aliases=rules.aliases(request.name, request.aliases),
         strategy=request.strategy or DEFAULT_STRATEGY,
-        targets=await _stored_targets(call, request.targets, path),
-        price=rules.price_override(request.price, f"{path}price"),
+        targets=await _stored_targets(call, request.targets),
+        price=rules.price_override(request.price),
         capabilities=request.capabilities or Capabilities(),
         price_revision=1 if request.price is not None else 0,
         revision=1,
@@ -190,7 +190,7 @@ async def _locked(call: Call, reference: str) -> ModelRow:
     return row
 
 
-async def update_model(call: Call, request: UpdateModelRequest, path: str = "", *, names_later: bool = False) -> Model:
+async def update_model(call: Call, request: UpdateModelRequest, *, names_later: bool = False) -> Model:
     """Changes aliases, strategy, targets, price or capabilities. Price masked and absent: back to the price book."""
     await postgres.lock_model_names(call.db)
     row = await _locked(call, request.model)
@@ -200,15 +200,15 @@ async def update_model(call: Call, request: UpdateModelRequest, path: str = "", 
     )
     changed = row
     if "aliases" in fields:
-        changed = msgspec.structs.replace(changed, aliases=rules.aliases(row.name, request.aliases, f"{path}aliases"))
+        changed = msgspec.structs.replace(changed, aliases=rules.aliases(row.name, request.aliases))
     if "strategy" in fields:
         changed = msgspec.structs.replace(changed, strategy=request.strategy or DEFAULT_STRATEGY)
     if "targets" in fields:
-        changed = msgspec.structs.replace(changed, targets=await _stored_targets(call, request.targets, path))
+        changed = msgspec.structs.replace(changed, targets=await _stored_targets(call, request.targets))
     if "capabilities" in fields:
         changed = msgspec.structs.replace(changed, capabilities=request.capabilities or Capabilities())
     if "price" in fields:
-        changed = msgspec.structs.replace(changed, price=rules.price_override(request.price, f"{path}price"))
+        changed = msgspec.structs.replace(changed, price=rules.price_override(request.price))
     if changed.price != row.price:
         changed = msgspec.structs.replace(changed, price_revision=row.price_revision + 1)
     (before,) = await _views(call, [row])

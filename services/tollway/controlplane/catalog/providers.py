@@ -52,14 +52,14 @@ async def _view(call: Call, row: ProviderRow) -> Provider:
     return row.view([credential.view() for credential in found])
 
 
-async def create_provider(call: Call, request: CreateProviderRequest, path: str = "") -> Provider:
-    """A new provider with its first credentials. `path` goes before field names in errors."""
+async def create_provider(call: Call, request: CreateProviderRequest) -> Provider:
+    """A new provider with its first credentials."""
     refuse_id_as_name(request.name)
     provider_id = await postgres.insert_provider(
         call.db,
         request.name,
         kind=request.kind,
-        base_url=rules.base_url(request.kind, request.base_url, f"{path}base_url"),
+        base_url=rules.base_url(request.kind, request.base_url, "base_url"),
         api_version=request.api_version,
         timeouts=stored_timeouts(request.timeouts),
         hangup=request.hangup or DEFAULT_HANGUP,
@@ -67,7 +67,7 @@ async def create_provider(call: Call, request: CreateProviderRequest, path: str 
     if provider_id is None:
         raise taken("provider", request.name)
     for index, new in enumerate(request.credentials):
-        await credentials.add(call, provider_id, new, f"{path}credentials[{index}].api_key")
+        await credentials.add(call, provider_id, new, f"credentials[{index}].api_key")
     view = await _view(call, await postgres.provider_by_id(call.db, provider_id))
     call.audit(f"provider:{view.name}", None, snapshot(view))
     call.catalog_change()
@@ -91,7 +91,7 @@ async def list_providers(call: Call, request: ListProvidersRequest) -> ListProvi
     return ListProvidersResponse(providers=[row.view(owned[row.id]) for row in rows], next_page_token=following)
 
 
-async def update_provider(call: Call, request: UpdateProviderRequest, path: str = "") -> Provider:
+async def update_provider(call: Call, request: UpdateProviderRequest) -> Provider:
     """Changes address, API version, timeouts or what happens after a hang-up."""
     row = await _provider(call, request.provider, "_for_update")
     check_etag(request.etag, row.id, row.revision, f"provider {row.name!r}")
@@ -103,7 +103,7 @@ async def update_provider(call: Call, request: UpdateProviderRequest, path: str 
         "hangup": row.hangup,
     }
     wanted: dict[str, Any] = {
-        "base_url": lambda: rules.base_url(row.kind, request.base_url, f"{path}base_url"),
+        "base_url": lambda: rules.base_url(row.kind, request.base_url, "base_url"),
         "api_version": lambda: request.api_version,
         "timeouts": lambda: stored_timeouts(request.timeouts),
         "hangup": lambda: request.hangup or DEFAULT_HANGUP,
@@ -142,21 +142,21 @@ async def archive_provider(call: Call, request: ArchiveProviderRequest) -> Provi
     return await _view(call, await postgres.provider_by_id(call.db, row.id))
 
 
-async def add_credential(call: Call, request: AddCredentialRequest, field: str = "api_key") -> Provider:
+async def add_credential(call: Call, request: AddCredentialRequest) -> Provider:
     """A further credential."""
     row = await _provider(call, request.provider, "_for_update")
     before = await _view(call, row)
     new = NewCredential(name=request.name, api_key=request.api_key, weight=request.weight)
-    await credentials.add(call, row.id, new, field)
+    await credentials.add(call, row.id, new)
     return await _credentials_changed(call, before, row.id)
 
 
-async def rotate_credential(call: Call, request: RotateCredentialRequest, field: str = "api_key") -> Provider:
+async def rotate_credential(call: Call, request: RotateCredentialRequest) -> Provider:
     """Another value for a credential."""
     row = await _provider(call, request.provider, "_for_update")
     before = await _view(call, row)
     credential = await credentials.find(call, row.id, request.credential)
-    await credentials.replace(call, credential, request.api_key, field)
+    await credentials.replace(call, credential, request.api_key)
     return await _credentials_changed(call, before, row.id)
 
 

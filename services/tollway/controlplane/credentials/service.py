@@ -52,9 +52,9 @@ async def find(call: Call, provider_id: UUID, reference: str) -> CredentialRow:
     return row
 
 
-async def replace(call: Call, row: CredentialRow, api_key: str, field: str = "api_key") -> None:
+async def replace(call: Call, row: CredentialRow, api_key: str) -> None:
     """Another value in the place of the present one; requests in flight finish with the old one."""
-    value = _checked(api_key, field)
+    value = _checked(api_key, "api_key")
     peppers = await ensure_peppers(call.db, call.vault)
     data_key, sealed = await call.vault.seal(call.db, value.encode(), place(row.id))
     fingerprint = value_fingerprint(peppers, str(row.id), value)

@@ -65,6 +65,7 @@ async def insert(
     models: list[str],
     tags: dict[str, str],
     expires_at: datetime | None,
+    created_at: datetime,
     at: datetime,
 ) -> bool:
     """A new key without secrets; False when lookup, public id or name is taken."""
@@ -80,6 +81,7 @@ async def insert(
         models=models,
         tags=Jsonb(tags),
         expires_at=expires_at,
+        created_at=created_at,
         at=at,
     )
     return touched == 1
@@ -122,6 +124,11 @@ async def revoke(db: Database, key_id: UUID, at: datetime) -> None:
 async def retire(db: Database, key_id: UUID, name: str, not_after: datetime, at: datetime) -> None:
     """Renames a replaced key and lets it expire."""
     await _SQL.run(db, "retire", id=key_id, name=name, not_after=not_after, at=at)
+
+
+async def release(db: Database, key_id: UUID) -> None:
+    """Takes a key out of its declarative set."""
+    await _SQL.run(db, "release", id=key_id)
 
 
 async def inherit_management(db: Database, key_id: UUID, old: KeyRow) -> None:

@@ -2,7 +2,7 @@
 -- A public id or a value that is taken makes no row.
 INSERT INTO keys (id, project_id, lookup, public_id, imported, name, models, tags, expires_at, created_at, updated_at)
 VALUES (%(id)s, %(project)s, %(lookup)s, %(public_id)s, %(imported)s, %(name)s, %(models)s, %(tags)s, %(expires_at)s,
-        %(at)s, %(at)s)
+        %(created_at)s, %(at)s)
 ON CONFLICT DO NOTHING;
 
 -- name: name_taken
@@ -66,6 +66,9 @@ UPDATE keys SET revoked_at = %(at)s, updated_at = %(at)s, revision = revision + 
 UPDATE keys SET name = %(name)s, expires_at = least(expires_at, %(not_after)s::timestamptz), managed_by = NULL,
        applied_digest = NULL, updated_at = %(at)s, revision = revision + 1
 WHERE id = %(id)s;
+
+-- name: release
+UPDATE keys SET managed_by = NULL, applied_digest = NULL WHERE id = %(id)s;
 
 -- name: inherit_management
 UPDATE keys SET managed_by = %(managed_by)s, applied_digest = %(applied_digest)s WHERE id = %(id)s;

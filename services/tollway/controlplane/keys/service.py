@@ -76,13 +76,17 @@ def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
         raise ApiError(ApiCode.INVALID, "expires_at must be in the future", field="expires_at")
 
 
-async def create_key(call: Call, request: CreateKeyRequest, field: str = "value") -> KeyWithSecret:
-    """A new key of a live project, generated or imported. `field` is the request's path of the value, for errors."""
+async def create_key(call: Call, request: CreateKeyRequest) -> KeyWithSecret:
+    """A new key of a live project, generated or imported."""
+    return await _create(call, request, _now(call))
+
+
+async def _create(call: Call, request: CreateKeyRequest, created_at: datetime) -> KeyWithSecret:
     project = await identity.project(call.db, request.project, "_for_share")
     if project is None:
         raise not_found("project", request.project, "project")
     _check_expiry(request.expires_at, _now(call))
-    key_id, secret = await _insert(call, project.id, request, field)
+    key_id, secret = await _insert(call, project.id, request, created_at)
     row = await postgres.key(call.db, str(key_id))
     assert row is not None
     view = row.view(_now(call))
@@ -90,16 +94,16 @@ async def create_key(call: Call, request: CreateKeyRequest, field: str = "value"
     return KeyWithSecret(key=view, secret=secret)
 
 
-async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, field: str) -> tuple[UUID, str]:
+async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, created_at: datetime) -> tuple[UUID, str]:
     """The id of the new row and the generated secret (empty for an imported value)."""
     if await postgres.name_taken(call.db, project_id, request.name):
         raise taken("key", request.name)
     if request.value and (problem := value_problem(request.value)):
-        raise ApiError(ApiCode.INVALID, f"{field} {problem}", field=field)
+        raise ApiError(ApiCode.INVALID, f"value {problem}", field="value")
     native_form = parse_native(request.value)
     if native_form is not None and await postgres.lookup_taken(call.db, native_form.public_id):
         # A data plane looks for the public id first, and would find another key.
-        raise _value_in_use(field)
+        raise _value_in_use()
     peppers = await _peppers(call)
     now = _now(call)
     for _ in range(_ATTEMPTS):
@@ -118,6 +122,7 @@ async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, field
             models=allow_list(request.models),
             tags=request.tags,
             expires_at=request.expires_at,
+            created_at=created_at,
             at=now,
         )
         if inserted:
@@ -126,15 +131,15 @@ async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, field
             call.key_change(key_id)
             return key_id, "" if request.value else native.text
         if request.value and await postgres.lookup_taken(call.db, lookup):
-            raise _value_in_use(field)
+            raise _value_in_use()
         if await postgres.name_taken(call.db, project_id, request.name):
             raise taken("key", request.name)
     raise ApiError(ApiCode.UNAVAILABLE, "no free public id was found; try again")
 
 
-def _value_in_use(field: str) -> ApiError:
+def _value_in_use() -> ApiError:
     """Which key has it, and whether that key is alive, is not for the caller to know."""
-    return ApiError(ApiCode.ALREADY_EXISTS, f"{field} is in use already, or was before it was revoked", field=field)
+    return ApiError(ApiCode.ALREADY_EXISTS, "value is in use already, or was before it was revoked", field="value")
 
 
 async def get_key(call: Call, request: GetKeyRequest) -> Key:
@@ -215,29 +220,24 @@ async def rotate_key(call: Call, request: RotateKeyRequest) -> KeyWithSecret:
     return KeyWithSecret(key=await _changed(call, row), secret=native.text)
 
 
-async def replace_key(
-    call: Call, row: KeyRow, grace: timedelta, value: str = "", field: str = "value"
-) -> KeyWithSecret:
-    """Another key in the place of `row`, with its name and all that it may: generated, or with an imported `value`."""
+async def replace_key(call: Call, row: KeyRow, grace: timedelta, value: str = "") -> KeyWithSecret:
+    """Another key in the place of `row`, with its name, its age and all that it may: generated, or an imported `value`."""
     now = _now(call)
     if grace:
         await postgres.retire(call.db, row.id, f"{row.name[:40]}.before-{row.public_id}", now + grace, now)
-        await _changed(call, row)
     else:
         await postgres.revoke(call.db, row.id, now)
-        await _changed(call, row)
-    made = await create_key(
-        call,
-        CreateKeyRequest(
-            project=str(row.project_id),
-            name=row.name,
-            models=row.models,
-            tags=row.tags,
-            expires_at=row.expires_at,
-            value=value,
-        ),
-        field,
+    await postgres.release(call.db, row.id)
+    await _changed(call, row)
+    request = CreateKeyRequest(
+        project=str(row.project_id),
+        name=row.name,
+        models=row.models,
+        tags=row.tags,
+        expires_at=row.expires_at,
+        value=value,
     )
+    made = await _create(call, request, row.created_at)
     await postgres.inherit_management(call.db, UUID(made.key.id), row)
     return made
 

@@ -1,0 +1,145 @@
+"""What a document must be like in itself, and its objects in the form that the plan compares. Pure.
+
+References are checked against what the document and the database have together, so that the order of objects in the
+document does not matter. Errors name the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.catalog import rules
+from tollway.controlplane.catalog.model import (
+    Capabilities,
+    StoredPrice,
+    effective_timeouts,
+    stored_timeouts,
+)
+from tollway.controlplane.configuration.model import Configuration, KeySpec, ModelSpec, ProjectSpec, ProviderSpec
+from tollway.controlplane.identity.model import DEFAULT_UNIT, allow_list
+
+ROOT = "configuration"
+_DEFAULT_STRATEGY = "weighted"
+_DEFAULT_HANGUP = "close"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the database has: reference (id or name) -> name."""
+
+    providers: Mapping[str, str]
+    units: Mapping[str, str]
+
+
+def check(document: Configuration, known: Known) -> None:
+    """Raises ApiError for a name given twice or a reference to what is neither in the document nor in the database."""
+    _unique(f"{ROOT}.providers", document.providers)
+    _unique(f"{ROOT}.business_units", document.business_units)
+    _unique(f"{ROOT}.projects", document.projects)
+    for index, provider in enumerate(document.providers):
+        _unique(f"{ROOT}.providers[{index}].credentials", provider.credentials)
+    for index, project in enumerate(document.projects):
+        _unique(f"{ROOT}.projects[{index}].keys", project.keys)
+    _check_model_names(document.models)
+    providers = {spec.name for spec in document.providers} | known.providers.keys()
+    for index, model in enumerate(document.models):
+        for number, target in enumerate(model.targets):
+            if target.provider not in providers:
+                raise _invalid(
+                    f"{ROOT}.models[{index}].targets[{number}].provider", f"there is no provider {target.provider!r}"
+                )
+    units = {spec.name for spec in document.business_units} | known.units.keys() | {DEFAULT_UNIT, ""}
+    for index, project in enumerate(document.projects):
+        if project.business_unit not in units:
+            raise _invalid(
+                f"{ROOT}.projects[{index}].business_unit", f"there is no business unit {project.business_unit!r}"
+            )
+
+
+def _invalid(path: str, message: str) -> ApiError:
+    return ApiError(ApiCode.INVALID, f"{path}: {message}", field=path)
+
+
+def _unique(path: str, specs: Iterable[Any]) -> None:
+    seen: set[str] = set()
+    for index, spec in enumerate(specs):
+        if spec.name in seen:
+            raise _invalid(f"{path}[{index}].name", f"{spec.name!r} is there twice")
+        seen.add(spec.name)
+
+
+def _check_model_names(models: Sequence[ModelSpec]) -> None:
+    owners: dict[str, str] = {}
+    for index, model in enumerate(models):
+        names = [(f"{ROOT}.models[{index}].name", model.name)]
+        names += [(f"{ROOT}.models[{index}].aliases[{at}]", alias) for at, alias in enumerate(model.aliases)]
+        for path, name in names:
+            if name in owners:
+                raise _invalid(path, f"{name!r} is the name or an alias at {owners[name]} already")
+            owners[name] = path
+
+
+def provider_fields(spec: ProviderSpec, path: str) -> dict[str, Any]:
+    """The comparable fields of a provider; its credentials are objects of their own."""
+    return {
+        "kind": spec.kind,
+        "base_url": rules.base_url(spec.kind, spec.base_url, f"{path}.base_url"),
+        "api_version": spec.api_version,
+        "timeouts": msgspec.to_builtins(effective_timeouts(stored_timeouts(spec.timeouts))),
+        "hangup": spec.hangup or _DEFAULT_HANGUP,
+    }
+
+
+def model_fields(spec: ModelSpec, providers: Mapping[str, str], path: str) -> dict[str, Any]:
+    """The comparable fields of a model; targets by the provider's name."""
+    return {
+        "aliases": rules.aliases(spec.name, spec.aliases, f"{path}.aliases"),
+        "strategy": spec.strategy or _DEFAULT_STRATEGY,
+        "targets": [
+            target_fields(
+                providers.get(target.provider, target.provider),
+                target.model,
+                1 if target.weight is None else target.weight,
+                target.priority,
+            )
+            for target in spec.targets
+        ],
+        "price": price_fields(rules.price_override(spec.price, f"{path}.price")),
+        "capabilities": capability_fields(spec.capabilities or Capabilities()),
+    }
+
+
+def target_fields(provider: str, model: str, weight: int, priority: int) -> dict[str, Any]:
+    """The comparable form of a target."""
+    return {"provider": provider, "model": model, "weight": weight, "priority": priority}
+
+
+def price_fields(price: StoredPrice | None) -> Any:
+    """The comparable form of a price override, in nano-dollars; None is the price book."""
+    return None if price is None else msgspec.to_builtins(price)
+
+
+def capability_fields(capabilities: Capabilities) -> dict[str, Any]:
+    """Only what is set."""
+    plain: dict[str, Any] = msgspec.to_builtins(capabilities)
+    return {name: value for name, value in plain.items() if value not in (None, [])}
+
+
+def project_fields(spec: ProjectSpec, units: Mapping[str, str]) -> dict[str, Any]:
+    """The comparable fields of a project; its keys are objects of their own."""
+    unit = spec.business_unit or DEFAULT_UNIT
+    return {
+        "description": spec.description,
+        "business_unit": units.get(unit, unit),
+        "models": allow_list(spec.models),
+    }
+
+
+def key_fields(spec: KeySpec) -> dict[str, Any]:
+    """The comparable fields of a key but for those that need the present key (expiry and value)."""
+    return {"models": allow_list(spec.models), "tags": dict(spec.tags)}

@@ -1,0 +1,110 @@
+"""The messages of declarative configuration. Pure; values of secrets are in no representation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tollway.controlplane.catalog.model import Capabilities, Price, Target, Timeouts
+from tollway.controlplane.credentials.model import NewCredential
+
+DEFAULT_SET = "default"
+
+
+class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    kind: str
+    base_url: str = ""
+    api_version: str = ""
+    credentials: list[NewCredential] = []
+    timeouts: Timeouts | None = None
+    hangup: str = ""
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    targets: list[Target]
+    aliases: list[str] = []
+    strategy: str = ""
+    price: Price | None = None
+    capabilities: Capabilities | None = None
+
+
+class BusinessUnitSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    description: str = ""
+
+
+class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    value: str = ""
+    models: list[str] = []
+    expires_seconds: int = 0
+    tags: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"KeySpec(name={self.name!r})"
+
+
+class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    description: str = ""
+    business_unit: str = ""
+    models: list[str] = []
+    keys: list[KeySpec] = []
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    providers: list[ProviderSpec] = []
+    models: list[ModelSpec] = []
+    business_units: list[BusinessUnitSpec] = []
+    projects: list[ProjectSpec] = []
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract: one step of a plan."""
+
+    action: str
+    kind: str
+    name: str
+    details: list[str] = []
+
+
+class ApplyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    configuration: Configuration
+    set: str = ""
+    prune: bool = False
+    dry_run: bool = False
+    force: bool = False
+
+
+class GeneratedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract: a secret that is shown this once."""
+
+    project: str
+    name: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"GeneratedKey(project={self.project!r}, name={self.name!r})"
+
+
+class ApplyResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    changes: list[Change]
+    generated_keys: list[GeneratedKey] = []
+    applied: bool = False

@@ -1,0 +1,78 @@
+-- name: lock_set
+-- One application of configuration at a time; ends with the transaction.
+SELECT pg_advisory_xact_lock(%(lock)s);
+
+-- name: keys
+SELECT k.id, p.name AS project, k.name, k.models, k.tags, k.created_at, k.expires_at, k.managed_by, k.applied_digest
+FROM keys k JOIN projects p ON p.id = k.project_id
+WHERE k.revoked_at IS NULL AND p.archived_at IS NULL AND (k.managed_by = %(set)s OR p.name = ANY (%(projects)s));
+
+-- name: gone
+-- What was archived, removed or revoked elsewhere while the set still has it.
+SELECT id, 'business_unit' AS kind, name FROM business_units WHERE managed_by = %(set)s AND archived_at IS NOT NULL
+UNION ALL
+SELECT id, 'provider', name FROM providers WHERE managed_by = %(set)s AND archived_at IS NOT NULL
+UNION ALL
+SELECT c.id, 'credential', p.name || '/' || c.name FROM credentials c JOIN providers p ON p.id = c.provider_id
+WHERE c.managed_by = %(set)s AND c.removed_at IS NOT NULL AND p.archived_at IS NULL
+UNION ALL
+SELECT id, 'model', name FROM models WHERE managed_by = %(set)s AND archived_at IS NOT NULL
+UNION ALL
+SELECT id, 'project', name FROM projects WHERE managed_by = %(set)s AND archived_at IS NOT NULL
+UNION ALL
+SELECT k.id, 'key', p.name || '/' || k.name FROM keys k JOIN projects p ON p.id = k.project_id
+WHERE k.managed_by = %(set)s AND k.revoked_at IS NOT NULL AND p.archived_at IS NULL;
+
+-- name: stamp_business_unit
+UPDATE business_units SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE business_units.id = given.id
+  AND (business_units.managed_by, business_units.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_business_unit
+UPDATE business_units SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_provider
+UPDATE providers SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE providers.id = given.id
+  AND (providers.managed_by, providers.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_provider
+UPDATE providers SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_credential
+UPDATE credentials SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE credentials.id = given.id
+  AND (credentials.managed_by, credentials.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_credential
+UPDATE credentials SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_model
+UPDATE models SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE models.id = given.id
+  AND (models.managed_by, models.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_model
+UPDATE models SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_project
+UPDATE projects SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE projects.id = given.id
+  AND (projects.managed_by, projects.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_project
+UPDATE projects SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_key
+UPDATE keys SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE keys.id = given.id
+  AND (keys.managed_by, keys.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_key
+UPDATE keys SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);

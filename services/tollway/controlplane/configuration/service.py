@@ -1,0 +1,115 @@
+"""Applies a document: plan, execution and what the set remembers, all in the transaction of the call.
+
+Objects change through the use cases of their own features, which audit and publish. The order is of kinds, not of the
+document: what frees names goes first, what is referred to before what refers to it, containers last.
+"""
+
+from __future__ import annotations
+
+from tollway.controlplane.call import ApiCode, ApiError, Call
+from tollway.controlplane.catalog import models
+from tollway.controlplane.configuration import document, postgres, state
+from tollway.controlplane.configuration.execution import Executor
+from tollway.controlplane.configuration.model import DEFAULT_SET, ApplyRequest, ApplyResponse
+from tollway.controlplane.configuration.plan import (
+    Action,
+    Desired,
+    Kind,
+    Step,
+    applied_digest,
+    make_plan,
+)
+from tollway.controlplane.configuration.state import State
+from tollway.controlplane.credentials.vault import ensure_peppers
+
+_SHOWN_CONFLICTS = 10
+_FIRST = (Kind.KEY, Kind.MODEL)
+"""Kinds that are archived before anything is made, because they free names."""
+
+
+async def apply(call: Call, request: ApplyRequest) -> ApplyResponse:
+    """Brings the platform to the state of the document, or says what that would take."""
+    managing_set = request.set or DEFAULT_SET
+    await postgres.lock(call.db)
+    peppers = await call.vault.peppers(call.db)
+    if peppers is None:
+        call.catalog_change()
+        peppers = await ensure_peppers(call.db, call.vault)
+    before = await state.load(call, managing_set, request.configuration, peppers)
+    document.check(request.configuration, before.known)
+    desired = list(state.desired(request.configuration, before))
+    steps = make_plan(desired, before.present, managing_set, prune=request.prune, force=request.force)
+    _refuse_kind_change(steps)
+    changes = [step.shown() for step in steps]
+    if request.dry_run:
+        return ApplyResponse(changes=changes)
+    _refuse_conflicts(steps)
+    executor = Executor(call, request.configuration, before)
+    await _execute(executor, steps)
+    await models.check_names(call)
+    await _remember(call, request, managing_set, desired, before, steps)
+    return ApplyResponse(changes=changes, generated_keys=executor.generated, applied=True)
+
+
+def _refuse_kind_change(steps: list[Step]) -> None:
+    for step in steps:
+        if step.kind is Kind.PROVIDER and "kind" in step.fields:
+            path = f"{step.path}.kind"
+            raise ApiError(
+                ApiCode.FAILED_PRECONDITION,
+                f"{path}: the kind of the provider {step.name!r} cannot change; give the new one another name",
+                field=path,
+            )
+
+
+def _refuse_conflicts(steps: list[Step]) -> None:
+    conflicts = [step for step in steps if step.action is Action.CONFLICT]
+    if not conflicts:
+        return
+    lines = [f"{step.kind.value} {step.name}: {'; '.join(step.details)}" for step in conflicts[:_SHOWN_CONFLICTS]]
+    if len(conflicts) > _SHOWN_CONFLICTS:
+        lines.append(f"and {len(conflicts) - _SHOWN_CONFLICTS} more")
+    raise ApiError(
+        ApiCode.FAILED_PRECONDITION,
+        "what was edited elsewhere is overwritten only with force: " + " | ".join(lines),
+    )
+
+
+async def _execute(executor: Executor, steps: list[Step]) -> None:
+    archives = [step for step in steps if step.action is Action.ARCHIVE]
+    for kind in _FIRST:
+        for step in archives:
+            if step.kind is kind:
+                await executor.archive(step)
+    for step in steps:
+        if step.action is Action.CREATE:
+            await executor.create(step)
+        elif step.action is Action.UPDATE:
+            await executor.update(step)
+    for step in reversed(archives):
+        if step.kind not in _FIRST:
+            await executor.archive(step)
+
+
+async def _remember(
+    call: Call,
+    request: ApplyRequest,
+    managing_set: str,
+    desired: list[Desired],
+    before: State,
+    steps: list[Step],
+) -> None:
+    """Notes on each object of the document what the set applied; what was archived leaves the set."""
+    for step in steps:
+        old = before.present.get((step.kind, step.name))
+        if old is not None and (step.action is Action.ARCHIVE or old.gone):
+            await postgres.release(call.db, step.kind, [old.identity])
+    after = await state.load(call, managing_set, request.configuration, before.peppers)
+    for kind in Kind:
+        digests = {}
+        for item in desired:
+            if item.kind is kind:
+                present = after.present[kind, item.name]
+                digests[present.identity] = applied_digest({name: present.fields[name] for name in item.fields})
+        if digests:
+            await postgres.stamp(call.db, kind, managing_set, digests)
