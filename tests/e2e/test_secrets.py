@@ -75,14 +75,19 @@ def provoke(stack: Stack) -> list[tuple[int, dict[str, str], Any]]:
 def test_no_secret_in_any_answer_log_metric_store_or_table(noisy: Stack) -> None:
     answers = provoke(noisy)
     noisy.postgres.kill()
-    answers.append(http("GET", f"http://127.0.0.1:{noisy.control.ports['control']}/api/v1/keys", token=noisy.admin_token))
+    answers.append(
+        http("GET", f"http://127.0.0.1:{noisy.control.ports['control']}/api/v1/keys", token=noisy.admin_token)
+    )
     noisy.postgres.start()
     until(lambda: noisy.api("GET", "keys", expect=None).get("keys"), 15, "recovery")
     places: dict[str, bytes] = {f"answer {n}": repr(answer).encode() for n, answer in enumerate(answers)}
     for service in (noisy.control, noisy.simulator, *noisy.dataplanes):
         if service is not noisy.simulator:
             places[service.log.name] = service.log.read_bytes()
-    for name, port in (("data plane", noisy.dataplanes[0].ports["admin"]), ("control plane", noisy.control.ports["admin"])):
+    for name, port in (
+        ("data plane", noisy.dataplanes[0].ports["admin"]),
+        ("control plane", noisy.control.ports["admin"]),
+    ):
         places[f"metrics of the {name}"] = repr(http("GET", f"http://127.0.0.1:{port}/metrics")).encode()
     places["Valkey"] = everything_in_valkey(noisy)
     for (table,) in noisy.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):

@@ -66,10 +66,10 @@ async def test_a_call_changes_audits_and_publishes(invoke: Invoke, pool: Pool) -
     before = (await ask(pool, "SELECT version FROM installation"))[0][0]
     answer = await invoke(name="retail-bot")
     assert answer.name == "retail-bot"
-    events = await ask(pool, "SELECT actor, action, resource, source, request_id, reason, after->>'name' FROM audit_events")
-    assert events == [
-        ("admin", "projects.create", "project:retail-bot", "10.1.2.3", "req-1", "because", "retail-bot")
-    ]
+    events = await ask(
+        pool, "SELECT actor, action, resource, source, request_id, reason, after->>'name' FROM audit_events"
+    )
+    assert events == [("admin", "projects.create", "project:retail-bot", "10.1.2.3", "req-1", "because", "retail-bot")]
     assert await ask(pool, "SELECT version FROM installation") == [(before + 1,)]
     assert await ask(pool, f"SELECT kind FROM change_log WHERE version = {before + 1}") == [("catalog",)]
 
@@ -130,9 +130,7 @@ async def test_secrets_do_not_reach_the_audit_log(invoke: Invoke, pool: Pool, ca
 
     await invoke(careless, name="retail-bot")
     rows = await ask(pool, "SELECT before::text, after::text FROM audit_events WHERE resource = 'key:a/b'")
-    assert rows == [
-        ('{"key": {"secret": "********"}}', '{"credentials": [{"name": "main", "api_key": "********"}]}')
-    ]
+    assert rows == [('{"key": {"secret": "********"}}', '{"credentials": [{"name": "main", "api_key": "********"}]}')]
 
 
 async def test_a_method_that_reads_cannot_write(invoke: Invoke) -> None:

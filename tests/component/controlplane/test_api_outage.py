@@ -32,7 +32,9 @@ def mortal(tmp_path: Path) -> Iterator[PostgresServer]:
     server.stop()
 
 
-async def test_an_outage_is_said_quickly_and_ends_by_itself(mortal: PostgresServer, make_settings: MakeSettings) -> None:
+async def test_an_outage_is_said_quickly_and_ends_by_itself(
+    mortal: PostgresServer, make_settings: MakeSettings
+) -> None:
     await migrate(mortal.url)
     plane = ControlPlane(make_settings(mortal.url))
     await plane.start()
@@ -105,7 +107,9 @@ def test_the_commands_one_after_the_other(postgres: PostgresServer, tmp_path: Pa
         1,
         "error: the database has no schema yet; run: tollway-controlplane migrate",
     )
-    code, out, _ = command("migrate", {"PATH": environ["PATH"], "TOLLWAY_DATABASE_URL": environ["TOLLWAY_DATABASE_URL"]})
+    code, out, _ = command(
+        "migrate", {"PATH": environ["PATH"], "TOLLWAY_DATABASE_URL": environ["TOLLWAY_DATABASE_URL"]}
+    )
     assert (code, out) == (0, "2 migrations applied\n")
     assert command("migrate", environ)[:2] == (0, "the schema is up to date\n")
     code, out, _ = command("check", environ)

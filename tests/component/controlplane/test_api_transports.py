@@ -75,7 +75,9 @@ async def test_without_the_administrators_token_nothing_is_said(api: Api, token:
     assert (rest.status, rest.error["code"]) == (401, "unauthenticated")
     assert rest.headers["www-authenticate"] == "Bearer"
     request = message("ProjectService/ListProjects")
-    assert (await refused(api.rpc("ProjectService/ListProjects", request, token=token))).code().name == "UNAUTHENTICATED"
+    assert (
+        await refused(api.rpc("ProjectService/ListProjects", request, token=token))
+    ).code().name == "UNAUTHENTICATED"
 
 
 async def test_unknown_fields_are_refused_in_both_codecs(api: Api) -> None:
@@ -125,7 +127,9 @@ async def test_what_is_not_a_call_of_the_api(api: Api) -> None:
         found = await api.call(verb, path)
         assert (found.status, found.error["code"]) == (status, code)
     assert (await api.call("PUT", "projects")).headers["allow"] == "GET, POST"
-    form = await api.call("POST", "projects", raw=b"name=x", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    form = await api.call(
+        "POST", "projects", raw=b"name=x", headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
     assert (form.status, form.error["code"]) == (415, "unsupported_media_type")
     assert (await api.call("GET", "projects", {"a": 1})).error["message"] == "this method takes no body"
     for raw in (b"{", b"[]", b'{"name": NaN}', b"\xff", b'{"name":"\\ud800"}', b"[" * 100_000):
@@ -149,7 +153,9 @@ async def test_request_ids_are_kept_or_made_and_never_stored_answers(api: Api) -
     made = await api.call("GET", "projects")
     assert len(made.headers["x-request-id"]) == 36
     assert made.headers["cache-control"] == "no-store"
-    await api.call("POST", "projects", {"name": "demo"}, headers={"x-request-id": "r-7", "x-tollway-reason": "asked for"})
+    await api.call(
+        "POST", "projects", {"name": "demo"}, headers={"x-request-id": "r-7", "x-tollway-reason": "asked for"}
+    )
     (event,) = (await api.call("GET", "audit")).body["events"]
     assert (event["request_id"], event["reason"], event["source"]) == ("r-7", "asked for", "127.0.0.1")
     created = message("ProjectService/CreateProject", name="two")
@@ -207,7 +213,9 @@ async def test_probes_and_metrics(api: Api) -> None:
             assert response.status == 200
     await api.call("GET", "projects")
     text = await (await api.session.get(f"{admin}/metrics")).text()
-    assert 'tollway_management_calls_total{code="ok",method="tollway.control.v1.ProjectService/ListProjects"} 1.0' in text
+    assert (
+        'tollway_management_calls_total{code="ok",method="tollway.control.v1.ProjectService/ListProjects"} 1.0' in text
+    )
     assert "tollway_config_version 1.0" in text
     stub = health_pb2_grpc.HealthStub(api.channel)
     assert (await stub.Check(health_pb2.HealthCheckRequest())).status == health_pb2.HealthCheckResponse.SERVING

@@ -67,7 +67,11 @@ async def upstream() -> AsyncIterator[Upstream]:
 async def gateway(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> AsyncIterator[LoneDataPlane]:
     plane = LoneDataPlane(tmp_path / "data", valkey.url)
     for name, kind in KINDS.items():
-        base = upstream.url.removesuffix("/v1") if kind in (ProviderKind.ANTHROPIC, ProviderKind.AZURE_OPENAI) else upstream.url
+        base = (
+            upstream.url.removesuffix("/v1")
+            if kind in (ProviderKind.ANTHROPIC, ProviderKind.AZURE_OPENAI)
+            else upstream.url
+        )
         plane.add_provider(name, kind, base, api_version="2024-10-21" if name == "azure" else "")
         plane.add_model(name, (name, "recorded-model"))
     async with plane:
@@ -77,8 +81,12 @@ async def gateway(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> A
 def replay(exchange: dict[str, Any], pieces: int) -> Script:
     """Answers with the recording, its body cut into pieces of that many bytes."""
     body = exchange["body"].encode()
-    kept = {name: value for name, value in exchange["headers"].items() if name.lower() in ("retry-after", "x-request-id")}
-    content_type = exchange["headers"].get("content-type") or exchange["headers"].get("Content-Type", "application/json")
+    kept = {
+        name: value for name, value in exchange["headers"].items() if name.lower() in ("retry-after", "x-request-id")
+    }
+    content_type = exchange["headers"].get("content-type") or exchange["headers"].get(
+        "Content-Type", "application/json"
+    )
 
     async def script(_request: Any, writer: Any) -> None:
         start = head(exchange["status"], content_type, **kept)
