@@ -1,4 +1,4 @@
-"""Canary secrets appear nowhere: not in logs, metrics, answers, headers, Valkey, or any table outside its ciphertext."""
+"""Canary secrets appear nowhere: not in logs, metrics, answers, headers, Valkey, or a table outside its ciphertext."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from tollway.controlplane.configuration.model import Change
 
 _DETAIL_LENGTH = 200
 SECRET_FIELD = "value"  # noqa: S105 - the name of a field, whose content is a digest
-ABSENT = ""
 
 
 class Kind(StrEnum):

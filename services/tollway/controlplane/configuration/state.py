@@ -72,7 +72,7 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
     for model in await catalog.models(db):
         add(Kind.MODEL, model.name, model, _model_fields(model, providers))
     for project in await identity.projects(db):
-        fields = {
+        fields: dict[str, Any] = {
             "description": project.description,
             "business_unit": project.business_unit,
             "models": project.models,

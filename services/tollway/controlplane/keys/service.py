@@ -221,7 +221,7 @@ async def rotate_key(call: Call, request: RotateKeyRequest) -> KeyWithSecret:
 
 
 async def replace_key(call: Call, row: KeyRow, grace: timedelta, value: str = "") -> KeyWithSecret:
-    """Another key in the place of `row`, with its name, its age and all that it may: generated, or an imported `value`."""
+    """Another key in the place of `row`, of its name and age, that may do the same: generated, or an imported `value`."""
     now = _now(call)
     if grace:
         await postgres.retire(call.db, row.id, f"{row.name[:40]}.before-{row.public_id}", now + grace, now)

@@ -1,0 +1,135 @@
+"""Prices, capabilities and addresses: the pure rules of the catalog."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollway.controlplane.call import ApiError
+from tollway.controlplane.catalog import rules
+from tollway.controlplane.catalog.capabilities import effective_capabilities, known_row
+from tollway.controlplane.catalog.capability_table import ROWS
+from tollway.controlplane.catalog.model import Capabilities, Price, StoredPrice, shown_price
+from tollway.controlplane.catalog.pricebook import BOOK_VERSION, book_price, effective_price
+from tollway.core.catalog import ProviderKind
+from tollway.core.money import format_dollars
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+OPENAI = (ProviderKind.OPENAI, "https://api.openai.com/v1", "gpt-4o-mini")
+DEAR = (ProviderKind.OPENAI, "https://api.openai.com/v1", "gpt-4o")
+FREE = (ProviderKind.VLLM, "http://127.0.0.1", "any")
+UNKNOWN = (ProviderKind.OPENAI_COMPATIBLE, "http://127.0.0.1", "nobody-knows")
+NANO = st.integers(0, 9_999_999 * 10**9)
+
+
+@given(NANO, NANO, NANO)
+def test_an_override_survives_the_way_to_text_and_back(rate_in: int, rate_out: int, cached: int) -> None:
+    given_price = Price(
+        input=format_dollars(rate_in), output=format_dollars(rate_out), cached_input=format_dollars(cached)
+    )
+    stored = rules.price_override(given_price)
+    assert stored == StoredPrice(input=rate_in, output=rate_out, cached_input=cached)
+    shown = shown_price(stored.at("override@1"))
+    assert (shown.input, shown.output, shown.cached_input) == (
+        given_price.input,
+        given_price.output,
+        given_price.cached_input,
+    )
+
+
+def test_the_book_knows_commercial_models() -> None:
+    price = book_price(*OPENAI, NOW)
+    assert price is not None
+    assert (price.input, price.output, price.cached_input) == (150_000_000, 600_000_000, 75_000_000)
+    claude = book_price(ProviderKind.ANTHROPIC, "https://api.anthropic.com", "claude-sonnet-4-5", NOW)
+    assert claude is not None
+    assert (claude.input, claude.output) == (3_000_000_000, 15_000_000_000), "the base tier"
+    assert (claude.cached_input, claude.cache_write_5m, claude.cache_write_1h) == (
+        300_000_000,
+        3_750_000_000,
+        6_000_000_000,
+    )
+    embedding = book_price(ProviderKind.OPENAI, "", "text-embedding-3-small", NOW)
+    assert embedding is not None
+    assert (embedding.input, embedding.output) == (20_000_000, 0)
+    assert claude.version == BOOK_VERSION
+
+
+def test_the_routers_price_needs_the_chosen_provider() -> None:
+    url = "https://router.huggingface.co/v1"
+    assert book_price(ProviderKind.HUGGINGFACE, url, "Qwen/Qwen2.5-7B-Instruct", NOW) is None
+    assert book_price(ProviderKind.HUGGINGFACE, url, "Qwen/Qwen2.5-7B-Instruct:together", NOW) is not None
+    assert book_price(ProviderKind.HUGGINGFACE, url, "Qwen/Qwen2.5-7B-Instruct:nobody", NOW) is None
+
+
+def test_a_compatible_server_is_known_by_its_address() -> None:
+    assert book_price(ProviderKind.OPENAI_COMPATIBLE, "https://api.groq.com/openai/v1", "llama-3.1-8b-instant", NOW)
+    assert book_price(*UNKNOWN, NOW) is None
+
+
+def test_the_order_of_sources() -> None:
+    override = StoredPrice(input=1, output=2)
+    assert effective_price(override, 4, [FREE], NOW) == override.at("override@4")
+    free = effective_price(None, 0, [FREE], NOW)
+    assert free is not None
+    assert (free.version, free.input, free.output) == ("free", 0, 0)
+    assert effective_price(None, 0, [UNKNOWN], NOW) is None
+    assert effective_price(None, 0, [FREE, UNKNOWN], NOW) is None, "unknown is not free"
+    assert effective_price(None, 0, [OPENAI, FREE, UNKNOWN], NOW) == book_price(*OPENAI, NOW)
+    assert effective_price(None, 0, [OPENAI, DEAR], NOW) == book_price(*DEAR, NOW), "the dearest counts"
+
+
+@pytest.mark.parametrize(
+    ("price", "field"),
+    [
+        (Price(), "price.input"),
+        (Price(input="1"), "price.output"),
+        (Price(free=True, output="1"), "price.free"),
+        (Price(input="1.0000000001", output="1"), "price.input"),
+    ],
+)
+def test_overrides_that_are_refused(price: Price, field: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        rules.price_override(price)
+    assert refused.value.field == field
+
+
+def test_free_is_an_explicit_zero() -> None:
+    assert rules.price_override(Price(free=True, input="0")) == StoredPrice(input=0, output=0, free=True)
+    assert rules.price_override(None) is None
+
+
+@given(st.text(max_size=60))
+def test_any_address_is_taken_or_refused_by_name(text: str) -> None:
+    try:
+        url = rules.base_url("simulator", text)
+    except ApiError as error:
+        assert error.field == "base_url"
+    else:
+        assert url.startswith(("http://", "https://"))
+        assert not url.endswith("/")
+
+
+def test_capabilities() -> None:
+    assert effective_capabilities(Capabilities(), [OPENAI]).input_modalities == ("text", "image")
+    both = effective_capabilities(
+        Capabilities(), [OPENAI, (ProviderKind.VLLM, "", "HuggingFaceTB/SmolLM2-135M-Instruct")]
+    )
+    assert (both.input_modalities, both.context_tokens, both.tools) == (("text",), 8_192, False)
+    own = effective_capabilities(Capabilities(context_tokens=7, tools=True, streaming=False), [OPENAI])
+    assert (own.context_tokens, own.tools, own.streaming, own.max_output_tokens) == (7, True, False, 16_384)
+    nothing = effective_capabilities(Capabilities(), [UNKNOWN])
+    assert (nothing.context_tokens, nothing.tools, nothing.streaming) == (None, None, True)
+
+
+def test_the_table_finds_models_by_any_of_their_names() -> None:
+    for name in ("gpt-4o-2024-08-06", "claude-sonnet-4-5-20250929", "meta-llama/Llama-3.3-70B-Instruct:together"):
+        assert known_row(name) is not None
+    assert known_row("nobody-knows") is None
+    assert len({row.pattern for row in ROWS}) == len(ROWS)
+    for index, row in enumerate(ROWS):
+        if "*" not in row.pattern:
+            assert known_row(row.pattern) is ROWS[index]
