@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ class Streaming(NamedTuple):
     """A stream under way; it stays open as long as somebody holds it."""
 
     client: httpx.Client
-    response: httpx.Response
+    lines: Iterator[str]
 
     def close(self) -> None:
         """Hangs up."""
@@ -77,7 +78,7 @@ def stream_some(stack: Stack, events: int, *, number: int = 0, model: str = SLOW
     for _ in range(events):
         while not next(lines).startswith("data:"):
             pass
-    return Streaming(client, response)
+    return Streaming(client, lines)
 
 
 def test_the_ledger_is_what_the_simulator_served(fresh_stack: Stack) -> None:

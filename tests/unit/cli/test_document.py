@@ -126,7 +126,7 @@ def test_a_doubled_dollar_is_a_literal() -> None:
         ),
         ("version: 1\nprojects: [{name: a}, {name: a}]", "projects[1].name: a appears twice"),
         ("version: 1\nversion: 1", "line 2: version appears twice in one mapping"),
-        ("version: 1\nprojects: [", "line 2, column 12: not valid YAML: did not find expected node content"),
+        ("version: 1\nprojects: [\n", "line 3, column 1: not valid YAML: did not find expected node content"),
     ],
 )
 def test_says_what_is_wrong_and_where(text: str, expected: str) -> None:

@@ -99,10 +99,11 @@ def test_refuses_what_would_call_itself_or_is_half(environ: dict[str, str], mess
         ("http://[::1]:8080/v1", True),
         ("http://127.0.0.1:11434/v1", False),
         ("https://192.0.2.1:8080/v1", False),
+        ("http://198.51.100.7:8080/v1", True),
     ],
 )
 def test_own_addresses(url: str, own: bool) -> None:
-    assert is_own(url, PORTS) is own
+    assert is_own(url, PORTS, lambda address: address == "198.51.100.7") is own
 
 
 def test_a_full_disk_is_refused(tmp_path: Path) -> None:
@@ -141,10 +142,20 @@ def test_a_directory_of_a_newer_version_is_refused(tmp_path: Path, wrote: dict[s
 
 
 def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("")
+    (tmp_path / "settings").write_text("precious")
     with pytest.raises(UpError, match="has other files in it"):
         Layout(tmp_path).create()
-    assert tmp_path.stat().st_mode & 0o777 == 0o700 or not (tmp_path / "run").exists()
+    assert (tmp_path / "settings").read_text() == "precious"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_with_other_files_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "thesis.tex").write_text("")
+    Layout(tmp_path).create()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+    assert not (tmp_path / ".gitignore").exists()
 
 
 def test_a_long_path_gets_its_sockets_elsewhere(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ class Text:
         if self.pattern:
             # A reference to the environment stands for a value of the right form.
             described["pattern"] = rf"\$\{{|^(?:{self.pattern})$"
-        if self.minimum:
+        elif self.minimum > 1:
+            described |= {"anyOf": [{"minLength": self.minimum}, {"pattern": r"\$\{"}]}
+        elif self.minimum:
             described["minLength"] = self.minimum
         return described
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -121,8 +121,11 @@ def _refuse_self(key_name: str, key: str, url_name: str, url: str, ports: Mappin
         raise UpError(f"{key_name} holds a virtual key of Tollway, not a key of the provider: unset it")
 
 
-def is_own(url: str, ports: Mapping[str, int]) -> bool:
-    """Whether the URL leads to a port of ours on this machine. Raises UpError when it is no URL."""
+def is_own(url: str, ports: Mapping[str, int], addressed: Callable[[str], bool] | None = None) -> bool:
+    """Whether the URL leads to a port of ours on this machine. Raises UpError when it is no URL.
+
+    `addressed` tells whether an address is one of this machine's; the default asks the kernel.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -130,23 +133,26 @@ def is_own(url: str, ports: Mapping[str, int]) -> bool:
     except (ValueError, KeyError) as error:
         raise UpError("a base URL in the environment must begin with http:// or https://") from error
     served = [number for name, number in ports.items() if name != "simulator"]
-    return port in served and _is_this_machine(host)
+    return port in served and _is_this_machine(host, addressed or _has_address)
 
 
-def _is_this_machine(host: str) -> bool:
+def _is_this_machine(host: str, addressed: Callable[[str], bool]) -> bool:
     if host in ("localhost", socket.gethostname()) or host.endswith(".localhost"):
         return True
     try:
         addresses = [str(found[4][0]) for found in socket.getaddrinfo(host, None)]
     except OSError:
         return False
-    return any(_is_local(address) for address in addresses)
+    return any(_is_loopback(address) or addressed(address) for address in addresses)
 
 
-def _is_local(address: str) -> bool:
+def _is_loopback(address: str) -> bool:
     parsed = ipaddress.ip_address(address.split("%", 1)[0])
-    if parsed.is_loopback or parsed.is_unspecified:
-        return True
+    return parsed.is_loopback or parsed.is_unspecified
+
+
+def _has_address(address: str) -> bool:
+    parsed = ipaddress.ip_address(address.split("%", 1)[0])
     with socket.socket(socket.AF_INET6 if parsed.version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))

@@ -54,24 +54,29 @@ class Layout:
     def create(self) -> None:
         """Makes the directories that are missing; refuses a directory that something else or a newer version wrote."""
         try:
-            if self.root.is_dir() and not self.version.exists() and self._foreign():
-                raise UpError(f"{self.root} has other files in it; choose an empty directory with --data")
             self.root.mkdir(parents=True, exist_ok=True)
             self.check_version()
-            self.root.chmod(0o700)
+            self._claim()
             for directory in (self.valkey, self.dataplane, self.logs, self.run):
                 directory.mkdir(mode=0o700, exist_ok=True)
-            ignore = self.root / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
             self.version.write_text(json.dumps({"format": FORMAT, "tollway": product_version()}) + "\n")
         except OSError as error:
             raise UpError(f"{error.filename or self.root}: {error.strerror}") from error
 
-    def _foreign(self) -> bool:
-        # What a start that was cut off before the version file may have left behind.
-        own = {".gitignore", "valkey", "dataplane", "logs", "run"}
-        return any(entry.name not in own for entry in self.root.iterdir())
+    def _claim(self) -> None:
+        """Makes an empty directory ours: private, and not for version control.
+
+        In a directory with other files only our own files are private; one with files of our names is refused.
+        """
+        if self.version.exists():
+            return
+        # Without a version file these were not written by us: it comes before them.
+        ours = (self.env, self.keys, self.secrets, self.settings, self.postgres, self.tls)
+        if any(path.exists() for path in ours):
+            raise UpError(f"{self.root} has other files in it; choose another directory with --data")
+        if not any(self.root.iterdir()):
+            self.root.chmod(0o700)
+            (self.root / ".gitignore").write_text("*\n")
 
     def check_version(self) -> None:
         """Refuses a directory of a newer version: an older one could damage what it does not know."""
