@@ -70,7 +70,8 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
 
 def _guarded(text: str) -> str:
     # Spreadsheets run cells that begin like a formula; names and tags are chosen by others.
-    return "'" + text if text[:1] in "=+@\t\r" or (text[:1] == "-" and not _is_number(text)) else text
+    risky = text.startswith(("=", "+", "@", "\t", "\r")) or (text.startswith("-") and not _is_number(text))
+    return "'" + text if risky else text
 
 
 def _is_number(text: str) -> bool:
@@ -96,8 +97,12 @@ def _table(rows: Iterable[Row], columns: Sequence[str], *, header: bool = True) 
         widest = max(widest, sum(len(text) + 2 for text in cells) + 40 * len(columns))
         table.add_row(*(Text(text) for text in cells))
     # Into a file or pipe nothing is wrapped or cut.
-    console = Console(width=None if sys.stdout.isatty() else widest, highlight=False)
-    console.print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    with (console := Console(width=widest, highlight=False, color_system=None)).capture() as drawn:
+        console.print(table)
+    sys.stdout.write("".join(line.rstrip() + "\n" for line in drawn.get().splitlines()))
 
 
 def printable(text: str) -> str:

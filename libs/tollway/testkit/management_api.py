@@ -16,7 +16,7 @@ TOKEN = "test-admin-token"
 
 @dataclass
 class ManagementApi:
-    """`url` is where it listens; `seen` are the calls it got: method, path, query, body. `faults` are answered first."""
+    """`url` is where it listens; `seen` are its calls: method, path, query, body. `faults` are answered first."""
 
     url: str = ""
     seen: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)

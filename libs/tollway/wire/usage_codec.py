@@ -23,20 +23,18 @@ class IngestResult(msgspec.Struct, frozen=True):
     quarantined: int
 
 
-def _present(row: AttemptRow | RequestRow, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(row, name)) is not None}
+def _set(row: AttemptRow | RequestRow | Usage, names: tuple[str, ...]) -> dict[str, Any]:
+    """The fields that differ from the message's defaults; an absent field reads as its default."""
+    return {name: value for name in names if (value := getattr(row, name))}
 
 
 def encode_row(row: RequestRow) -> pb.Request:
     """A request with its attempts."""
     attempts = [
-        pb.Attempt(
-            **_present(attempt, _ATTEMPT_PLAIN),
-            usage=pb.Usage(**{name: getattr(attempt.usage, name) for name in _USAGE_FIELDS}),
-        )
+        pb.Attempt(**_set(attempt, _ATTEMPT_PLAIN), usage=pb.Usage(**_set(attempt.usage, _USAGE_FIELDS)))
         for attempt in row.attempts
     ]
-    return pb.Request(**_present(row, _REQUEST_PLAIN), tags=row.tags, attempts=attempts)
+    return pb.Request(**_set(row, _REQUEST_PLAIN), tags=row.tags, attempts=attempts)
 
 
 def _decode_plain(message: Any, names: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import socket
@@ -99,14 +100,24 @@ class ControlPlane:
         self.clock = SystemClock()
         self.vault = Vault(settings.keks)
         self.ports: dict[str, int] = {}
-        self._runners: list[web.AppRunner] = []
+        self._opened = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
         """Opens everything and listens. Raises StartError or OSError, with nothing left open."""
+        try:
+            await self._open()
+            await self._listen()
+        except BaseException:
+            await self._opened.aclose()
+            raise
+        await self._first_read()
+
+    async def _open(self) -> None:
         settings = self.settings
+        self._tls = _tls(settings)
         await prepare(settings.database_url, self.vault)
-        tls = _tls(settings)
         self.pool = create_pool(settings.database_url, settings.database_connections)
+        self._opened.push_async_callback(self.pool.close)
         await self.pool.open()
         source = SnapshotSource(self.vault)
         self.publisher = ConfigPublisher(
@@ -119,24 +130,25 @@ class ControlPlane:
         self._measure()
         self.health.require("configuration", self.publisher.problem)
         self.health.require("database", self._database_problem)
+        self._opened.push_async_callback(self.publisher.close)
+        self._opened.push_async_callback(self.ledger.close)
         self.publisher.start()
         self.ledger.start()
-        await self._listen(tls)
-        await self._first_read()
 
     def _database_problem(self) -> str | None:
         return None if self.publisher.fresh else "the database does not answer"
 
-    async def _listen(self, tls: ssl.SSLContext | None) -> None:
+    async def _listen(self) -> None:
         settings = self.settings
         rest = RestApi(self.dispatcher, self.authenticator, openapi.document_bytes)
         control = rest.application(self.health, settings.max_body_bytes)
         admin = admin_app(self.health, self.telemetry.render)
         self.grpc = make_server()
+        self._opened.push_async_callback(self.grpc.stop, GRPC_GRACE_SECONDS)
         self.grpc_health = HealthService(self.grpc)
         GrpcApi(self.dispatcher, self.authenticator).add_to(self.grpc)
         add_plane_services(self.grpc, self.publisher, self.ledger, settings.join_token)
-        self.ports["control"] = await self._serve(control, settings.port_control, tls)
+        self.ports["control"] = await self._serve(control, settings.port_control, self._tls)
         self.ports["admin"] = await self._serve(admin, settings.port_admin, None)
         self.ports["grpc"] = listen(self.grpc, settings.bind, settings.port_grpc)
         await self.grpc.start()
@@ -144,8 +156,8 @@ class ControlPlane:
 
     async def _serve(self, app: web.Application, port: int, tls: ssl.SSLContext | None) -> int:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.settings.drain_seconds)
+        self._opened.push_async_callback(runner.cleanup)
         await runner.setup()
-        self._runners.append(runner)
         sock = bind_socket(self.settings.bind, port)
         await web.SockSite(runner, sock, ssl_context=tls).start()
         bound: int = sock.getsockname()[1]
@@ -181,10 +193,8 @@ class ControlPlane:
         """Not ready, streams closed, calls in flight finished, connections given back."""
         self.health.draining = True
         await self.grpc_health.set(False)
-        await self.publisher.close()
-        await asyncio.gather(self.grpc.stop(GRPC_GRACE_SECONDS), *(runner.cleanup() for runner in self._runners))
-        await self.ledger.close()
-        await self.pool.close()
+        await self.publisher.close()  # ends the streams, for which the servers would wait
+        await self._opened.aclose()
 
 
 def _counters(counters: Any) -> Callable[[], dict[str, int]]:

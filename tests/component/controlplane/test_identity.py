@@ -101,3 +101,14 @@ async def test_changes_are_audited_and_published(api: Any) -> None:
         "WHERE resource = 'project:bot' ORDER BY id"
     )
     assert rows == [("projects.create", None, "one"), ("projects.update", "one", "two")]
+
+
+async def test_a_unit_is_never_archived_under_a_new_project(api: Any) -> None:
+    for number in range(6):
+        name = f"unit-{number}"
+        await api.call("POST", "business-units", {"name": name})
+        made, archived = await asyncio.gather(
+            api.call("POST", "projects", {"name": f"project-{number}", "business_unit": name}),
+            api.call("DELETE", f"business-units/{name}"),
+        )
+        assert (made.status, archived.status) in ((200, 409), (404, 200))

@@ -187,3 +187,13 @@ async def test_the_whole_directory_comes_in_pages(api: Any) -> None:
             seen += [entry.name for entry in page]
             after = UUID(page[-1].key_id)
     assert seen == [f"key-{number}" for number in range(5)]
+
+
+async def test_of_two_imports_of_one_value_at_once_one_wins(api: Any) -> None:
+    await api.call("POST", "projects", {"name": "bot"})
+    value = secrets.token_urlsafe(24)
+    requests = [{"project": "bot", "name": name, "value": value} for name in ("one", "two", "three")]
+    answers = await asyncio.gather(*(api.call("POST", "keys", request) for request in requests))
+    assert sorted(answer.status for answer in answers) == [200, 409, 409]
+    names = await asyncio.gather(*(api.call("POST", "keys", {"project": "bot", "name": "same"}) for _ in range(3)))
+    assert sorted(answer.status for answer in names) == [200, 409, 409]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -80,6 +81,12 @@ async def test_names_and_aliases_are_one_space(api: Any) -> None:
     await api.call("DELETE", "models/big")
     assert (await api.call("PATCH", "models/small", {"aliases": ["big", "large"]})).status == 200
     assert set((await _catalog(api)).models) == {"small"}
+
+
+async def test_of_two_models_that_claim_one_alias_at_once_one_wins(api: Any) -> None:
+    await _providers(api)
+    answers = await asyncio.gather(*(_model(api, name, aliases=["shared"]) for name in ("a", "b", "c")))
+    assert sorted(answer.status for answer in answers) == [200, 409, 409]
 
 
 async def test_targets_name_live_providers(api: Any) -> None:

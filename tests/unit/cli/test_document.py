@@ -91,7 +91,8 @@ def test_a_doubled_dollar_is_a_literal() -> None:
         ("version: 1\nprojects: [{name: 5}]", "projects[0].name: must be a text; put it in quotes"),
         (
             "version: 1\nprojects: [{name: A}]",
-            "projects[0].name: must be 1 to 63 lower-case letters, digits or hyphens, not beginning or ending with a hyphen",
+            "projects[0].name: must be 1 to 63 lower-case letters, digits or hyphens, "
+            "not beginning or ending with a hyphen",
         ),
         ("version: 1\nprojects: {}", "projects: must be a list"),
         (

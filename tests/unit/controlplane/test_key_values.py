@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import string
 from datetime import UTC, datetime, timedelta
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -17,8 +18,9 @@ from tollway.core.ids import native_key
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@given(st.randoms(use_true_random=False))
-def test_random_values_of_common_forms_are_accepted(random) -> None:  # type: ignore[no-untyped-def]
+@given(st.integers(0, 2**64))
+def test_random_values_of_common_forms_are_accepted(seed: int) -> None:
+    random = Random(seed)
     raw = random.randbytes(32)
     base62 = "".join(random.choices(string.ascii_letters + string.digits, k=40))
     for value in (base64.urlsafe_b64encode(raw).decode().rstrip("="), raw.hex() + raw.hex()[::-1], "sk-" + base62):
@@ -58,10 +60,10 @@ def test_native_forms() -> None:
     assert "checksum" in str(value_problem(text[:-1] + ("0" if text[-1] != "0" else "1")))
 
 
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=100), st.integers(1, 60))
-def test_padding_with_one_character_adds_almost_nothing(text: str, count: int) -> None:
-    padded = text + "a" * count
-    assert estimated_bits(padded) <= estimated_bits(text + "aaa") + 7 * len(text) / 20 + 12 * 2
+@given(st.integers(0, 2**64), st.integers(0, 400))
+def test_padding_with_one_character_adds_nothing(seed: int, count: int) -> None:
+    text = "".join(Random(seed).choices(string.ascii_letters + string.digits, k=20)) + "aB3"
+    assert estimated_bits(text + "aaa" + "a" * count) == estimated_bits(text + "aaa")
 
 
 @given(st.text(max_size=600))

@@ -30,7 +30,8 @@ def greeting(lines: Mapping[str, str], model: str) -> str:
         f"  -H 'Authorization: Bearer {lines['TOLLWAY_KEY']}' -H 'Content-Type: application/json' \\\n"
         f"  -d '{body}'"
     )
-    python = (
+    python = f"# run with SSL_CERT_FILE={shlex.quote(ca_file)}\n" if ca_file else ""
+    python += (
         "from openai import OpenAI\n"
         f'client = OpenAI(base_url="{lines["TOLLWAY_BASE_URL"]}", api_key="{lines["TOLLWAY_KEY"]}")\n'
         f'answer = client.chat.completions.create(model="{model}", '

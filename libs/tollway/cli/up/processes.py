@@ -82,7 +82,8 @@ class Child:
         """Why it ended, from its log: one line."""
         code = self.exit_code()
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        line = complaint(self.log, self.log_offset)
+        # Who is killed says nothing: its last line would mislead.
+        line = complaint(self.log, self.log_offset, only_marked=code is not None and code < 0)
         return f"{self.name} ended with {how}" + (f": {line}" if line else "") + f" (log: {self.log})"
 
     def rotate(self) -> None:
@@ -101,8 +102,11 @@ class Child:
         self.log_offset = 0
 
 
-def complaint(log: Path, offset: int) -> str:
-    """The most telling line that was written to the log after `offset`; empty when there is none."""
+def complaint(log: Path, offset: int, *, only_marked: bool = False) -> str:
+    """The most telling line that was written to the log after `offset`, else its last one; empty when there is none.
+
+    `only_marked` leaves out a last line that does not look like a complaint.
+    """
     if not log.exists():
         return ""
     with log.open("rb") as file:
@@ -112,7 +116,7 @@ def complaint(log: Path, offset: int) -> str:
         for line in reversed(lines):
             if mark in line:
                 return line[-400:] if mark != FULL else f"the disk is full ({line[-200:]})"
-    return lines[-1][-400:] if lines else ""
+    return lines[-1][-400:] if lines and not only_marked else ""
 
 
 def remember(pid_file: Path, pid: int, stop_signal: signal.Signals) -> None:

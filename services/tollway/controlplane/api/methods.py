@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from tollway.controlplane.audit import api as audit
 from tollway.controlplane.call import Method
 from tollway.controlplane.catalog import api as catalog
+from tollway.controlplane.configuration import api as configuration
 from tollway.controlplane.identity import api as identity
 from tollway.controlplane.keys import api as keys
 from tollway.controlplane.ledger import api as ledger
 from tollway.wire.contract import METHODS as CONTRACT
 
-try:
-    from tollway.controlplane.configuration import api as configuration
-
-    _CONFIGURATION = configuration.METHODS
-except ImportError:
-    _CONFIGURATION = {}
-_FEATURES = (_CONFIGURATION, identity.METHODS, keys.METHODS, catalog.METHODS, ledger.METHODS, audit.METHODS)
+_FEATURES = (
+    identity.METHODS,
+    keys.METHODS,
+    catalog.METHODS,
+    configuration.METHODS,
+    ledger.METHODS,
+    audit.METHODS,
+)
 
 
 def collect(*more: Mapping[str, Method]) -> dict[str, Method]:
@@ -28,6 +30,6 @@ def collect(*more: Mapping[str, Method]) -> dict[str, Method]:
         if twice := found.keys() & methods.keys():
             raise ValueError(f"methods with two handlers: {sorted(twice)}")
         found.update(methods)
-    if wrong := (found.keys() ^ CONTRACT.keys()) - {"tollway.control.v1.ConfigurationService/Apply"}:
+    if wrong := found.keys() ^ CONTRACT.keys():
         raise ValueError(f"methods without a handler, or not in the contract: {sorted(wrong)}")
     return found

@@ -38,6 +38,7 @@ STATUS = {
 }
 PREFIX = "/api/v1/"
 ANONYMOUS = Principal(name="anonymous", permissions=frozenset())
+REQUEST_ID = web.RequestKey("request_id", str)
 REASON_HEADER = "x-tollway-reason"
 MAX_REASON = 500
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
@@ -91,7 +92,7 @@ def _api_error(error: ApiError, request_id: str) -> web.Response:
 @web.middleware
 async def _errors(request: web.Request, handler: Any) -> web.StreamResponse:
     """Whatever goes wrong has the one error shape, the request id, and no detail of ours."""
-    number = request["request_id"] = request_id(request.headers.get("x-request-id", ""))
+    number = request[REQUEST_ID] = request_id(request.headers.get("x-request-id", ""))
     try:
         response: web.StreamResponse = await handler(request)
         return response
@@ -130,7 +131,7 @@ class RestApi:
         return app
 
     async def _openapi(self, request: web.Request) -> web.Response:
-        return _answer(200, self._document(), request["request_id"])
+        return _answer(200, self._document(), request[REQUEST_ID])
 
     async def _call(self, request: web.Request) -> web.Response:
         path, _, query = request.raw_path.partition("?")
@@ -145,7 +146,7 @@ class RestApi:
         message = request_message(route, query, body)
         _take_if_match(message, request.headers.get("If-Match", ""), contract.read_only)
         context = CallContext(
-            request_id=request["request_id"],
+            request_id=request[REQUEST_ID],
             source=request.remote or "",
             reason=reason(request.headers.get(REASON_HEADER, "")),
         )

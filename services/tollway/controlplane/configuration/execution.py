@@ -169,15 +169,16 @@ class Executor:
 
     async def _create_key(self, step: Step) -> None:
         project, spec = self._key(step)
+        now = from_ms(self._call.clock.now_ms())  # one moment for age and expiry, or the next apply would differ
         request = keys.CreateKeyRequest(
             project=project,
             name=spec.name,
             models=spec.models,
             tags=spec.tags,
-            expires_at=state.expiry(spec, from_ms(self._call.clock.now_ms())),
+            expires_at=state.expiry(spec, now),
             value=spec.value,
         )
-        made = await key_service.create_key(self._call, request)
+        made = await key_service.create_key_at(self._call, request, now)
         if made.secret:
             self.generated.append(GeneratedKey(project=project, name=spec.name, secret=made.secret))
 

@@ -78,10 +78,11 @@ def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
 
 async def create_key(call: Call, request: CreateKeyRequest) -> KeyWithSecret:
     """A new key of a live project, generated or imported."""
-    return await _create(call, request, _now(call))
+    return await create_key_at(call, request, _now(call))
 
 
-async def _create(call: Call, request: CreateKeyRequest, created_at: datetime) -> KeyWithSecret:
+async def create_key_at(call: Call, request: CreateKeyRequest, created_at: datetime) -> KeyWithSecret:
+    """A new key whose age counts from `created_at`."""
     project = await identity.project(call.db, request.project, "_for_share")
     if project is None:
         raise not_found("project", request.project, "project")
@@ -221,7 +222,7 @@ async def rotate_key(call: Call, request: RotateKeyRequest) -> KeyWithSecret:
 
 
 async def replace_key(call: Call, row: KeyRow, grace: timedelta, value: str = "") -> KeyWithSecret:
-    """Another key in the place of `row`, of its name and age, that may do the same: generated, or an imported `value`."""
+    """Another key in the place of `row`, of its name and age, for the same: generated, or an imported `value`."""
     now = _now(call)
     if grace:
         await postgres.retire(call.db, row.id, f"{row.name[:40]}.before-{row.public_id}", now + grace, now)
@@ -237,7 +238,7 @@ async def replace_key(call: Call, row: KeyRow, grace: timedelta, value: str = ""
         expires_at=row.expires_at,
         value=value,
     )
-    made = await _create(call, request, row.created_at)
+    made = await create_key_at(call, request, row.created_at)
     await postgres.inherit_management(call.db, UUID(made.key.id), row)
     return made
 

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from aiohttp.connector import Connection
+from multidict import CIMultiDict
 
 from tollway.core.errors import Code, TollwayError
 from tollway.core.netguard import Guard, address_refusal
@@ -21,6 +22,7 @@ from tollway.dataplane.providers.port import Outgoing, ProviderFault
 
 KEEPALIVE_SECONDS = 60.0
 READ_CHUNK = 1 << 16
+_JSON: CIMultiDict[str] = CIMultiDict({"Content-Type": "application/json"})
 _before_send: ContextVar[Callable[[bool], None]] = ContextVar("before_send")
 
 
@@ -67,6 +69,16 @@ class _Request(ClientRequest):
         """Adds nothing: an adapter's headers are complete."""
 
 
+class _Body(aiohttp.BytesPayload):
+    """A request body as it is: the adapter's headers describe it, and a large one is no cause for a warning."""
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+        self._size = len(value)
+        self._encoding = self._filename = None
+        self._headers = _JSON
+
+
 class UnsentError(Exception):
     """The connection was closed before any byte of an answer: on a reused one, the request may be sent once more."""
 
@@ -96,7 +108,7 @@ class Upstream:
         try:
             return await self._session.post(
                 outgoing.url,
-                data=aiohttp.BytesPayload(outgoing.body, content_type="application/json"),
+                data=_Body(outgoing.body),
                 headers=outgoing.headers,
                 allow_redirects=False,
             )

@@ -1,0 +1,50 @@
+"""Texts on the command line to values."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tollway.cli.exits import Usage
+from tollway.cli.models import parse_price, parse_target
+from tollway.cli.shared import duration, expiry, pairs, when
+from tollway.sdk.models import Price, Target
+
+
+def test_targets() -> None:
+    assert parse_target("openai/gpt-4o") == Target(provider="openai", model="gpt-4o")
+    assert parse_target("hf/org/m,weight=0,priority=2") == Target(provider="hf", model="org/m", weight=0, priority=2)
+
+
+@pytest.mark.parametrize("text", ["", "openai", "/m", "p/", "p/m,colour=1", "p/m,weight=x"])
+def test_wrong_targets(text: str) -> None:
+    with pytest.raises(Usage, match="--target"):
+        parse_target(text)
+
+
+def test_prices() -> None:
+    assert parse_price(["free"]) == Price(free=True)
+    assert parse_price(["input=0.1,output=0.2"]) == Price(input="0.1", output="0.2")
+    assert parse_price(None) is None
+    with pytest.raises(Usage, match="unknown inptu"):
+        parse_price(["inptu=1"])
+
+
+def test_times() -> None:
+    assert when("2026-01-31", "--from") == datetime(2026, 1, 31, tzinfo=UTC)
+    assert when("", "--from") is None
+    back = when("7d", "--from")
+    assert back is not None
+    assert abs(datetime.now(UTC) - back - timedelta(days=7)) < timedelta(seconds=10)
+    ahead = expiry("90d")
+    assert ahead is not None
+    assert abs(ahead - datetime.now(UTC) - timedelta(days=90)) < timedelta(seconds=10)
+    with pytest.raises(Usage, match="--from"):
+        when("yesterday", "--from")
+
+
+def test_durations_and_pairs() -> None:
+    assert duration("12h") == timedelta(hours=12)
+    assert duration("12") is None
+    assert pairs(["a=b=c"], "--tag") == {"a": "b=c"}
+    with pytest.raises(Usage, match="--tag"):
+        pairs(["a"], "--tag")

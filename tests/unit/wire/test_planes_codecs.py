@@ -1,0 +1,86 @@
+"""Ledger rows and config events between messages and values: nothing is lost on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from tollway.core.ledger import AttemptRow, RequestRow
+from tollway.core.usage import Usage
+from tollway.wire.config_codec import (
+    CatalogSnapshot,
+    ConfigEvent,
+    Heartbeat,
+    KeyChange,
+    KeyChanges,
+    Position,
+    Subscription,
+    decode_event,
+    decode_subscription,
+    encode_event,
+    encode_subscription,
+)
+from tollway.wire.usage_codec import decode_batch, encode_batch
+
+AT = Position("e1", 2**53 + 1)
+USAGE = Usage(
+    input=1, cached_input=2, cache_write_5m=3, cache_write_1h=4, audio_input=5, output=6, reasoning=7, audio_output=8
+)
+FULL = AttemptRow(
+    id="a1", number=2, provider="p", provider_kind="openai", target_model="m", credential="c", started_ms=1, ended_ms=2,
+    first_byte_ms=3, status=502, outcome="error", error_code="provider_error", usage=USAGE, cost_nano=2**62, price_version="v",
+    estimated=True, provider_request_id="r",
+)  # fmt: skip
+BARE = AttemptRow(id="a2", number=1, provider="p", provider_kind="vllm", target_model="m", started_ms=1)
+
+
+def row(**changed: object) -> RequestRow:
+    known: dict[str, object] = {
+        "id": "r1", "organisation": "default", "business_unit": "u", "project": "p", "key_id": "k",
+        "key_public_id": "AbCd1234", "endpoint": "chat.completions", "model": "m", "started_ms": 2**53 + 1,
+    }  # fmt: skip
+    return RequestRow(**known | changed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "request_row",
+    [
+        row(),
+        row(attempts=(BARE, FULL), tags={"team": "ü"}, stream=True, status=502, error_code="x", client_request_id="x"),
+    ],
+)
+def test_rows_come_back_as_they_went(request_row: RequestRow) -> None:
+    """An absent value stays absent."""
+    sent = encode_batch("dp-1", [request_row, request_row]).SerializeToString()
+    message = encode_batch("", [])
+    message.ParseFromString(sent)
+    assert decode_batch(message) == ("dp-1", [request_row, request_row])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Heartbeat(AT),
+        CatalogSnapshot(AT, b"\0sealed"),
+        KeyChanges(AT, (KeyChange("k1", 7, b"x"), KeyChange("k2", 8, b"")), snapshot=True, complete=True),
+        KeyChanges(AT, ()),
+    ],
+)
+def test_events_come_back_as_they_went(event: ConfigEvent) -> None:
+    assert decode_event(encode_event(event)) == event
+
+
+def test_an_event_of_a_newer_version_is_passed_over() -> None:
+    message = encode_event(Heartbeat(AT))
+    message.Clear()
+    assert decode_event(message) is None
+
+
+@pytest.mark.parametrize(
+    "subscription",
+    [
+        Subscription(replica="dp"),
+        Subscription(replica="dp", catalog=Position("", 0), directory=AT, want_directory_snapshot=True),
+    ],
+)
+def test_subscriptions_come_back_as_they_went(subscription: Subscription) -> None:
+    assert decode_subscription(encode_subscription(subscription)) == subscription
