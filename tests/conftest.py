@@ -178,11 +178,14 @@ async def left_behind(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     monkeypatch.setattr(aiohttp.ClientSession, "__init__", init)
     before = asyncio.all_tasks()
     yield
-    # What was just cancelled or closed gets its turns to end.
-    for _turn in range(5):
-        await asyncio.sleep(0)
+    # What was just cancelled or closed gets its time to end.
     current = asyncio.current_task()
-    tasks = [task.get_name() for task in asyncio.all_tasks() - before if task is not current]
+    tasks: list[str] = []
+    for _turn in range(100):
+        tasks = [repr(task) for task in asyncio.all_tasks() - before if task is not current]
+        if not tasks:
+            break
+        await asyncio.sleep(0.01)
     assert tasks == [], f"the test left tasks running: {tasks}"
     unclosed = [repr(session) for session in sessions if not session.closed]
     assert unclosed == [], f"the test left client sessions open: {unclosed}"

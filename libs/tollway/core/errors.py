@@ -83,12 +83,15 @@ class TollwayError(Exception):
         retry_after_seconds: float | None = None,
         operator_note: str | None = None,
     ) -> None:
+        """Keyword arguments as described for the class."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
         self.retry_after_seconds = retry_after_seconds
         self.operator_note = operator_note
+        self.retryable: bool | None = None
+        """Whether the same request may succeed later, where that is known better than by the code."""
 
     @property
     def fault(self) -> Fault:

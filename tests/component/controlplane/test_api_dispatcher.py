@@ -40,17 +40,18 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def invoke(pool: Pool) -> Invoke:
-    """Runs `handler` as ProjectService/CreateProject (or `contract`), through a dispatcher."""
+    """Runs `handler` as ProjectService/CreateProject, or as `contract` with the struct `request`."""
 
     async def run(
         handler: Handler = create_project,
         *,
         contract: Any = CREATE,
+        request: type = CreateProjectRequest,
         principal: Principal = ADMIN,
         context: CallContext = CONTEXT,
         **fields: Any,
     ) -> Any:
-        methods = {contract.name: Method(CreateProjectRequest, handler)}
+        methods = {contract.name: Method(request, handler)}
         dispatcher = Dispatcher(pool, methods, SystemClock(), Vault([b"k" * 32]), Telemetry())
         return await dispatcher.invoke(principal, contract, contract.request(**fields), context)
 
@@ -133,22 +134,19 @@ async def test_secrets_do_not_reach_the_audit_log(invoke: Invoke, pool: Pool, ca
     assert rows == [('{"key": {"secret": "********"}}', '{"credentials": [{"name": "main", "api_key": "********"}]}')]
 
 
-async def test_a_method_that_reads_cannot_write(invoke: Invoke) -> None:
-    async def writes(call: Call, _request: Any) -> Any:
-        await call.db.execute("DELETE FROM projects")
-
-    class Nothing(msgspec.Struct):
-        project: str
-
-    dispatcher_error = psycopg.errors.ReadOnlySqlTransaction
-    with pytest.raises(dispatcher_error):
-        await _invoke_get(invoke, writes, Nothing)
+class _Named(msgspec.Struct):
+    project: str
 
 
-async def _invoke_get(invoke: Invoke, handler: Handler, request: type) -> None:
-    pool = invoke.__closure__[0].cell_contents  # type: ignore[attr-defined]
-    dispatcher = Dispatcher(pool, {GET.name: Method(request, handler)}, SystemClock(), Vault([b"k" * 32]), Telemetry())
-    await dispatcher.invoke(ADMIN, GET, GET.request(project="p"), CONTEXT)
+async def test_a_method_that_reads_cannot_write(invoke: Invoke, pool: Pool) -> None:
+    await invoke(name="stays")
+
+    async def writes(call: Call, _request: _Named) -> None:
+        await call.db.execute("UPDATE projects SET description = 'changed'")
+
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        await invoke(writes, contract=GET, request=_Named, project="stays")
+    assert await ask(pool, "SELECT description FROM projects") == [("",)]
 
 
 async def test_a_lost_race_is_tried_once_more_with_a_fresh_call(invoke: Invoke, pool: Pool) -> None:

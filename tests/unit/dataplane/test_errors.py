@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from tollway.core.catalog import Timeouts
 from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.http.errors import SHAPES, Dialect, error_body, error_headers, status_of
+from tollway.dataplane.providers.port import ProviderFault
+from tollway.dataplane.upstream.watchdog import timeout_fault
 
 
 def test_every_code_has_a_shape() -> None:
@@ -61,7 +64,12 @@ def test_retry_after_is_rounded_up_and_never_sent_with_a_no() -> None:
 
 
 def test_only_the_total_timeout_is_final() -> None:
-    total = error_headers(TollwayError(Code.PROVIDER_TIMEOUT, "x", param="total"), "req")
-    first = error_headers(TollwayError(Code.PROVIDER_TIMEOUT, "x", param="first_byte"), "req")
+    total = error_headers(timeout_fault("total", Timeouts()), "req")
+    first = error_headers(timeout_fault("first_byte", Timeouts()), "req")
     assert total.get("x-should-retry") == "false"
     assert "x-should-retry" not in first
+
+
+def test_a_fault_that_waiting_does_not_mend_is_final() -> None:
+    spent = ProviderFault(Code.PROVIDER_ERROR, "The credit is spent.", retryable=False)
+    assert error_headers(spent, "req")["x-should-retry"] == "false"

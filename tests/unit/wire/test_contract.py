@@ -19,7 +19,8 @@ def test_methods_carry_their_policy_and_their_path() -> None:
 
 
 def test_a_method_without_a_permission_cannot_be_loaded() -> None:
-    file = descriptor_pb2.FileDescriptorProto(name="bare.proto", package="bare", message_type=[{"name": "M"}])
+    file = descriptor_pb2.FileDescriptorProto(name="bare.proto", package="bare")
+    file.message_type.add(name="M")
     service = file.service.add(name="S")
     service.method.add(name="Do", input_type=".bare.M", output_type=".bare.M")
     pool: Any = descriptor_pool.DescriptorPool()

@@ -27,8 +27,8 @@ USAGE = Usage(
 )
 FULL = AttemptRow(
     id="a1", number=2, provider="p", provider_kind="openai", target_model="m", credential="c", started_ms=1, ended_ms=2,
-    first_byte_ms=3, status=502, outcome="error", error_code="provider_error", usage=USAGE, cost_nano=2**62, price_version="v",
-    estimated=True, provider_request_id="r",
+    first_byte_ms=3, status=502, outcome="error", error_code="x", usage=USAGE, cost_nano=2**62,
+    price_version="v", estimated=True, provider_request_id="r",
 )  # fmt: skip
 BARE = AttemptRow(id="a2", number=1, provider="p", provider_kind="vllm", target_model="m", started_ms=1)
 

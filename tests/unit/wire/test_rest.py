@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -182,10 +183,10 @@ def test_json_comes_back_as_it_went(name: str, models: list[str], tags: dict[str
 
 @given(st.binary(max_size=60))
 def test_no_body_is_worse_than_a_violation(body: bytes) -> None:
-    try:
-        call("POST", "keys", body=body)
-    except ContractViolation as violation:
-        assert violation.message
+    """Random bytes are refused as the caller's mistake, unless they happen to be an empty body or object."""
+    with contextlib.suppress(ContractViolation):
+        _, message = call("POST", "keys", body=body)
+        assert message.ByteSize() == 0 or loads(body)
 
 
 @pytest.mark.parametrize("text", ["/a/{x=*}", "/a/{x=**}/b", "/a/{x=**}:verb", "/a/*"])

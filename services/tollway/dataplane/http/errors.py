@@ -53,6 +53,9 @@ SHAPES: dict[Code, Shape] = {
 }
 
 
+SERVER = "tollway"
+
+
 class Dialect:
     """Which client shape an error takes; decided by the endpoint."""
 
@@ -77,11 +80,13 @@ def error_body(error: TollwayError, dialect: str, request_id: str) -> bytes:
 
 def error_headers(error: TollwayError, request_id: str) -> dict[str, str]:
     """The headers that go with an error: its code, and whether and when to try again."""
-    headers = {"x-request-id": request_id, "x-tollway-error-code": error.code.value, "Content-Type": "application/json"}
-    should_retry = SHAPES[error.code].should_retry
-    if error.code is Code.PROVIDER_TIMEOUT and error.param == "total":
-        should_retry = False
-    if should_retry is False:
+    headers = {
+        "x-request-id": request_id,
+        "x-tollway-error-code": error.code.value,
+        "Content-Type": "application/json",
+        "Server": SERVER,
+    }
+    if SHAPES[error.code].should_retry is False or error.retryable is False:
         headers["x-should-retry"] = "false"
     elif error.retry_after_seconds is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))

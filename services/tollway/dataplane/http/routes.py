@@ -14,7 +14,7 @@ from aiohttp import web
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ids import KEY_PREFIX
 from tollway.dataplane.http import models
-from tollway.dataplane.http.errors import Dialect, error_body, error_headers, status_of
+from tollway.dataplane.http.errors import SERVER, Dialect, error_body, error_headers, status_of
 from tollway.dataplane.pipeline.exchange import Exchange, Services
 from tollway.dataplane.pipeline.order import CHAT, run
 from tollway.runtime import log
@@ -137,7 +137,8 @@ class Routes:
 
 
 def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+    headers = {"Server": SERVER}
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
 
 
 def _check_request_id(exchange: Exchange) -> None:

@@ -18,7 +18,7 @@ from tollway.core.dialects import openai_chat
 from tollway.core.errors import TollwayError
 from tollway.core.ledger import Outcome
 from tollway.core.money import format_dollars
-from tollway.dataplane.http.errors import SHAPES, status_of
+from tollway.dataplane.http.errors import SERVER, SHAPES, status_of
 from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.port import ProviderFault, StreamRelay
@@ -43,6 +43,7 @@ def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
         "x-tollway-provider": attempt.candidate.provider.name,
         "x-tollway-attempts": str(attempt.number),
         "x-tollway-cache": "off",
+        "Server": SERVER,
     }
     if exchange.dropped:
         headers["x-tollway-dropped"] = ", ".join(exchange.dropped)

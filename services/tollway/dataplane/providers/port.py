@@ -57,7 +57,7 @@ class ProviderFault(TollwayError):
             code, message, param=param, retry_after_seconds=retry_after_seconds, operator_note=operator_note
         )
         self.status = status
-        self.retryable = retryable
+        self.retryable: bool | None = retryable
         self.provider_code = provider_code
 
 

@@ -25,7 +25,7 @@ KINDS = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`streamed`, `whole` and `failed` run a test once for each recorded exchange of that kind."""
-    tests = {
+    tests: dict[str, Callable[[dict[str, Any]], bool]] = {
         "streamed": lambda exchange: exchange["stream"] and exchange["status"] == 200,
         "whole": lambda exchange: not exchange["stream"] and exchange["status"] == 200,
         "failed": lambda exchange: exchange["status"] != 200,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -170,7 +171,8 @@ def test_content_before_an_error_event_is_delivered_first() -> None:
     relay = relay_of()
     assert relay.feed(ROLE + HELLO + ERROR) == ROLE + HELLO
     assert relay.fault is not None
-    for call in (lambda: relay.feed(b""), relay.end):
+    calls: list[Callable[[], bytes]] = [lambda: relay.feed(b""), relay.end]
+    for call in calls:
         with pytest.raises(ProviderFault) as caught:
             call()
         assert "The engine is overloaded" in caught.value.message
