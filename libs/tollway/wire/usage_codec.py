@@ -11,9 +11,21 @@ from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.usage import Usage
 from tollway.wire.gen.tollway.usage.v1 import usage_pb2 as pb
 
-_USAGE_FIELDS = tuple(field.name for field in msgspec.structs.fields(Usage))
-_ATTEMPT_PLAIN = tuple(f.name for f in msgspec.structs.fields(AttemptRow) if f.name != "usage")
-_REQUEST_PLAIN = tuple(f.name for f in msgspec.structs.fields(RequestRow) if f.name not in ("tags", "attempts"))
+_USAGE = tuple(field.name for field in msgspec.structs.fields(Usage))
+
+
+def _names(struct: type[AttemptRow | RequestRow], message: Any, *left_out: str) -> tuple[tuple[str, ...], ...]:
+    """Names of the plain fields: those with a default on the wire, and those that tell absent from zero."""
+    fields = message.DESCRIPTOR.fields_by_name
+    names = [field.name for field in msgspec.structs.fields(struct) if field.name not in left_out]
+    return (
+        tuple(name for name in names if not fields[name].has_presence),
+        tuple(name for name in names if fields[name].has_presence),
+    )
+
+
+_ATTEMPT = _names(AttemptRow, pb.Attempt, "usage")
+_REQUEST = _names(RequestRow, pb.Request, "tags", "attempts")
 
 
 class IngestResult(msgspec.Struct, frozen=True):
@@ -23,35 +35,41 @@ class IngestResult(msgspec.Struct, frozen=True):
     quarantined: int
 
 
-def _set(row: AttemptRow | RequestRow | Usage, names: tuple[str, ...]) -> dict[str, Any]:
-    """The fields that differ from the message's defaults; an absent field reads as its default."""
-    return {name: value for name in names if (value := getattr(row, name))}
+def _set(row: AttemptRow | RequestRow, names: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    """The fields to send: a plain one that has its default, or an optional one that is absent, is left out."""
+    plain, optional = names
+    found = {name: value for name in plain if (value := getattr(row, name))}
+    for name in optional:
+        if (value := getattr(row, name)) is not None:
+            found[name] = value
+    return found
 
 
 def encode_row(row: RequestRow) -> pb.Request:
     """A request with its attempts."""
     attempts = [
-        pb.Attempt(**_set(attempt, _ATTEMPT_PLAIN), usage=pb.Usage(**_set(attempt.usage, _USAGE_FIELDS)))
+        pb.Attempt(
+            **_set(attempt, _ATTEMPT),
+            usage=pb.Usage(**{name: count for name in _USAGE if (count := getattr(attempt.usage, name))}),
+        )
         for attempt in row.attempts
     ]
-    return pb.Request(**_set(row, _REQUEST_PLAIN), tags=row.tags, attempts=attempts)
+    return pb.Request(**_set(row, _REQUEST), tags=row.tags, attempts=attempts)
 
 
-def _decode_plain(message: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    fields = message.DESCRIPTOR.fields_by_name
-    return {name: getattr(message, name) for name in names if not fields[name].has_presence or message.HasField(name)}
+def _get(message: Any, names: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    plain, optional = names
+    found = {name: getattr(message, name) for name in plain}
+    return found | {name: getattr(message, name) for name in optional if message.HasField(name)}
 
 
 def decode_row(message: Any) -> RequestRow:
     """A request with its attempts; nothing is checked here."""
     attempts = tuple(
-        AttemptRow(
-            **_decode_plain(attempt, _ATTEMPT_PLAIN),
-            usage=Usage(**{name: getattr(attempt.usage, name) for name in _USAGE_FIELDS}),
-        )
+        AttemptRow(**_get(attempt, _ATTEMPT), usage=Usage(**{name: getattr(attempt.usage, name) for name in _USAGE}))
         for attempt in message.attempts
     )
-    return RequestRow(**_decode_plain(message, _REQUEST_PLAIN), tags=dict(message.tags), attempts=attempts)
+    return RequestRow(**_get(message, _REQUEST), tags=dict(message.tags), attempts=attempts)
 
 
 def encode_batch(replica: str, rows: Sequence[RequestRow]) -> pb.IngestRequest:

@@ -140,6 +140,7 @@ class ControlPlane:
 
     async def _listen(self) -> None:
         settings = self.settings
+        internal = settings.bind_internal or settings.bind
         rest = RestApi(self.dispatcher, self.authenticator, openapi.document_bytes)
         control = rest.application(self.health, settings.max_body_bytes)
         admin = admin_app(self.health, self.telemetry.render)
@@ -148,17 +149,17 @@ class ControlPlane:
         self.grpc_health = HealthService(self.grpc)
         GrpcApi(self.dispatcher, self.authenticator).add_to(self.grpc)
         add_plane_services(self.grpc, self.publisher, self.ledger, settings.join_token)
-        self.ports["control"] = await self._serve(control, settings.port_control, self._tls)
-        self.ports["admin"] = await self._serve(admin, settings.port_admin, None)
-        self.ports["grpc"] = listen(self.grpc, settings.bind, settings.port_grpc)
+        self.ports["control"] = await self._serve(control, settings.bind, settings.port_control, self._tls)
+        self.ports["admin"] = await self._serve(admin, internal, settings.port_admin, None)
+        self.ports["grpc"] = listen(self.grpc, internal, settings.port_grpc)
         await self.grpc.start()
         await self.grpc_health.set(True)
 
-    async def _serve(self, app: web.Application, port: int, tls: ssl.SSLContext | None) -> int:
+    async def _serve(self, app: web.Application, address: str, port: int, tls: ssl.SSLContext | None) -> int:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.settings.drain_seconds)
         self._opened.push_async_callback(runner.cleanup)
         await runner.setup()
-        sock = bind_socket(self.settings.bind, port)
+        sock = bind_socket(address, port)
         await web.SockSite(runner, sock, ssl_context=tls).start()
         bound: int = sock.getsockname()[1]
         return bound

@@ -72,6 +72,11 @@ class Settings(DatabaseSettings):
         "TOLLWAY_ADMIN_TOKEN", "the first administrator's token, at least 16 characters", parse=token, secret=True
     )
     bind: str = setting("TOLLWAY_BIND", "address to listen on", default="127.0.0.1")
+    bind_internal: str = setting(
+        "TOLLWAY_BIND_INTERNAL",
+        "address of the gRPC and admin ports, which are plain; default: TOLLWAY_BIND",
+        default="",
+    )
     port_control: int = setting("TOLLWAY_PORT_CONTROL", "port for REST; 0 picks a free one", parse=port, default=8081)
     port_grpc: int = setting("TOLLWAY_PORT_GRPC", "port for gRPC", parse=port, default=8082)
     port_admin: int = setting("TOLLWAY_PORT_ADMIN", "port for probes and metrics", parse=port, default=9091)

@@ -225,7 +225,7 @@ async def serve_admin(health: Health, sock: socket.socket, metrics: Callable[[],
 async def serve_alone(settings: Settings, stop: asyncio.Event) -> None:
     """A pod of one process: it serves clients and the admin port."""
     proxy = bind_socket(settings.bind, settings.port_proxy, share=False)
-    admin = bind_socket(settings.bind, settings.port_admin, share=False)
+    admin = bind_socket(settings.bind_internal or settings.bind, settings.port_admin, share=False)
     process = Process(settings)
     await process.start()
     runner = await serve_admin(process.health, admin, process.metrics)

@@ -41,6 +41,9 @@ class Settings:
         "TOLLWAY_DATA_DIR", "directory of the journal; must outlive the process", parse=Path, default=Path("data")
     )
     bind: str = setting("TOLLWAY_BIND", "address to listen on", default="127.0.0.1")
+    bind_internal: str = setting(
+        "TOLLWAY_BIND_INTERNAL", "address of the admin port, which is plain; default: TOLLWAY_BIND", default=""
+    )
     port_proxy: int = setting("TOLLWAY_PORT_PROXY", "port for clients; 0 picks a free one", parse=port, default=8080)
     port_admin: int = setting("TOLLWAY_PORT_ADMIN", "port for probes and metrics", parse=port, default=9090)
     processes: int = setting("TOLLWAY_PROCESSES", "event loops that share the port", parse=positive, default=1)

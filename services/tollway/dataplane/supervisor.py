@@ -125,7 +125,7 @@ async def serve_many(settings: Settings, stop: asyncio.Event) -> None:
     first = bind_socket(settings.bind, settings.port_proxy, share=True)
     port = first.getsockname()[1]
     sockets = [first, *(bind_socket(settings.bind, port, share=True) for _ in range(settings.processes - 1))]
-    admin = bind_socket(settings.bind, settings.port_admin, share=False)
+    admin = bind_socket(settings.bind_internal or settings.bind, settings.port_admin, share=False)
     folder = metrics_dir(settings)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -19,7 +19,7 @@ from tollway.wire.config_codec import (
     encode_event,
     encode_subscription,
 )
-from tollway.wire.usage_codec import decode_batch, encode_batch
+from tollway.wire.usage_codec import decode_batch, decode_row, encode_batch, encode_row
 
 AT = Position("e1", 2**53 + 1)
 USAGE = Usage(
@@ -84,3 +84,16 @@ def test_an_event_of_a_newer_version_is_passed_over() -> None:
 )
 def test_subscriptions_come_back_as_they_went(subscription: Subscription) -> None:
     assert decode_subscription(encode_subscription(subscription)) == subscription
+
+
+def test_absent_and_zero_are_told_apart() -> None:
+    row = AttemptRow(
+        id="a", number=1, provider="p", provider_kind="k", target_model="t", started_ms=1, status=0, first_byte_ms=0
+    )
+    request = RequestRow(
+        id="r", organisation="o", business_unit="b", project="p", key_id="k", key_public_id="kk", endpoint="e",
+        model="m", started_ms=1, error_code="", attempts=(row,),
+    )  # fmt: skip
+    found = decode_row(encode_row(request))
+    assert found == request
+    assert found.client_request_id is None

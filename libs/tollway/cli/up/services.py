@@ -48,7 +48,7 @@ class Services:
         bind: str,
     ) -> None:
         self._layout = layout
-        self._shared = {**shared, "TOLLWAY_BIND": bind}
+        self._shared = {**shared, "TOLLWAY_BIND": bind, "TOLLWAY_BIND_INTERNAL": "127.0.0.1"}
         self._secrets = secrets
         self._ports = ports
         self._bind = bind
