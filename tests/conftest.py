@@ -182,7 +182,7 @@ async def left_behind(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     current = asyncio.current_task()
     tasks: list[str] = []
     for _turn in range(100):
-        tasks = [repr(task) for task in asyncio.all_tasks() - before if task is not current]
+        tasks = [task.get_name() for task in asyncio.all_tasks() - before if task is not current]
         if not tasks:
             break
         await asyncio.sleep(0.01)

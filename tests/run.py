@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent
 PARALLEL = ("unit", "house", "contract", "component")
-SERIAL = ("integration", "e2e", "clients")
+SERIAL = ("e2e", "clients")
 FAST = "not vllm and not chaos and not soak"
 NO_TESTS_COLLECTED = 5
 

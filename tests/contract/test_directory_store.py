@@ -99,15 +99,12 @@ async def test_one_writer_leads_until_its_lease_ends(valkey: Any) -> None:
     await store.close()
 
 
-async def test_entries_of_old_epochs_can_be_dropped(valkey: Any) -> None:
-    valkey.flush()
-    store = RedisDirectory(valkey.url)
+async def test_entries_of_old_epochs_can_be_dropped(store: DirectoryStore) -> None:
     old, new = epoch(), epoch()
     await store.apply(old, [Change(f"k{n}", 1, b"x") for n in range(20)])
     await store.apply(new, [Change("k", 1, b"x")])
     assert await store.drop_epochs_but(new) == 20
     assert (await store.read(new, "k"))[0] == StoredEntry(1, b"x")
-    await store.close()
 
 
 async def test_a_store_that_cannot_be_reached_says_so_in_bounded_time() -> None:

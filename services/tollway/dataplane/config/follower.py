@@ -91,6 +91,7 @@ class Follower:
         self._loading: Position | None = None
         self._reopen = False
         self._base: int | None = None
+        self._loaded_epoch: str | None = None
         self._position: Position | None = None
         self._tend_now = asyncio.Event()
         self._store_failed = False
@@ -243,6 +244,7 @@ class Follower:
                 self._loading = None
                 self._snapshot_wanted = False
                 self._base = event.position.version
+                self._loaded_epoch = marker.epoch
                 _log.info("key directory loaded", epoch=marker.epoch, version=marker.version)
         except StoreUnavailable as error:
             raise ConnectionError(f"the directory store does not answer ({error})") from error
@@ -280,6 +282,10 @@ class Follower:
         self._leads = leads
         marker = await self._store.marker()
         self._directory.store_has(marker)
+        if self._loaded_epoch is not None and leads:
+            epoch, self._loaded_epoch = self._loaded_epoch, None
+            removed = await self._store.drop_epochs_but(epoch)
+            _log.info("entries of former epochs removed", entries=removed)
         position = self._position
         if not leads or position is None or self._loading is not None or not self.connected:
             return

@@ -20,12 +20,10 @@ class MemoryDirectory:
         return self._marker
 
     async def set_marker(self, marker: Marker) -> None:
-        """Records what the directory holds; a new epoch drops the old one's entries."""
+        """Records what the directory holds."""
         current = self._marker
         if current is not None and current.epoch == marker.epoch and current.version > marker.version:
             return
-        if current is not None and current.epoch != marker.epoch:
-            self._entries = {key: entry for key, entry in self._entries.items() if key[0] == marker.epoch}
         self._marker = marker
 
     async def read(self, epoch: str, lookup: str) -> tuple[StoredEntry | None, Marker | None]:
@@ -52,6 +50,12 @@ class MemoryDirectory:
     async def lead(self, replica: str, seconds: float) -> bool:  # noqa: ARG002 - alone, it always leads
         """Always true: nobody else writes here."""
         return True
+
+    async def drop_epochs_but(self, epoch: str) -> int:
+        """Removes the entries of other epochs."""
+        before = len(self._entries)
+        self._entries = {key: entry for key, entry in self._entries.items() if key[0] == epoch}
+        return before - len(self._entries)
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -69,5 +69,8 @@ class DirectoryStore(Protocol):
     async def lead(self, replica: str, seconds: float) -> bool:
         """Whether `replica` is the one that writes, for the next `seconds`; renewed by asking again."""
 
+    async def drop_epochs_but(self, epoch: str) -> int:
+        """Removes the entries of other epochs; returns how many."""
+
     async def close(self) -> None:
         """Gives the connections back."""

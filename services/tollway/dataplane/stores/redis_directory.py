@@ -136,12 +136,16 @@ class RedisDirectory:
 
     async def drop_epochs_but(self, epoch: str) -> int:
         """Removes the entries of other epochs, a slice at a time; returns how many."""
-        removed = 0
+        removed, cursor = 0, 0
         keep = f"tw:{epoch}:k:".encode()
-        async for key in self._redis.scan_iter(match="tw:*:k:*", count=500):
-            if not key.startswith(keep):
-                removed += await self._redis.unlink(key)
-        return removed
+        while True:
+            scan: Any = self._redis.scan(cursor, match="tw:*:k:*", count=500)
+            cursor, found = await self._bounded(scan)
+            old = [key for key in found if not key.startswith(keep)]
+            if old:
+                removed += await self._bounded(self._redis.unlink(*old))
+            if cursor == 0:
+                return removed
 
     async def close(self) -> None:
         """Closes the connections."""

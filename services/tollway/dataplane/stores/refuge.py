@@ -67,6 +67,10 @@ class RefugeDirectory:
         """Takes or renews the writer's lease."""
         return await self._active.lead(replica, seconds)
 
+    async def drop_epochs_but(self, epoch: str) -> int:
+        """Removes the entries of other epochs."""
+        return await self._active.drop_epochs_but(epoch)
+
     async def close(self) -> None:
         """Closes the primary store."""
         await self._primary.close()
