@@ -7,7 +7,8 @@ cache=.cache/vllm
 stamp=.venv-vllm/.installed
 wanted=$(cat tests/vllm/requirements.txt tests/vllm/setup.sh | sha256sum)
 mkdir -p "$cache"
-pip() { .venv-vllm/bin/python -m pip --disable-pip-version-check "$1" --quiet --no-input --root-user-action=ignore "${@:2}"; }
+export PIP_ROOT_USER_ACTION=ignore
+pip() { .venv-vllm/bin/python -m pip --disable-pip-version-check "$1" --quiet --no-input "${@:2}"; }
 
 if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
   echo "test-vllm: installing vLLM for CPU into .venv-vllm (some minutes)"
