@@ -1,1 +1,0 @@
-"""How the platform itself is: versions, subscribers, quarantine."""
