@@ -56,6 +56,7 @@ class LoneDataPlane:
         self.entries: list[DirectoryEntry] = []
         self.project = Project(id="p1", name="demo", organisation="default", business_unit="default")
         self.key = self.add_key()
+        self.keys: dict[str, str] = {}
 
     def add_provider(
         self, name: str, kind: ProviderKind, base_url: str, *, timeouts: Timeouts | None = None, **more: Any

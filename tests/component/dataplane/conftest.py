@@ -32,5 +32,11 @@ async def gateway(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> A
     plane.add_model("down", ("nowhere", "x"))
     plane.add_model("drain", ("drained", "up-model"))
     plane.add_model("unpriced", ("up", "up-model"), price=None)
+    plane.keys = {
+        "revoked": plane.add_key(revoked=True),
+        "expired": plane.add_key(expires_ms=1),
+        "of a deleted project": plane.add_key(project="gone"),
+        "narrow": plane.add_key(models=("other-*",)),
+    }
     async with plane:
         yield plane

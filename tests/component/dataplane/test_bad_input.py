@@ -105,7 +105,25 @@ async def test_probes(gateway: LoneDataPlane) -> None:
             assert response.status == 200
 
 
+MESSAGES: Any = [{"role": "user", "content": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("revoked", "key_revoked"), ("expired", "key_expired"), ("of a deleted project", "key_revoked")],
+)
+async def test_keys_that_ended_are_authentication_errors(gateway: LoneDataPlane, key: str, expected: str) -> None:
+    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.keys[key]) as client:
+        with pytest.raises(openai.AuthenticationError) as caught:
+            await client.chat.completions.create(model="m", messages=MESSAGES)
+    assert caught.value.code == expected
+    assert caught.value.response.headers["x-tollway-error-code"] == expected
+
+
 async def test_the_official_sdk_raises_its_own_exceptions(gateway: LoneDataPlane, upstream: Upstream) -> None:
+    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.keys["narrow"]) as narrow:
+        with pytest.raises(openai.PermissionDeniedError):
+            await narrow.chat.completions.create(model="m", messages=MESSAGES)
     async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key="sk-tw-nobody", max_retries=0) as stranger:
         with pytest.raises(openai.AuthenticationError):
             await stranger.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
@@ -114,6 +132,15 @@ async def test_the_official_sdk_raises_its_own_exceptions(gateway: LoneDataPlane
             await client.chat.completions.create(model="nope", messages=[{"role": "user", "content": "x"}])
         with pytest.raises(openai.BadRequestError):
             await client.chat.completions.create(model="m", messages=[])
+        with pytest.raises(openai.APIStatusError) as caught:
+            await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x" * (33 << 20)}])
+        assert caught.value.status_code == 413
+        with pytest.raises(openai.APIStatusError) as caught:
+            await client.get("/chat/completions", cast_to=object)
+        assert (caught.value.status_code, caught.value.code) == (405, "method_not_allowed")
+        with pytest.raises(openai.NotFoundError) as missing:
+            await client.files.list()
+        assert missing.value.code == "endpoint_not_found"
         upstream.script = whole({"error": {"message": "slow down"}}, 429, retry_after="1")
         with pytest.raises(openai.RateLimitError):
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
