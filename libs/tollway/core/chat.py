@@ -65,7 +65,26 @@ class Audio(msgspec.Struct, frozen=True):
     path: str
 
 
-Part = Text | Image | File | Audio
+class Thinking(msgspec.Struct, frozen=True):
+    """Reasoning that the model showed. `signature` is opaque; the provider that made it wants both back unchanged."""
+
+    text: str
+    signature: str | None = None
+
+
+class RedactedThinking(msgspec.Struct, frozen=True):
+    """Reasoning that the provider keeps to itself: `data` is opaque and is sent back unchanged."""
+
+    data: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The model's words for why it does not answer."""
+
+    text: str
+
+
+Part = Text | Image | File | Audio | Thinking | RedactedThinking | Refusal
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -79,7 +98,8 @@ class ToolCall(msgspec.Struct, frozen=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One turn. `path` is its place in the client's request (`messages[3]`), for errors that name a field.
 
-    `name` tells speakers of one role apart.
+    `name` tells speakers of one role apart. A tool's message answers the call `tool_call_id`; `is_error`: the tool says
+    that it failed. The parts of an assistant's message precede its tool calls.
     """
 
     role: Role
@@ -88,6 +108,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    is_error: bool = False
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,14 +129,23 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """`kind` is `text`, `json_object` or `json_schema` (then `schema` is the JSON Schema)."""
+    """`kind` is `text`, `json_object` or `json_schema` (`schema`, called `name`)."""
 
     kind: str
     schema: dict[str, Any] | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks of a model. None: not said. `rest` holds top-level fields that are not modelled, by name."""
+    """What a client asks of a model. None: not said.
+
+    `thinking_budget` is the tokens that the client grants for reasoning, where its dialect says it so; it may come with
+    a `reasoning_effort` that says the same in words. `rest` holds the top-level fields that are not modelled, as JSON:
+    what OpenAI's chat completions has too under its name there (`seed`, `metadata`), anything else under its own.
+    `names` maps fields to what the client's dialect calls them, where that differs.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -133,23 +163,66 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     modalities: tuple[str, ...] = ()
     reasoning_effort: str | None = None
+    thinking_budget: int | None = None
     response_format: ResponseFormat | None = None
     user: str | None = None
     rest: dict[str, msgspec.Raw] = {}
+    names: dict[str, str] = {}
+
+    def said(self, field: str) -> str:
+        """What the client's dialect calls a field of this request, for errors and for the list of dropped fields."""
+        return self.names.get(field, field)
+
+
+Block = Text | Thinking | RedactedThinking | Refusal | ToolCall
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer. `text` None: the model wrote none. `created` is Unix seconds."""
+    """A whole answer: its blocks in the order in which the model wrote them. `created` is Unix seconds.
+
+    `stop_sequence` is the one that ended it, where the provider tells.
+    """
 
     id: str
     model: str
     created: int
     finish: Finish
-    text: str | None = None
-    reasoning: str = ""
-    refusal: str | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    stop_sequence: str | None = None
     usage: Usage | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The text, joined without a separator; None: the model wrote none."""
+        texts = [block.text for block in self.blocks if isinstance(block, Text)]
+        return "".join(texts) if texts else None
+
+    @property
+    def reasoning(self) -> str:
+        """The visible reasoning, joined."""
+        return "".join(block.text for block in self.blocks if isinstance(block, Thinking))
+
+    @property
+    def refusal(self) -> str | None:
+        """The refusal, joined; None: there is none."""
+        texts = [block.text for block in self.blocks if isinstance(block, Refusal)]
+        return "".join(texts) if texts else None
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools that the model wants called."""
+        return tuple(block for block in self.blocks if isinstance(block, ToolCall))
+
+    @property
+    def chars(self) -> int:
+        """Characters of text, reasoning, refusal and tool arguments: what an estimate of the output rests on."""
+        total = 0
+        for block in self.blocks:
+            if isinstance(block, ToolCall):
+                total += len(block.arguments)
+            elif not isinstance(block, RedactedThinking):
+                total += len(block.text)
+        return total
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -167,6 +240,24 @@ class TextDelta(msgspec.Struct, frozen=True):
 
 class ReasoningDelta(msgspec.Struct, frozen=True):
     """More of the model's visible reasoning."""
+
+    text: str
+
+
+class ThinkingSigned(msgspec.Struct, frozen=True):
+    """The reasoning so far is over and bears this signature; further reasoning is a block of its own."""
+
+    signature: str
+
+
+class ThinkingRedacted(msgspec.Struct, frozen=True):
+    """A whole block of reasoning that the provider keeps to itself."""
+
+    data: str
+
+
+class RefusalDelta(msgspec.Struct, frozen=True):
+    """More of the model's words for why it does not answer."""
 
     text: str
 
@@ -191,6 +282,17 @@ class Closed(msgspec.Struct, frozen=True):
 
     finish: Finish
     usage: Usage | None = None
+    stop_sequence: str | None = None
 
 
-Event = Opened | TextDelta | ReasoningDelta | ToolStarted | ToolDelta | Closed
+Event = (
+    Opened
+    | TextDelta
+    | ReasoningDelta
+    | ThinkingSigned
+    | ThinkingRedacted
+    | RefusalDelta
+    | ToolStarted
+    | ToolDelta
+    | Closed
+)

@@ -13,7 +13,8 @@ import msgspec
 from tollway.core import chat
 from tollway.core.dialects import lenient_json, sse
 from tollway.core.dialects.anthropic_usage import merge_usage, read_usage
-from tollway.core.errors import Code, TollwayError
+from tollway.core.dialects.ports import ErrorEvent, garbage
+from tollway.core.errors import TollwayError
 from tollway.core.usage import Usage
 
 _FINISH = {
@@ -35,6 +36,8 @@ class _Block(msgspec.Struct):
     type: str = ""
     text: Any = None
     thinking: Any = None
+    signature: Any = None
+    data: Any = None
     id: Any = None
     name: Any = None
     input: Any = None
@@ -48,6 +51,7 @@ class _Message(msgspec.Struct):
     model: str = ""
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: Any = None
     usage: Any = None
     error: Any = None
 
@@ -90,22 +94,9 @@ _EVENT_DECODER = msgspec.json.Decoder(_Event)
 _KIND_DECODER = msgspec.json.Decoder(_Kind)
 
 
-class ErrorEvent(TollwayError):
-    """The provider ended a stream with an error event. `error` is its object, as sent."""
-
-    def __init__(self, error: Any) -> None:
-        """`error` is material of the provider, not yet fit for a client."""
-        super().__init__(Code.PROVIDER_ERROR, "The provider ended the stream with an error.")
-        self.error = error
-
-
 def _str(value: Any) -> str:
     """A text field; anything else counts as empty."""
     return value if isinstance(value, str) else ""
-
-
-def _garbage(what: str) -> TollwayError:
-    return TollwayError(Code.PROVIDER_ERROR, f"The provider's answer is not what its API promises: {what}.")
 
 
 def _finish(reason: str | None) -> chat.Finish:
@@ -120,27 +111,34 @@ def read_answer(body: bytes, created: int = 0) -> chat.Answer:
     try:
         message = lenient_json.decode(_MESSAGE_DECODER, _Message, body)
     except ValueError:
-        raise _garbage("the body is not a message") from None
+        raise garbage("the body is not a message") from None
     if message.error is not None:
         raise ErrorEvent(message.error)
     if message.type != "message" or message.content is None:
-        raise _garbage("the body is not a message")
-    texts = [_str(block.text) for block in message.content if block.type == "text"]
-    calls = tuple(
-        chat.ToolCall(_str(block.id), _str(block.name), _arguments(block.input))
-        for block in message.content
-        if block.type == "tool_use"
-    )
+        raise garbage("the body is not a message")
     return chat.Answer(
         id=message.id,
         model=message.model,
         created=created,
         finish=_finish(message.stop_reason),
-        text="".join(texts) if texts or not calls else None,
-        reasoning="".join(_str(block.thinking) for block in message.content if block.type == "thinking"),
-        tool_calls=calls,
+        blocks=tuple(found for block in message.content if (found := _block(block)) is not None),
+        stop_sequence=message.stop_sequence if message.stop_reason == "stop_sequence" else None,
         usage=read_usage(message.usage),
     )
+
+
+def _block(block: _Block) -> chat.Block | None:
+    """The neutral form of a block; None for those that are not for the client."""
+    match block.type:
+        case "text":
+            return chat.Text(_str(block.text))
+        case "thinking":
+            return chat.Thinking(_str(block.thinking), _str(block.signature) or None)
+        case "redacted_thinking":
+            return chat.RedactedThinking(_str(block.data))
+        case "tool_use":
+            return chat.ToolCall(_str(block.id), _str(block.name), _arguments(block.input))
+    return None
 
 
 def _is_unknown(data: bytes) -> bool:
@@ -213,7 +211,7 @@ class StreamReader:
         if self.done or self.failure is not None:
             return
         if raw.junk:
-            raise _garbage("the body is not an event stream")
+            raise garbage("the body is not an event stream")
         if raw.data is None or not raw.data.strip():
             return
         try:
@@ -221,7 +219,7 @@ class StreamReader:
         except ValueError:
             if _is_unknown(raw.data):
                 return
-            raise _garbage("an event is not a Messages event") from None
+            raise garbage("an event is not a Messages event") from None
         self._apply(event, out)
 
     def _apply(self, event: _Event, out: list[chat.Event]) -> None:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from tollway.core.dialects.anthropic_answer import ErrorEvent, StreamReader, read_answer
-from tollway.core.dialects.anthropic_request import Written, write_request
+from tollway.core.dialects.anthropic_answer import StreamReader, read_answer
+from tollway.core.dialects.anthropic_request import write_request
 from tollway.core.dialects.anthropic_usage import read_usage
+from tollway.core.dialects.ports import ErrorEvent, Written
 
 __all__ = ["ErrorEvent", "StreamReader", "Written", "read_answer", "read_usage", "write_request"]

@@ -7,13 +7,14 @@ Owns what can be said there and how. What would change the meaning of the answer
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from tollway.core import chat
 from tollway.core.dialects.anthropic_content import system_blocks, turns
 from tollway.core.dialects.anthropic_models import Habits, habits_of
+from tollway.core.dialects.ports import Written
 from tollway.core.errors import Code, TollwayError
 
 DEFAULT_MAX_TOKENS = 4096
@@ -31,13 +32,6 @@ _JSON_ONLY = "Answer with one valid JSON object and nothing else: no prose, no c
 _SCHEMA_ONLY = "Answer with one JSON object that is valid against this JSON Schema, and nothing else: "
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Written(NamedTuple):
-    """A request body, and the fields of the client's request that it leaves out."""
-
-    body: bytes
-    dropped: tuple[str, ...]
 
 
 def write_request(request: chat.Request, model: str, *, max_output_tokens: int | None = None) -> Written:

@@ -22,13 +22,16 @@ _encode = msgspec.json.Encoder().encode
 
 def write_answer(answer: chat.Answer) -> bytes:
     """A whole `chat.completion` body."""
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": answer.refusal}
+    refusal, calls = answer.refusal, answer.tool_calls
+    # null says that there is something else in place of text; an answer of nothing at all has empty text.
+    content = "" if answer.text is None and not calls and refusal is None else answer.text
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
-    if answer.tool_calls:
+    if calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in answer.tool_calls
+            for call in calls
         ]
     body: dict[str, Any] = {
         "id": answer.id,
@@ -64,6 +67,10 @@ class StreamWriter:
                 return self._delta({"content": text})
             case chat.ReasoningDelta(text):
                 return self._delta({"reasoning_content": text})
+            case chat.RefusalDelta(text):
+                return self._delta({"refusal": text})
+            case chat.ThinkingSigned() | chat.ThinkingRedacted():
+                return b""  # this dialect has no place for them
             case chat.ToolDelta(index, arguments):
                 return self._delta({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
             case chat.ToolStarted(index, call_id, name):

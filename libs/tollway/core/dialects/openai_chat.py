@@ -7,18 +7,16 @@ provider answered, `openai_answer` writes what another dialect answered, `openai
 from __future__ import annotations
 
 from tollway.core.dialects.openai_answer import DONE, StreamWriter, write_answer, write_error_event
-from tollway.core.dialects.openai_head import Head, check_urls, estimate_input_tokens, read_head, splice
+from tollway.core.dialects.openai_head import check_urls, read_head, splice
 from tollway.core.dialects.openai_received import Received, read_received
 from tollway.core.dialects.openai_request import read_request
 from tollway.core.dialects.openai_usage import read_usage, write_usage
 
 __all__ = [
     "DONE",
-    "Head",
     "Received",
     "StreamWriter",
     "check_urls",
-    "estimate_input_tokens",
     "read_head",
     "read_received",
     "read_request",

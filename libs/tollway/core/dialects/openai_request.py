@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from tollway.core import chat
-from tollway.core.dialects.openai_head import Head, invalid, read_head
+from tollway.core.dialects.head import Head, invalid
+from tollway.core.dialects.openai_head import read_head
 from tollway.core.errors import Code, TollwayError
 
 _WHERE = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)

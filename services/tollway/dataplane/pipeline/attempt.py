@@ -10,7 +10,7 @@ import uuid_utils
 from aiohttp import ClientResponse
 
 from tollway.core.catalog import Credential
-from tollway.core.dialects.openai_chat import estimate_input_tokens
+from tollway.core.dialects.head import estimate_input_tokens
 from tollway.core.errors import Code, Fault, TollwayError
 from tollway.core.ledger import AttemptRow, Outcome
 from tollway.core.pricing import cost

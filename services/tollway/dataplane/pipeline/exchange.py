@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import uuid_utils
 from aiohttp import web
 
-from tollway.core.dialects.openai_chat import Head
+from tollway.core.dialects.head import Head
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route

@@ -72,7 +72,7 @@ async def parse(exchange: Exchange) -> None:
         )
     exchange.body = await read_body(request, exchange.services.settings.max_body_bytes)
     exchange.head = openai_chat.read_head(exchange.body)
-    openai_chat.check_urls(exchange.body, exchange.head)
+    openai_chat.check_urls(exchange.head)
     tags = request.headers.get("x-tollway-tags")
     if tags is not None:
         exchange.tags = parse_tags(tags)

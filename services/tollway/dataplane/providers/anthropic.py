@@ -13,7 +13,7 @@ from tollway.core import chat
 from tollway.core.catalog import Credential, Provider
 from tollway.core.dialects import anthropic_messages, openai_chat
 from tollway.core.dialects.anthropic_messages import ErrorEvent
-from tollway.core.dialects.openai_chat import Head
+from tollway.core.dialects.head import Head
 from tollway.core.errors import TollwayError
 from tollway.core.usage import Usage
 from tollway.dataplane.providers.faults import cut_short, fault_in_stream, fault_of, garbage
@@ -121,7 +121,7 @@ class Anthropic:
             answer = anthropic_messages.read_answer(body, int(date_of(header(headers, "date")) or 0))
         except TollwayError as error:
             raise _fault(error) from error
-        chars = len(answer.text or "") + len(answer.reasoning) + sum(len(call.arguments) for call in answer.tool_calls)
+        chars = answer.chars
         return Finished(openai_chat.write_answer(answer), answer.usage, chars)
 
     def stream(self, head: Head, model_name: str, *, created: int = 0) -> StreamRelay:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tollway.core.catalog import Credential, Provider
-from tollway.core.dialects.openai_chat import Head, read_received, read_usage, splice
+from tollway.core.dialects.head import Head
+from tollway.core.dialects.openai_chat import read_received, read_usage, splice
 from tollway.dataplane.providers.faults import fault_in_stream, fault_of, garbage
 from tollway.dataplane.providers.openai_stream import OpenAIRelay
 from tollway.dataplane.providers.port import USER_AGENT, Finished, Outgoing, ProviderFault, StreamRelay

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from tollway.core.catalog import Credential, Provider
-from tollway.core.dialects.openai_chat import Head
+from tollway.core.dialects.head import Head
 from tollway.core.errors import Code, TollwayError
 from tollway.core.usage import Usage
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway.core.dialects.openai_chat import check_urls, estimate_input_tokens, read_head, splice
+from tollway.core.dialects.head import estimate_input_tokens
+from tollway.core.dialects.openai_chat import check_urls, read_head, splice
 from tollway.core.errors import Code, TollwayError
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -31,11 +32,11 @@ def test_head_of_a_request() -> None:
         body(stream=True, stream_options={"include_usage": True}, max_tokens=5, max_completion_tokens=9, n=2)
     )
     assert (head.model, head.stream, head.include_usage, head.max_tokens, head.n) == ("m", True, True, 9, 2)
-    assert (head.has_images, head.message_count) == (False, 1)
+    assert head.parts == ()
     plain = read_head(body(stream=None, n=None, max_tokens=None, stream_options=None, whatever={"deep": [1]}))
     assert (plain.stream, plain.include_usage, plain.max_tokens, plain.n) == (False, False, None, 1)
     image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
-    assert read_head(body(messages=[{"role": "user", "content": [image]}])).has_images
+    assert [index for index, _ in read_head(body(messages=[{"role": "user", "content": [image]}])).parts] == [0]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def with_part(part: dict[str, Any]) -> bytes:
 def test_urls_into_our_network_are_refused(part: dict[str, Any], param: str) -> None:
     raw = with_part(part)
     with pytest.raises(TollwayError) as caught:
-        check_urls(raw, read_head(raw))
+        check_urls(read_head(raw))
     assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, param)
 
 
@@ -175,24 +176,24 @@ def test_escaped_keys_hide_no_url() -> None:
         b'"url"', b'"\\u0075r\\u006c"'
     )
     with pytest.raises(TollwayError):
-        check_urls(raw, read_head(raw))
+        check_urls(read_head(raw))
 
 
 def test_a_hosted_tool_names_no_internal_server_but_a_schema_may_have_any_words() -> None:
     raw = body(tools=[{"type": "mcp", "server_url": "http://192.168.0.1/mcp"}])
     with pytest.raises(TollwayError) as caught:
-        check_urls(raw, read_head(raw))
+        check_urls(read_head(raw))
     assert caught.value.param == "tools[0].server_url"
     fine = body(
         tools=[{"type": "function", "function": {"name": "f", "parameters": {"default_url": "http://10.0.0.1"}}}]
     )
-    check_urls(fine, read_head(fine))
+    check_urls(read_head(fine))
 
 
 @pytest.mark.parametrize("url", ["data:image/png;base64,AAAA", "DATA:text/plain,hi", "https://example.com/a.png"])
 def test_public_and_data_urls_pass(url: str) -> None:
     raw = with_part({"type": "image_url", "image_url": {"url": url}})
-    check_urls(raw, read_head(raw))
+    check_urls(read_head(raw))
 
 
 @given(st.binary(max_size=300))
@@ -204,7 +205,7 @@ def test_no_bytes_make_it_raise_anything_else(raw: bytes) -> None:
     ):
         with contextlib.suppress(TollwayError):
             head = read_head(candidate)
-            check_urls(candidate, head)
+            check_urls(head)
             json.loads(splice(head, "x", want_usage=True))
 
 

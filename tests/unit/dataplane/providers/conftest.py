@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tollway.core.catalog import ProviderKind
-from tollway.core.dialects.openai_chat import Head, read_head
+from tollway.core.dialects.head import Head
+from tollway.core.dialects.openai_chat import read_head
 from tollway.dataplane.providers.port import Adapter
 from tollway.dataplane.providers.registry import REGISTRY
 

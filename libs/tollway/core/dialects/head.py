@@ -1,0 +1,193 @@
+"""A request read in part: the few fields that a gateway must know; everything else stays bytes.
+
+Owns what all JSON requests have in common: reading top-level fields with errors that name them, looking for URLs that a
+client could point at our network, and the request with few fields changed for a provider of the same dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from tollway.core.errors import Code, TollwayError
+from tollway.core.netguard import Guard, url_refusal
+
+_FIELDS_DECODER = msgspec.json.Decoder(dict[str, Raw])
+_TEXT_DECODER = msgspec.json.Decoder(str)
+_ENCODER = msgspec.json.Encoder()
+_KINDS = {
+    ord('"'): "a string",
+    ord("{"): "an object",
+    ord("["): "an array",
+    ord("t"): "a boolean",
+    ord("f"): "a boolean",
+    ord("n"): "null",
+}
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A partially read request. `fields` are the top-level fields as raw JSON; a repeated key's last value counts.
+
+    `max_tokens` is the most output that the client wants, None: it set no limit. `include_usage`: the client of a
+    stream asked to be shown its usage. `n` is how many answers it wants. `parts` are the contents of messages that are
+    no plain strings, with the index of their message.
+    """
+
+    model: str
+    stream: bool = False
+    include_usage: bool = False
+    max_tokens: int | None = None
+    n: int = 1
+    parts: tuple[tuple[int, Raw], ...] = ()
+    fields: dict[str, Raw] = {}
+
+
+def invalid(message: str, param: str | None = None) -> TollwayError:
+    """The client's request is wrong in the field `param`."""
+    return TollwayError(Code.INVALID_REQUEST, message, param=param)
+
+
+def kind_of(raw: bytes) -> str:
+    """The JSON type of a raw value, in words ("a string")."""
+    kind = _KINDS.get(raw[0])
+    if kind:
+        return kind
+    return "a decimal number" if any(c in b".eE" for c in raw) else "an integer"
+
+
+def read_fields(body: bytes) -> dict[str, Raw]:
+    """The top-level fields of a JSON object. Raises TollwayError(invalid_json | invalid_request)."""
+    try:
+        if not body.isascii():
+            body.decode("utf-8")
+        return _FIELDS_DECODER.decode(body)
+    except msgspec.ValidationError:
+        raise invalid("The request body must be a JSON object.") from None
+    except msgspec.DecodeError as error:
+        raise not_json(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise not_json(f"byte {error.start} is not UTF-8") from None
+    except RecursionError:
+        raise not_json("it is nested too deeply") from None
+
+
+def not_json(why: str) -> TollwayError:
+    """The body is no JSON, for this reason."""
+    return TollwayError(
+        Code.INVALID_JSON,
+        f"We could not parse the JSON body of your request: {why}. Send a JSON object in UTF-8.",
+    )
+
+
+def present(fields: Mapping[str, Raw], name: str) -> bytes | None:
+    """The raw value of a field; None when it is absent or null."""
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    value = bytes(raw)
+    return None if value == b"null" else value
+
+
+def text_field(fields: dict[str, Raw], name: str) -> str:
+    """A required string. Raises TollwayError(invalid_request)."""
+    raw = present(fields, name)
+    if raw is None:
+        raise invalid(f"Missing required parameter: '{name}'.", name)
+    try:
+        text = _TEXT_DECODER.decode(raw)
+    except msgspec.ValidationError:
+        raise invalid(f"Invalid type for '{name}': expected a string, but got {kind_of(raw)} instead.", name) from None
+    except msgspec.DecodeError as error:
+        raise not_json(str(error)) from None
+    if not text:
+        raise invalid(f"Invalid '{name}': empty string. Name a model that GET /v1/models lists.", name)
+    return text
+
+
+def flag_field(fields: dict[str, Raw], name: str) -> bool:
+    """A boolean; absent and null are false. Raises TollwayError(invalid_request)."""
+    raw = present(fields, name)
+    if raw is None or raw == b"false":
+        return False
+    if raw == b"true":
+        return True
+    raise invalid(f"Invalid type for '{name}': expected a boolean, but got {kind_of(raw)} instead.", name)
+
+
+def integer_field(fields: dict[str, Raw], name: str, least: int, most: int = 2**53) -> int | None:
+    """An integer between `least` and `most`; None when absent or null. Raises TollwayError(invalid_request)."""
+    raw = present(fields, name)
+    if raw is None:
+        return None
+    kind = kind_of(raw)
+    if kind != "an integer":
+        raise invalid(f"Invalid type for '{name}': expected an integer, but got {kind} instead.", name)
+    # The length is checked first: no count that is meant has twenty digits, and int() refuses thousands of them.
+    value = int(raw) if len(raw) < 20 else most + 1
+    if value < least:
+        raise invalid(f"Invalid '{name}': integer below minimum value. Expected a value >= {least}.", name)
+    if value > most:
+        raise invalid(f"Invalid '{name}': integer above maximum value. Expected a value <= {most}.", name)
+    return value
+
+
+def estimate_input_tokens(body_length: int) -> int:
+    """Tokens that a request body of `body_length` bytes may cost as input, without a tokenizer.
+
+    One token for four bytes, rounded up: English prose has about 4.5 bytes a token and the JSON around it is counted
+    too, so the figure is rather too high; dense scripts, code and inline images can be off either way.
+    """
+    return (body_length + 3) // 4
+
+
+def splice(head: Head, model: str, *, changes: Mapping[str, Raw] | None = None, without: tuple[str, ...] = ()) -> bytes:
+    """The request for a provider of the same dialect: another `model`, and `changes`; everything else is kept.
+
+    Values are copied byte for byte. The top level is written anew, so that a key that the client repeated appears once:
+    otherwise a provider that reads the first of two `model` keys would serve another model than the one that was
+    authorised. `without` are fields to leave out.
+    """
+    fields = dict(head.fields)
+    fields["model"] = Raw(_ENCODER.encode(model))
+    for name in without:
+        fields.pop(name, None)
+    if changes:
+        fields.update(changes)
+    return _ENCODER.encode(fields)
+
+
+def decoded(raw: Raw) -> Any:
+    """The value of raw JSON. Raises TollwayError(invalid_json)."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError as error:
+        raise not_json(str(error)) from None
+    except RecursionError:
+        raise not_json("it is nested too deeply") from None
+
+
+def check_urls_in(value: Any, path: str) -> None:
+    """Check every URL under `value`; only keys that end in url or uri, and `file_data`, hold one."""
+    pending: list[tuple[Any, str]] = [(value, path)]
+    while pending:
+        value, path = pending.pop()
+        if isinstance(value, list):
+            pending.extend((item, f"{path}[{index}]") for index, item in enumerate(value))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                place = f"{path}.{key}"
+                if not isinstance(item, str):
+                    pending.append((item, place))
+                elif key.lower().endswith(("url", "uri")) or (key == "file_data" and "://" in item[:32]):
+                    _check_url(item, place)
+
+
+def _check_url(url: str, path: str) -> None:
+    if url[:5].lower() == "data:":
+        return
+    refusal = url_refusal(url, Guard.TENANT)
+    if refusal:
+        raise invalid(f"Invalid '{path}': the URL {refusal}. Use a public http(s) URL or a data: URL.", path)
