@@ -11,6 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from tollway.core.errors import Code, TollwayError
+from tollway.dataplane.endpoints.port import Dialect
 
 
 class Shape(NamedTuple):
@@ -56,25 +57,24 @@ SHAPES: dict[Code, Shape] = {
 SERVER = "tollway"
 
 
-class Dialect:
-    """Which client shape an error takes; decided by the endpoint."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-
-
 def status_of(error: TollwayError) -> int:
     """The HTTP status of an error."""
     return SHAPES[error.code].status
 
 
+def error_type(error: TollwayError, dialect: str) -> str:
+    """What kind of error it is, in the client's dialect."""
+    shape = SHAPES[error.code]
+    return shape.anthropic_type if dialect == Dialect.ANTHROPIC else shape.openai_type
+
+
 def error_body(error: TollwayError, dialect: str, request_id: str) -> bytes:
     """The JSON body of an error in the client's dialect."""
-    shape = SHAPES[error.code]
+    kind = error_type(error, dialect)
     if dialect == Dialect.ANTHROPIC:
-        detail = {"type": shape.anthropic_type, "message": error.message}
+        detail = {"type": kind, "message": error.message}
         return orjson.dumps({"type": "error", "error": detail, "request_id": request_id})
-    openai = {"message": error.message, "type": shape.openai_type, "param": error.param, "code": error.code.value}
+    openai = {"message": error.message, "type": kind, "param": error.param, "code": error.code.value}
     return orjson.dumps({"error": openai})
 
 

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import orjson
 from aiohttp import web
 
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ids import KEY_PREFIX
+from tollway.dataplane.endpoints.port import Dialect, Endpoint
+from tollway.dataplane.endpoints.table import ENDPOINTS
 from tollway.dataplane.http import models
-from tollway.dataplane.http.errors import SERVER, Dialect, error_body, error_headers, status_of
+from tollway.dataplane.http.errors import SERVER, error_body, error_headers, status_of
 from tollway.dataplane.pipeline.exchange import Exchange, Services
-from tollway.dataplane.pipeline.order import CHAT, run
+from tollway.dataplane.pipeline.order import STAGES, run
 from tollway.runtime import log
 from tollway.runtime.health import Health
 
 _log = log.get(__name__)
 CLIENT_CLOSED_STATUS = 499
-CHAT_PATH = "/v1/chat/completions"
 MODELS_PATH = "/v1/models"
 MAX_REQUEST_ID = 200
 
@@ -38,7 +40,7 @@ class Routes:
         self._time = asyncio.get_running_loop().time
         self.in_flight = 0
         self._table: Mapping[str, Mapping[str, Route]] = {
-            CHAT_PATH: {"POST": self._chat},
+            **{path: {"POST": partial(self._serve, endpoint)} for path, endpoint in ENDPOINTS.items()},
             MODELS_PATH: {"GET": self._models},
             "/livez": {"GET": self._live},
             "/healthz": {"GET": self._live},
@@ -62,14 +64,14 @@ class Routes:
             return response
         return await route(request)
 
-    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, endpoint: Endpoint, request: web.BaseRequest) -> web.StreamResponse:
         started = self._time()
-        exchange = Exchange(request, self._services, CHAT_PATH, started)
+        exchange = Exchange(request, self._services, endpoint, started)
         status = CLIENT_CLOSED_STATUS
         self.in_flight += 1
         try:
             _check_request_id(exchange)
-            await run(exchange, CHAT)
+            await run(exchange, STAGES)
             assert exchange.response is not None
             status = exchange.status or exchange.response.status
             return exchange.response
@@ -85,13 +87,13 @@ class Routes:
             return self._refuse(exchange, ours)
         finally:
             self.in_flight -= 1
-            self._services.telemetry.request(CHAT_PATH, status, self._time() - started)
+            self._services.telemetry.request(endpoint.path, status, self._time() - started)
 
     def _refuse(self, exchange: Exchange, error: TollwayError) -> web.StreamResponse:
         if exchange.response is not None and exchange.response.prepared:
             exchange.response.force_close()
             return exchange.response
-        response = self._shape(error, exchange.dialect, exchange.shown_id)
+        response = self._shape(error, exchange.endpoint.dialect, exchange.shown_id)
         if exchange.attempts:
             response.headers["x-tollway-attempts"] = str(len(exchange.attempts))
             response.headers["x-tollway-provider"] = exchange.attempts[-1].candidate.provider.name

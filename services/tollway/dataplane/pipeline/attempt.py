@@ -10,16 +10,15 @@ import uuid_utils
 from aiohttp import ClientResponse
 
 from tollway.core.catalog import Credential
-from tollway.core.dialects.head import estimate_input_tokens
 from tollway.core.errors import Code, Fault, TollwayError
 from tollway.core.ledger import AttemptRow, Outcome
 from tollway.core.pricing import cost
 from tollway.core.usage import ZERO, Usage
 from tollway.dataplane.config.holder import Candidate
+from tollway.dataplane.endpoints.port import StreamRelay
 from tollway.dataplane.outbox.journal import JournalFull
 from tollway.dataplane.outbox.records import Intent, Progress, estimate
 from tollway.dataplane.pipeline.exchange import Exchange
-from tollway.dataplane.providers.port import StreamRelay
 from tollway.runtime import log
 
 _log = log.get(__name__)
@@ -71,9 +70,7 @@ class Attempt:
         self.reused = reused
         request = exchange.row((*exchange.rows, self._row(Outcome.LOST, ZERO, None, estimated=True)))
         try:
-            exchange.services.journal.intend(
-                Intent(request, exchange.route.price, estimate_input_tokens(len(exchange.body)))
-            )
+            exchange.services.journal.intend(Intent(request, exchange.route.price, exchange.input_tokens))
         except JournalFull as error:
             raise TollwayError(
                 Code.OVERLOADED,
@@ -119,7 +116,7 @@ class Attempt:
         self.closed = True
         exchange = self.exchange
         if estimated:
-            usage = estimate(usage, estimate_input_tokens(len(exchange.body)), output_chars, output_events)
+            usage = estimate(usage, exchange.input_tokens, output_chars, output_events)
         row = self._row(outcome, usage or ZERO, error.code if error is not None else None, estimated=estimated)
         exchange.rows.append(row)
         self._observe(row, error)

@@ -1,6 +1,6 @@
 """Makes the upstream call: one at a time, each in the journal before it leaves.
 
-An answer with an error status ends here, as the fault that the provider's adapter makes of it. A kept connection that
+An answer with an error status ends here, as the fault that it tells of. A kept connection that
 turns out to be closed is the one case of a second try: the provider has not seen the request.
 """
 
@@ -14,11 +14,13 @@ from aiohttp import ClientResponse
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
 from tollway.dataplane.config.holder import capabilities
+from tollway.dataplane.endpoints.outgoing import outgoing, target_of
 from tollway.dataplane.http.errors import status_of
 from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.candidates import credential_for
 from tollway.dataplane.pipeline.exchange import Exchange
-from tollway.dataplane.providers.port import ProviderFault
+from tollway.dataplane.providers.faults import fault_of
+from tollway.dataplane.providers.port import Outgoing, ProviderFault
 from tollway.dataplane.upstream.client import UnsentError, cut, read_whole
 from tollway.dataplane.upstream.watchdog import Watchdog
 
@@ -78,15 +80,8 @@ async def call(exchange: Exchange) -> None:
 
 
 async def _one(exchange: Exchange, attempt: Attempt) -> None:
-    services, provider = exchange.services, attempt.candidate.provider
-    adapter = services.providers[provider.kind]
-    most = capabilities(exchange.route).max_output_tokens
-    outgoing = adapter.chat(
-        provider, attempt.candidate.model, attempt.credential, exchange.head, exchange.body, max_output_tokens=most
-    )
-    exchange.dropped = outgoing.dropped
-    outgoing.headers["Accept-Encoding"] = "identity"
-    outgoing.headers["x-client-request-id"] = attempt.id
+    services = exchange.services
+    request = _outgoing(exchange, attempt)
     watchdog = exchange.watchdog = timeouts_of(exchange, attempt)
 
     def before_send(reused: bool) -> None:
@@ -94,13 +89,26 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
         watchdog.sent()
 
     with watchdog:
-        response = await services.upstream.send(outgoing, before_send)
+        response = await services.upstream.send(request, before_send)
         attempt.answered(response)
         watchdog.streaming()
         if response.status >= ERROR_STATUS:
             raise await _refused(response, attempt)
-        if not exchange.head.stream:
+        if not exchange.endpoint.streams(exchange.head):
             exchange.answer = await _whole(exchange, response)
+
+
+def _outgoing(exchange: Exchange, attempt: Attempt) -> Outgoing:
+    """The request for the attempt's target. Raises TollwayError for what the target cannot be told."""
+    candidate, endpoint = attempt.candidate, exchange.endpoint
+    adapter = exchange.services.providers[candidate.provider.kind]
+    most = capabilities(exchange.route).max_output_tokens
+    target = target_of(adapter, endpoint.operation, candidate.provider, candidate.model, most)
+    assert target is not None  # `candidates` leaves out who cannot serve the call
+    exchange.codec = endpoint.codec(exchange.asked(), target)
+    payload = exchange.codec.payload()
+    exchange.dropped = payload.dropped
+    return outgoing(payload, adapter, target, attempt.credential, attempt.id)
 
 
 async def _whole(exchange: Exchange, response: ClientResponse) -> bytes:
@@ -109,14 +117,13 @@ async def _whole(exchange: Exchange, response: ClientResponse) -> bytes:
 
 
 async def _refused(response: ClientResponse, attempt: Attempt) -> ProviderFault:
-    """What the adapter makes of an error answer."""
-    adapter = attempt.exchange.services.providers[attempt.candidate.provider.kind]
+    """What an error answer means."""
     try:
         body = await read_whole(response, ERROR_BODY_LIMIT, attempt.exchange.watchdog.beat)
     except ProviderFault:  # the status alone must do
         body = b""
     now = attempt.exchange.services.clock.now_ms() / 1000
-    return adapter.error(response.status, response.headers, body, now=now)
+    return fault_of(response.status, response.headers, body, now=now)
 
 
 def _may_be_billed(attempt: Attempt, error: TollwayError) -> bool:

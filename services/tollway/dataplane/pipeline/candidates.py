@@ -33,9 +33,15 @@ def pick_credential(credentials: Sequence[Credential], roll: Callable[[], float]
 
 
 def candidates(exchange: Exchange) -> None:
-    """Orders the targets of the route by its strategy: by weight, or by priority and by weight among equals."""
-    route = exchange.route
-    found = route.candidates
+    """Orders the targets that can serve the call by the route's strategy: by weight, or by priority first."""
+    route, registry, operation = exchange.route, exchange.services.providers, exchange.endpoint.operation
+    found = [c for c in route.candidates if registry[c.provider.kind].native(operation, c.provider, c.model)]
+    if not found and route.candidates:
+        raise TollwayError(
+            Code.INVALID_REQUEST,
+            f"The model '{route.name}' cannot be used with {exchange.endpoint.path}: no provider of it serves that.",
+            param="model",
+        )
     if not found:
         raise TollwayError(
             Code.PROVIDER_UNAVAILABLE,

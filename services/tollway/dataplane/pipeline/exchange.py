@@ -13,7 +13,7 @@ from tollway.core.dialects.head import Head
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
-from tollway.dataplane.http.errors import Dialect
+from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Endpoint
 from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.pipeline.health import TargetHealth
 from tollway.dataplane.providers.registry import Registry
@@ -57,7 +57,8 @@ class Exchange:
         "booked",
         "candidates",
         "client_request_id",
-        "dialect",
+        "codec",
+        "content_type",
         "draining",
         "dropped",
         "endpoint",
@@ -78,11 +79,10 @@ class Exchange:
         "watchdog",
     )
 
-    def __init__(self, request: web.BaseRequest, services: Services, endpoint: str, started: float) -> None:
+    def __init__(self, request: web.BaseRequest, services: Services, endpoint: Endpoint, started: float) -> None:
         self.request = request
         self.services = services
         self.endpoint = endpoint
-        self.dialect = Dialect.OPENAI
         self.id = str(uuid_utils.uuid7())
         self.started = started
         self.started_ms = services.clock.now_ms()
@@ -90,10 +90,12 @@ class Exchange:
         self.tags: dict[str, str] = {}
         self.principal: Principal  # authenticate
         self.body: bytes = b""  # parse
+        self.content_type = JSON  # parse
         self.head: Head  # parse
         self.route: Route  # authorize
         self.candidates: list[Candidate]  # candidates
         self.attempts: list[Attempt] = []  # call
+        self.codec: Codec  # call: between the client and the target that is called
         self.watchdog: Watchdog  # call
         self.answer: bytes = b""  # call: the provider's unstreamed answer
         self.dropped: tuple[str, ...] = ()  # call: request fields that the provider's dialect cannot express
@@ -110,6 +112,23 @@ class Exchange:
     def shown_id(self) -> str:
         """The request id that the client sees: its own, or ours."""
         return self.client_request_id or self.id
+
+    @property
+    def input_tokens(self) -> int:
+        """How many tokens the request may be, where its provider does not tell."""
+        return self.endpoint.input_tokens(self.head, self.body)
+
+    def asked(self) -> Asked:
+        """What the client asks for, whoever answers."""
+        return Asked(
+            self.head,
+            self.body,
+            self.content_type,
+            self.request.headers,
+            self.route.name,
+            self.id,
+            self.started_ms // 1000,
+        )
 
     def cleanup(self, action: Callable[[], None]) -> None:
         """Registers what must be done however the request ends. Actions run once, last in first out, and never wait."""
@@ -139,7 +158,7 @@ class Exchange:
             project=project.id,
             key_id=entry.key_id,
             key_public_id=entry.public_id,
-            endpoint=self.endpoint,
+            endpoint=self.endpoint.path,
             model=self.route.name,
             stream=self.head.stream,
             started_ms=self.started_ms,

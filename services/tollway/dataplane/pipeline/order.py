@@ -1,4 +1,4 @@
-"""The product on one screen: what happens to a chat request, in this order.
+"""The product on one screen: what happens to a request, in this order.
 
 A stage owns one concern. It works at once and returns None, or returns an awaitable; it ends the request by raising a
 `TollwayError`. What must happen on every way out is registered with `Exchange.cleanup`.
@@ -18,11 +18,11 @@ from tollway.dataplane.pipeline.relay import relay
 
 Stage = Callable[[Exchange], Awaitable[None] | None]
 
-CHAT: tuple[Stage, ...] = (
+STAGES: tuple[Stage, ...] = (
     authenticate,  # key -> verified principal
     parse,  # only what routing and accounting need; the rest stays bytes
     authorize,  # may this key use this model
-    candidates,  # ordered targets
+    candidates,  # ordered targets that can serve the call
     call,  # one upstream call at a time; each is in the journal before it leaves
     relay,  # pass through or translate, count, and book
 )

@@ -7,8 +7,8 @@ import zlib
 import aiohttp
 from aiohttp import web
 
-from tollway.core.dialects import openai_chat
 from tollway.core.errors import Code, TollwayError
+from tollway.dataplane.endpoints.port import JSON
 from tollway.dataplane.pipeline.exchange import Exchange
 
 MAX_TAGS = 20
@@ -63,16 +63,16 @@ def parse_tags(text: str) -> dict[str, str]:
 
 
 async def parse(exchange: Exchange) -> None:
-    """Body, head and tags; refuses what is not JSON, not a chat request, or names an address it must not."""
+    """Body, head and tags; refuses what is no such request, or names an address that it must not."""
     request = exchange.request
-    content_type = request.headers.get("Content-Type", "application/json")
-    if not content_type.lower().startswith("application/json"):
-        raise TollwayError(
-            Code.UNSUPPORTED_MEDIA_TYPE, "Send the request as JSON with the header 'Content-Type: application/json'."
-        )
+    endpoint = exchange.endpoint
+    exchange.content_type = request.headers.get("Content-Type", JSON)
+    kind = exchange.content_type.partition(";")[0].strip().lower()
+    if kind not in endpoint.accepts:
+        wanted = " or ".join(f"'Content-Type: {accepted}'" for accepted in endpoint.accepts)
+        raise TollwayError(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request with the header {wanted}.")
     exchange.body = await read_body(request, exchange.services.settings.max_body_bytes)
-    exchange.head = openai_chat.read_head(exchange.body)
-    openai_chat.check_urls(exchange.head)
+    exchange.head = endpoint.read(exchange.body, exchange.content_type)
     tags = request.headers.get("x-tollway-tags")
     if tags is not None:
         exchange.tags = parse_tags(tags)

@@ -14,14 +14,14 @@ from collections.abc import Awaitable
 import aiohttp
 from aiohttp import web
 
-from tollway.core.dialects import openai_chat
 from tollway.core.errors import TollwayError
 from tollway.core.ledger import Outcome
 from tollway.core.money import format_dollars
-from tollway.dataplane.http.errors import SERVER, SHAPES, status_of
+from tollway.dataplane.endpoints.port import StreamRelay
+from tollway.dataplane.http.errors import SERVER, error_type, status_of
 from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.exchange import Exchange
-from tollway.dataplane.providers.port import ProviderFault, StreamRelay
+from tollway.dataplane.providers.port import ProviderFault
 from tollway.dataplane.upstream.client import cut
 from tollway.runtime import log
 
@@ -33,7 +33,7 @@ DRAIN = "drain"
 def relay(exchange: Exchange) -> Awaitable[None]:
     """Answers whole or streamed, as the client asked."""
     attempt = exchange.attempts[-1]
-    return _stream(exchange, attempt) if exchange.head.stream else _whole(exchange, attempt)
+    return _stream(exchange, attempt) if exchange.endpoint.streams(exchange.head) else _whole(exchange, attempt)
 
 
 def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
@@ -54,9 +54,8 @@ async def _whole(exchange: Exchange, attempt: Attempt) -> None:
     """Books the answer, then sends it: an answer that was given is in the journal first."""
     response = attempt.response
     assert response is not None
-    adapter = exchange.services.providers[attempt.candidate.provider.kind]
     try:
-        finished = adapter.answer(response.status, response.headers, exchange.answer)
+        finished = exchange.codec.finish(response.headers, exchange.answer)
     except ProviderFault as fault:
         exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
         attempt.close(Outcome.ERROR, error=fault, estimated=True)
@@ -66,7 +65,7 @@ async def _whole(exchange: Exchange, attempt: Attempt) -> None:
         Outcome.OK, usage=finished.usage, output_chars=finished.output_chars, estimated=finished.usage is None
     )
     headers = _headers(exchange, attempt)
-    headers["Content-Type"] = "application/json"
+    headers["Content-Type"] = finished.content_type
     row = exchange.rows[-1]
     if row.price_version is not None:
         headers["x-tollway-cost"] = format_dollars(row.cost_nano)
@@ -74,10 +73,9 @@ async def _whole(exchange: Exchange, attempt: Attempt) -> None:
 
 
 async def _stream(exchange: Exchange, attempt: Attempt) -> None:
-    adapter = exchange.services.providers[attempt.candidate.provider.kind]
-    stream = adapter.stream(exchange.head, exchange.route.name, created=exchange.started_ms // 1000)
     upstream = attempt.response
     assert upstream is not None
+    stream = exchange.codec.relay(upstream.headers)
     try:
         with exchange.watchdog:
             exchange.watchdog.streaming()
@@ -88,7 +86,7 @@ async def _stream(exchange: Exchange, attempt: Attempt) -> None:
         attempt.close_stream(Outcome.ERROR, stream, error=fault, estimated=stream.started)
         if exchange.response is None:
             raise
-        await _fail(exchange, fault)
+        await _fail(exchange, stream, fault)
     except (asyncio.CancelledError, ConnectionError):
         _left(exchange, attempt, stream)
         raise
@@ -155,7 +153,7 @@ async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRela
     if content.at_eof() and not stream.started:
         held += stream.end()  # before the headers: an end that is none is still an ordinary error
     headers = _headers(exchange, attempt)
-    headers["Content-Type"] = "text/event-stream; charset=utf-8"
+    headers["Content-Type"] = exchange.codec.content_type(attempt.response.headers)
     headers["Cache-Control"] = "no-cache"
     headers["X-Accel-Buffering"] = "no"
     exchange.response = response = web.StreamResponse(headers=headers)
@@ -164,11 +162,12 @@ async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRela
     return held
 
 
-async def _fail(exchange: Exchange, fault: TollwayError) -> None:
+async def _fail(exchange: Exchange, stream: StreamRelay, fault: TollwayError) -> None:
     """Ends a stream that has begun with the dialect's error event, and closes the connection."""
     response = exchange.response
     assert response is not None
-    event = openai_chat.write_error_event(fault.message, SHAPES[fault.code].openai_type, fault.code.value)
+    kind = error_type(fault, exchange.endpoint.dialect)
+    event = stream.fail(fault.message, kind, fault.code.value, fault.param)
     response.force_close()
     with contextlib.suppress(ConnectionError):  # the client may be gone as well; the row is booked either way
         await response.write(event)

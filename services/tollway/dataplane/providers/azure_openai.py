@@ -9,29 +9,46 @@ import re
 from urllib.parse import quote
 
 from tollway.core.catalog import Credential, Provider
-from tollway.dataplane.providers.openai_shape import CHAT_PATH, OpenAIShape
+from tollway.core.operations import Operation
+from tollway.dataplane.providers.openai_shape import PATHS, OpenAIShape
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _STREAM_OPTIONS_SINCE = "2024-09-01"
 """Older API versions answer `stream_options` with 400; 2024-10-21 is the first stable version that has it."""
+_RESPONSES_SINCE = "2025-03-01"
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+"""An Entra ID access token is a JWT (RFC 7519): three parts, of which the first is a JSON object in base64url."""
 
 
 class AzureOpenAI(OpenAIShape):
     """A resource of Azure OpenAI; the target's model is the deployment."""
 
-    def url(self, provider: Provider, target_model: str) -> str:
+    serves = frozenset(PATHS) - {Operation.RERANK, Operation.MODERATIONS}
+
+    def native(self, operation: Operation, provider: Provider, target_model: str) -> Operation | None:
+        """As `Adapter.native`; the responses API came late to dated API versions."""
+        version = provider.api_version
+        if operation is Operation.RESPONSES and _DATED.match(version) and version[:10] < _RESPONSES_SINCE:
+            return Operation.CHAT
+        return super().native(operation, provider, target_model)
+
+    def url(self, operation: Operation, provider: Provider, target_model: str) -> str:
         """With a dated `api_version` the deployment is in the path, else (v1 API) it is the body's `model`."""
         base_url = provider.base_url.rstrip("/").removesuffix("/v1").removesuffix("/openai")
-        version = provider.api_version
+        path, version = PATHS[operation], provider.api_version
         if _DATED.match(version):
-            deployment = quote(target_model, safe="")
-            return f"{base_url}/openai/deployments/{deployment}{CHAT_PATH}?api-version={quote(version, safe='')}"
+            place = "" if operation is Operation.RESPONSES else f"/deployments/{quote(target_model, safe='')}"
+            return f"{base_url}/openai{place}{path}?api-version={quote(version, safe='')}"
         query = f"?api-version={quote(version, safe='')}" if version not in ("", "v1") else ""
-        return f"{base_url}/openai/v1{CHAT_PATH}{query}"
+        return f"{base_url}/openai/v1{path}{query}"
 
     def authorization(self, credential: Credential | None) -> dict[str, str]:
-        """Azure's own header."""
-        return {} if credential is None else {"api-key": credential.api_key}
+        """Azure's own header for a key; an Entra ID access token is a bearer token."""
+        if credential is None:
+            return {}
+        if _TOKEN.fullmatch(credential.api_key):
+            return {"authorization": f"Bearer {credential.api_key}"}
+        return {"api-key": credential.api_key}
 
     def refused_fields(self, provider: Provider) -> tuple[str, ...]:
         """What the configured API version does not know yet."""

@@ -5,8 +5,36 @@ Errors may be a bare string or an array, spent credit is 402, and `retry-after` 
 
 from __future__ import annotations
 
+from urllib.parse import quote, urlsplit
+
+from tollway.core.catalog import Provider
+from tollway.core.operations import Operation
 from tollway.dataplane.providers.openai_shape import OpenAIShape
+
+ROUTER = "router.huggingface.co"
+
+
+def _is_router(provider: Provider) -> bool:
+    return urlsplit(provider.base_url).hostname == ROUTER
 
 
 class HuggingFace(OpenAIShape):
     """The router (`org/model[:provider]` as model) or an endpoint of one's own."""
+
+    def native(self, operation: Operation, provider: Provider, target_model: str) -> Operation | None:
+        """As `Adapter.native`; the router chats, and gives embeddings as features; endpoints serve what they run."""
+        if _is_router(provider):
+            if operation is Operation.EMBEDDINGS:
+                return Operation.FEATURES
+            if operation is not Operation.CHAT and operation in self.serves - {Operation.COMPLETIONS}:
+                return None
+            return Operation.CHAT
+        return super().native(operation, provider, target_model)
+
+    def url(self, operation: Operation, provider: Provider, target_model: str) -> str:
+        """As `Adapter.url`; features come from the provider behind the router, by default Hugging Face itself."""
+        if operation is not Operation.FEATURES:
+            return super().url(operation, provider, target_model)
+        model, _, behind = target_model.partition(":")
+        base_url = provider.base_url.rstrip("/").removesuffix("/v1")
+        return f"{base_url}/{behind or 'hf-inference'}/models/{quote(model)}/pipeline/feature-extraction"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tollway.dataplane.providers.openai_shape import OpenAIShape
+from tollway.dataplane.providers.openai_shape import PATHS, OpenAIShape
 
 
 class Simulator(OpenAIShape):
     """Stands in for a provider in demos, tests and benchmarks."""
+
+    serves = frozenset(PATHS)

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway.core.catalog import ProviderKind
 from tollway.core.errors import Code
+from tollway.dataplane.providers.faults import fault_of
 from tollway.dataplane.providers.port import ProviderFault
-from tollway.dataplane.providers.registry import REGISTRY
 
 RECORDED = {
     "anthropic-39": (Code.INVALID_REQUEST, False, None),
@@ -33,15 +32,15 @@ RECORDED = {
 
 def fault(status: int, body: Any, headers: dict[str, str] | None = None, now: float | None = None) -> ProviderFault:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return REGISTRY[ProviderKind.OPENAI_COMPATIBLE].error(status, headers or {}, raw, now=now)
+    return fault_of(status, headers or {}, raw, now=now)
 
 
 def error(message: str, **fields: Any) -> dict[str, Any]:
     return {"error": {"message": message} | fields}
 
 
-def test_recorded_errors(failed: dict[str, Any], adapter_of: Any) -> None:
-    got = adapter_of(failed).error(failed["status"], failed["headers"], failed["body"].encode())
+def test_recorded_errors(failed: dict[str, Any]) -> None:
+    got = fault_of(failed["status"], failed["headers"], failed["body"].encode())
     assert (got.code, got.retryable, got.retry_after_seconds) == RECORDED[failed["stem"]]
     assert got.status == failed["status"]
     assert "<" not in got.message
@@ -189,6 +188,5 @@ json_values = st.recursive(
 @given(st.integers(300, 599), json_values, st.binary(max_size=30), st.text(max_size=10))
 def test_every_error_is_a_clean_fault(status: int, value: Any, raw: bytes, header: str) -> None:
     for body in (json.dumps(value).encode(), raw):
-        for kind in (ProviderKind.OPENAI, ProviderKind.ANTHROPIC):
-            got = REGISTRY[kind].error(status, {"Retry-After": header, "Date": header}, body, now=1.0)
-            assert got.message
+        got = fault_of(status, {"Retry-After": header, "Date": header}, body, now=1.0)
+        assert got.message

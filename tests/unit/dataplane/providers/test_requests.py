@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from tollway.core.catalog import Credential, Provider, ProviderKind
-from tollway.core.dialects.openai_chat import read_head
+from tollway.core.catalog import Credential, ProviderKind
 from tollway.core.errors import Code, TollwayError
 from tollway.core.provider_kinds import WELL_KNOWN_BASE_URLS
-from tollway.dataplane.providers.port import Outgoing
 from tollway.dataplane.providers.registry import REGISTRY
+from tollway.testkit.codecs import send
 
 CREDENTIAL = Credential(id="c", name="main", api_key="secret-value")
-
-
-def send(
-    kind: str,
-    base_url: str,
-    *,
-    model: str = "target",
-    version: str = "",
-    credential: Credential | None = CREDENTIAL,
-    **fields: Any,
-) -> Outgoing:
-    provider = Provider(id="p", name="p", kind=ProviderKind(kind), base_url=base_url, api_version=version)
-    body = json.dumps({"model": "alias", "messages": [{"role": "user", "content": "hi"}]} | fields).encode()
-    return REGISTRY[provider.kind].chat(provider, model, credential, read_head(body), body)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +51,13 @@ def send(
     ],
 )
 def test_urls(kind: str, base_url: str, version: str, url: str) -> None:
-    assert send(kind, base_url, version=version, model="my/target").url == url
+    assert send(kind, base_url, version=version, model="my/target")[0].url == url
 
 
 def test_every_kind_has_an_adapter_and_no_credential_leaks_into_the_url() -> None:
     assert set(REGISTRY) == set(ProviderKind)
     for kind in ProviderKind:
-        outgoing = send(kind, "https://example.com")
+        outgoing, _ = send(kind, credential=CREDENTIAL)
         assert "secret-value" not in outgoing.url
         assert b"secret-value" not in outgoing.body
         assert json.loads(outgoing.body)["model"] == "target"
@@ -90,40 +74,40 @@ def test_every_kind_has_an_adapter_and_no_credential_leaks_into_the_url() -> Non
     ],
 )
 def test_credentials(kind: str, name: str, value: str) -> None:
-    headers = send(kind, "https://example.com").headers
+    headers = send(kind, credential=CREDENTIAL)[0].headers
     assert headers[name] == value
     assert sum("secret-value" in each for each in headers.values()) == 1
-    bare = send(kind, "https://example.com", credential=None).headers
+    bare = send(kind)[0].headers
     assert name not in bare
 
 
 def test_common_headers() -> None:
     for kind in ProviderKind:
-        assert send(kind, "https://example.com").headers["accept"] == "application/json"
-        headers = send(kind, "https://example.com", stream=True).headers
+        assert send(kind)[0].headers["accept"] == "application/json"
+        headers = send(kind, stream=True)[0].headers
         assert (headers["accept"], headers["content-type"]) == ("text/event-stream", "application/json")
         assert headers["user-agent"] == "tollway"
-    assert send("anthropic", "https://example.com").headers["anthropic-version"] == "2023-06-01"
+    assert send("anthropic")[0].headers["anthropic-version"] == "2023-06-01"
 
 
 def test_usage_is_asked_for_on_streams_where_it_is_understood() -> None:
-    asked = json.loads(send("openai", "https://e.org", stream=True).body)
+    asked = json.loads(send("openai", stream=True)[0].body)
     assert asked["stream_options"] == {"include_usage": True}
-    assert "stream_options" not in json.loads(send("openai", "https://e.org").body)
-    old = send(
+    assert "stream_options" not in json.loads(send("openai")[0].body)
+    old, dropped = send(
         "azure_openai", "https://e.org", version="2024-02-01", stream=True, stream_options={"include_usage": True}
     )
-    assert ("stream_options" in json.loads(old.body), old.dropped) == (False, ("stream_options",))
-    new = send("azure_openai", "https://e.org", version="2024-10-21", stream=True)
+    assert ("stream_options" in json.loads(old.body), dropped) == (False, ("stream_options",))
+    new, _ = send("azure_openai", "https://e.org", version="2024-10-21", stream=True)
     assert json.loads(new.body)["stream_options"] == {"include_usage": True}
-    mistral = send("openai_compatible", "https://api.mistral.ai/v1", stream=True)
-    assert ("stream_options" in json.loads(mistral.body), mistral.dropped) == (False, ())
+    mistral, dropped = send("openai_compatible", "https://api.mistral.ai/v1", stream=True)
+    assert ("stream_options" in json.loads(mistral.body), dropped) == (False, ())
 
 
 def test_anthropic_gets_a_translation_and_names_what_is_dropped() -> None:
-    outgoing = send("anthropic", "https://e.org", model="claude-sonnet-4-5", seed=7, max_tokens=5)
+    outgoing, dropped = send("anthropic", "https://e.org", model="claude-sonnet-4-5", seed=7, max_tokens=5)
     assert json.loads(outgoing.body)["messages"] == [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]
-    assert outgoing.dropped == ("seed",)
+    assert dropped == ("seed",)
     with pytest.raises(TollwayError) as caught:
         send("anthropic", "https://e.org", n=2)
     assert (caught.value.code, caught.value.param) == (Code.UNSUPPORTED_PARAMETER, "n")
@@ -131,4 +115,4 @@ def test_anthropic_gets_a_translation_and_names_what_is_dropped() -> None:
 
 def test_well_known_addresses_are_complete_enough_to_use() -> None:
     for kind, base_url in WELL_KNOWN_BASE_URLS.items():
-        assert send(kind, base_url).url.startswith(base_url)
+        assert send(kind, base_url)[0].url.startswith(base_url)

@@ -14,7 +14,7 @@ from tollway.core.catalog import ProviderKind
 from tollway.core.errors import Code
 from tollway.core.usage import Usage
 from tollway.dataplane.providers.port import ProviderFault
-from tollway.dataplane.providers.registry import REGISTRY
+from tollway.testkit.codecs import codec
 
 USAGE = {
     "azure-01": Usage(input=15, output=24),
@@ -37,9 +37,9 @@ USAGE = {
 }
 
 
-def test_recorded_answers(whole: dict[str, Any], adapter_of: Any) -> None:
+def test_recorded_answers(whole: dict[str, Any], kind_of: Any) -> None:
     body = whole["body"].encode()
-    finished = adapter_of(whole).answer(200, whole["headers"], body)
+    finished = codec(kind_of(whole)).finish(whole["headers"], body)
     shown = json.loads(finished.body)
     if whole["provider"] != "anthropic":
         assert finished.body is body
@@ -53,9 +53,9 @@ def test_recorded_answers(whole: dict[str, Any], adapter_of: Any) -> None:
     assert finished.output_chars >= sum(map(len, texts))
 
 
-def test_anthropic_in_openais_shape(recorded: Any, adapter_of: Any) -> None:
+def test_anthropic_in_openais_shape(recorded: Any, kind_of: Any) -> None:
     exchange = recorded("anthropic-21")
-    finished = adapter_of(exchange).answer(200, {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, exchange["body"].encode())
+    finished = codec(kind_of(exchange)).finish({"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, exchange["body"].encode())
     shown = json.loads(finished.body)
     message = shown["choices"][0]["message"]
     assert (shown["object"], shown["created"], shown["model"]) == (
@@ -73,7 +73,7 @@ def test_anthropic_in_openais_shape(recorded: Any, adapter_of: Any) -> None:
 
 def test_a_filtered_choice_without_a_message_is_an_answer() -> None:
     body = b'{"choices":[{"index":0,"finish_reason":"content_filter","content_filter_results":{}}]}'
-    finished = REGISTRY[ProviderKind.AZURE_OPENAI].answer(200, {}, body)
+    finished = codec("azure_openai").finish({}, body)
     assert (finished.body, finished.usage, finished.output_chars) == (body, None, 0)
 
 
@@ -83,7 +83,7 @@ def test_a_filtered_choice_without_a_message_is_an_answer() -> None:
 )
 def test_garbage_is_a_fault(kind: ProviderKind, body: bytes) -> None:
     with pytest.raises(ProviderFault) as caught:
-        REGISTRY[kind].answer(200, {}, body)
+        codec(kind).finish({}, body)
     assert (caught.value.code, caught.value.retryable) == (Code.PROVIDER_ERROR, True)
     assert "<html>" not in caught.value.message
 
@@ -91,14 +91,14 @@ def test_garbage_is_a_fault(kind: ProviderKind, body: bytes) -> None:
 def test_an_error_inside_a_200_is_a_fault() -> None:
     body = b'{"error":{"message":"Rate limit","code":429}}'
     with pytest.raises(ProviderFault) as caught:
-        REGISTRY[ProviderKind.OPENAI_COMPATIBLE].answer(200, {}, body)
+        codec("openai_compatible").finish({}, body)
     assert caught.value.code is Code.PROVIDER_RATE_LIMITED
 
 
 def test_slips_of_real_services_are_harmless() -> None:
     choices = b'[{"message":{"content":"\\ud83d"},"logprobs":{"p":NaN}}]'
     body = b'{"choices":' + choices + b',"usage":{"prompt_tokens":1,"completion_tokens":2}}'
-    finished = REGISTRY[ProviderKind.VLLM].answer(200, {}, body)
+    finished = codec("vllm").finish({}, body)
     assert (finished.body, finished.usage, finished.output_chars) == (body, Usage(input=1, output=2), 1)
 
 
@@ -122,4 +122,4 @@ json_values = st.recursive(
 def test_no_answer_makes_it_raise_anything_else(value: Any, tail: bytes, kind: ProviderKind) -> None:
     for body in (json.dumps(value).encode(), json.dumps(value).encode() + tail, tail):
         with contextlib.suppress(ProviderFault):
-            REGISTRY[kind].answer(200, {}, body)
+            codec(kind).finish({}, body)

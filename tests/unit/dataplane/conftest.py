@@ -1,4 +1,4 @@
-"""Recorded exchanges and builders for the provider tests."""
+"""Recorded exchanges for the tests of providers and endpoints."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from typing import Any
 
 import pytest
 
-from tollway.core.catalog import ProviderKind
-from tollway.core.dialects.head import Head
-from tollway.core.dialects.openai_chat import read_head
-from tollway.dataplane.providers.port import Adapter
-from tollway.dataplane.providers.registry import REGISTRY
-
-FIXTURES = Path(__file__).parents[3] / "fixtures" / "providers"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "providers"
 KINDS = {
-    "anthropic": ProviderKind.ANTHROPIC,
-    "azure": ProviderKind.AZURE_OPENAI,
-    "huggingface": ProviderKind.HUGGINGFACE,
-    "openai": ProviderKind.OPENAI,
+    "anthropic": "anthropic",
+    "azure": "azure_openai",
+    "huggingface": "huggingface",
+    "openai": "openai",
 }
 
 
@@ -45,15 +39,9 @@ def recorded() -> Callable[[str], Any]:
 
 
 @pytest.fixture
-def adapter_of() -> Callable[[Any], Adapter]:
-    """The adapter for a recorded exchange."""
-    return lambda exchange: REGISTRY[KINDS[exchange["provider"]]]
-
-
-@pytest.fixture
-def head_of() -> Callable[..., Head]:
-    """The head of a small request with some fields."""
-    return lambda **fields: read_head(json.dumps({"model": "m", "messages": [{"role": "user"}]} | fields).encode())
+def kind_of() -> Callable[[Any], str]:
+    """The provider kind of a recorded exchange."""
+    return lambda exchange: KINDS[exchange["provider"]]
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollway.core.catalog import ProviderKind
-from tollway.core.dialects.openai_chat import read_head
 from tollway.core.errors import Code
 from tollway.core.usage import Usage
-from tollway.dataplane.providers.port import ProviderFault, StreamRelay
-from tollway.dataplane.providers.registry import REGISTRY
+from tollway.dataplane.endpoints.port import StreamRelay
+from tollway.dataplane.providers.port import ProviderFault
+from tollway.testkit.codecs import codec
 
 USAGE = {
     "openai-15": None,
@@ -39,9 +39,7 @@ ERROR = b'data: {"error":{"message":"The engine is overloaded","type":"overloade
 
 
 def relay_of(kind: ProviderKind = ProviderKind.OPENAI, *, usage: bool = False) -> StreamRelay:
-    options = {"include_usage": usage}
-    raw = json.dumps({"model": "m", "messages": [{}], "stream": True, "stream_options": options}).encode()
-    return REGISTRY[kind].stream(read_head(raw), "shown-model", created=9)
+    return codec(kind, stream=True, stream_options={"include_usage": usage}).relay({})
 
 
 def failed(exchange: dict[str, Any]) -> bool:
@@ -52,9 +50,9 @@ def content(chunks: list[Any]) -> str:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
 
-def test_recorded_streams(streamed: dict[str, Any], adapter_of: Any, head_of: Any, chunks_of: Any) -> None:
+def test_recorded_streams(streamed: dict[str, Any], kind_of: Any, chunks_of: Any) -> None:
     body = streamed["body"].encode()
-    relay = adapter_of(streamed).stream(head_of(stream=True, stream_options={"include_usage": True}), "m")
+    relay = codec(kind_of(streamed), stream=True, stream_options={"include_usage": True}).relay({})
     if failed(streamed):
         assert json.loads(relay.feed(body).split(b"data: ")[2])["choices"][0]["delta"]["content"] == "Partial answer"
         with pytest.raises(ProviderFault) as caught:
@@ -73,12 +71,12 @@ def test_recorded_streams(streamed: dict[str, Any], adapter_of: Any, head_of: An
     assert [counts["completion_tokens"] for counts in told] == ([relay.usage.output] if relay.usage else [])
 
 
-def test_recorded_streams_at_every_split(streamed: dict[str, Any], adapter_of: Any, head_of: Any) -> None:
-    body, head = streamed["body"].encode(), head_of(stream=True)
-    whole = adapter_of(streamed).stream(head, "m")
+def test_recorded_streams_at_every_split(streamed: dict[str, Any], kind_of: Any) -> None:
+    body = streamed["body"].encode()
+    whole = codec(kind_of(streamed), stream=True).relay({})
     expected = whole.feed(body)
     for size in (1, 5, 1000):
-        relay = adapter_of(streamed).stream(head, "m")
+        relay = codec(kind_of(streamed), stream=True).relay({})
         out = b"".join(relay.feed(body[at : at + size]) for at in range(0, len(body) - size * failed(streamed), size))
         if failed(streamed):
             # The last piece completes the error event, which is raised with nothing before it in the same bytes.
@@ -88,10 +86,10 @@ def test_recorded_streams_at_every_split(streamed: dict[str, Any], adapter_of: A
         assert (relay.usage, relay.output_chars, relay.done) == (whole.usage, whole.output_chars, whole.done)
 
 
-def test_recorded_streams_cut_anywhere_are_faults(streamed: dict[str, Any], adapter_of: Any, head_of: Any) -> None:
+def test_recorded_streams_cut_anywhere_are_faults(streamed: dict[str, Any], kind_of: Any) -> None:
     body = streamed["body"].encode()
     for cut in range(0, len(body) - 40, max(1, len(body) // 50)):
-        relay = adapter_of(streamed).stream(head_of(stream=True), "m")
+        relay = codec(kind_of(streamed), stream=True).relay({})
         relay.feed(body[:cut])
         with pytest.raises(ProviderFault) as caught:
             relay.end()

@@ -7,7 +7,7 @@ chunk that only the gateway asked for.
 from __future__ import annotations
 
 from tollway.core.dialects import sse
-from tollway.core.dialects.openai_chat import DONE, Received, read_received, read_usage
+from tollway.core.dialects.openai_chat import DONE, Received, read_received, read_usage, write_error_event
 from tollway.core.errors import TollwayError
 from tollway.core.usage import Usage
 from tollway.dataplane.providers.faults import cut_short, fault_in_stream, garbage
@@ -73,6 +73,10 @@ class OpenAIRelay:
             return DONE
         told = read_told(event.data or rest)
         raise cut_short() if told is NOTHING or not told.message else fault_in_stream(told)
+
+    def fail(self, message: str, error_type: str, code: str, param: str | None = None) -> bytes:
+        """As `StreamRelay.fail`."""
+        return write_error_event(message, error_type, code, param)
 
     def _see(self, block: bytes) -> bool:
         """Whether the client is shown the event. Raises ProviderFault on an error event and on garbage."""

@@ -1,0 +1,32 @@
+"""The dialects that providers are asked in when they do not speak the client's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tollway.core import chat
+from tollway.core.dialects import anthropic_messages
+from tollway.core.dialects.ports import StreamReader, Written
+from tollway.core.operations import Operation
+from tollway.dataplane.endpoints.port import Target
+from tollway.dataplane.endpoints.translated import ProviderDialect
+
+
+class Messages:
+    """Anthropic's Messages API."""
+
+    def write(self, request: chat.Request, target: Target) -> Written:
+        """As `ProviderDialect.write`."""
+        return anthropic_messages.write_request(request, target.model, max_output_tokens=target.max_output_tokens)
+
+    def read(self, body: bytes, created: int) -> chat.Answer:
+        """As `ProviderDialect.read`."""
+        return anthropic_messages.read_answer(body, created)
+
+    def reader(self) -> StreamReader:
+        """As `ProviderDialect.reader`."""
+        return anthropic_messages.StreamReader()
+
+
+PROVIDER_DIALECTS: Mapping[Operation, ProviderDialect] = MappingProxyType({Operation.MESSAGES: Messages()})

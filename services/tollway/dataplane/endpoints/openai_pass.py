@@ -1,0 +1,51 @@
+"""Chat and legacy completions at a provider that speaks them: bytes pass through, little is read.
+
+Source: https://platform.openai.com/docs/api-reference/chat and /completions
+"""
+
+# ruff: noqa: ARG002 - signatures are those of the port
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tollway.core.dialects.openai_chat import read_received, read_usage, splice
+from tollway.dataplane.endpoints.openai_relay import OpenAIRelay
+from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
+from tollway.dataplane.providers.faults import fault_in_stream, garbage
+from tollway.dataplane.providers.told import read_told
+
+
+class OpenAIPass:
+    """A Codec that hands the provider's answer on as it is."""
+
+    def __init__(self, asked: Asked, target: Target) -> None:
+        self._head = asked.head
+        self._target = target
+
+    def payload(self) -> Payload:
+        """As `Codec.payload`; a stream's usage is asked for where the provider can tell it."""
+        head, refused = self._head, self._target.refused_fields
+        body = splice(head, self._target.model, want_usage="stream_options" not in refused, without=refused)
+        dropped = tuple(name for name in refused if name in head.fields)
+        return Payload(body, accept=EVENTS if head.stream else JSON, dropped=dropped)
+
+    def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:
+        """As `Codec.finish`."""
+        try:
+            received = read_received(body)
+        except ValueError:
+            raise garbage("the body is not a completion") from None
+        if received.error:
+            raise fault_in_stream(read_told(body))
+        if received.choices is None:
+            raise garbage("the body is not a completion")
+        return Finished(body, read_usage(received.usage), received.chars())
+
+    def relay(self, headers: Mapping[str, str]) -> StreamRelay:
+        """As `Codec.relay`."""
+        return OpenAIRelay(show_usage=self._head.include_usage)
+
+    def content_type(self, headers: Mapping[str, str]) -> str:
+        """As `Codec.content_type`."""
+        return f"{EVENTS}; charset=utf-8"
