@@ -10,6 +10,7 @@ import pytest
 
 from tollway.dataplane.stores.memory_directory import MemoryDirectory
 from tollway.dataplane.stores.ports import Change, DirectoryStore, Marker, SealedCatalog, StoredEntry, StoreUnavailable
+from tollway.dataplane.stores.redis_connection import RedisConnection
 from tollway.dataplane.stores.redis_directory import RedisDirectory
 
 
@@ -20,7 +21,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[DirectoryStore]
         return
     valkey: Any = request.getfixturevalue("valkey")
     valkey.flush()
-    redis = RedisDirectory(valkey.url)
+    redis = RedisDirectory(RedisConnection(valkey.url))
     yield redis
     await redis.close()
 
@@ -88,7 +89,7 @@ async def test_the_catalog_is_kept_unless_a_newer_one_is_there(store: DirectoryS
 
 async def test_one_writer_leads_until_its_lease_ends(valkey: Any) -> None:
     valkey.flush()
-    store = RedisDirectory(valkey.url)
+    store = RedisDirectory(RedisConnection(valkey.url))
     assert await store.lead("one", 30)
     assert not await store.lead("two", 30)
     assert await store.lead("one", 0.001)
@@ -108,7 +109,7 @@ async def test_entries_of_old_epochs_can_be_dropped(store: DirectoryStore) -> No
 
 
 async def test_a_store_that_cannot_be_reached_says_so_in_bounded_time() -> None:
-    store = RedisDirectory("redis://127.0.0.1:1/0", timeout_seconds=0.5)
+    store = RedisDirectory(RedisConnection("redis://127.0.0.1:1/0", timeout_seconds=0.5))
     with pytest.raises(StoreUnavailable):
         await store.marker()
     await store.close()

@@ -35,6 +35,7 @@ from tollway.dataplane.app import Process, bind_socket
 from tollway.dataplane.config.follower import CatalogFile
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.ports import Change, Marker, SealedCatalog
+from tollway.dataplane.stores.redis_connection import RedisConnection
 from tollway.dataplane.stores.redis_directory import RedisDirectory
 from tollway.runtime.seal import Sealer, catalog_place, entry_place
 
@@ -130,7 +131,7 @@ class LoneDataPlane:
         return self
 
     async def _fill_directory(self, sealer: Sealer) -> None:
-        store = RedisDirectory(self._redis_url)
+        store = RedisDirectory(RedisConnection(self._redis_url))
         changes = [Change(e.lookup, 1, sealer.seal(encode(e), entry_place(EPOCH, e.lookup, 1))) for e in self.entries]
         await store.apply(EPOCH, changes)
         await store.set_marker(Marker(EPOCH, 1, complete=True))

@@ -27,6 +27,7 @@ from tollway.dataplane.pipeline.health import TargetHealth
 from tollway.dataplane.providers.registry import REGISTRY
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.ports import StoreUnavailable
+from tollway.dataplane.stores.redis_connection import RedisConnection
 from tollway.dataplane.stores.redis_directory import RedisDirectory
 from tollway.dataplane.stores.refuge import RefugeDirectory
 from tollway.dataplane.telemetry import Telemetry, render
@@ -163,7 +164,7 @@ class Process:
 async def _redis(settings: Settings) -> RedisDirectory:
     """The directory store; refused when its server would evict state. One that does not answer is dealt with later."""
     try:
-        redis = RedisDirectory(settings.redis_url)
+        redis = RedisDirectory(RedisConnection(settings.redis_url))
         problem = await redis.eviction_problem()
     except ValueError as error:
         raise StartError("TOLLWAY_REDIS_URL is not a valid redis:// or unix:// URL") from error

@@ -7,18 +7,12 @@ here expires but tombstones, after two days: longer than any subscriber may be b
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from tollway.dataplane.stores.ports import Change, Marker, SealedCatalog, StoredEntry
+from tollway.dataplane.stores.redis_connection import RedisConnection
 
-from tollway.dataplane.stores.ports import Change, Marker, SealedCatalog, StoredEntry, StoreUnavailable
-
-T = TypeVar("T")
 MARKER = "tw:dir"
 CATALOG = "tw:catalog"
 WRITER = "tw:dir:writer"
@@ -60,25 +54,12 @@ def _marker_of(values: Sequence[bytes | None]) -> Marker | None:
 
 
 class RedisDirectory:
-    """A directory store on one Redis or Valkey. Every call is bounded by `timeout_seconds`."""
+    """A directory store on one Redis or Valkey."""
 
-    def __init__(self, url: str, timeout_seconds: float = 1.0) -> None:
-        self._timeout = timeout_seconds
-        self._redis: redis.Redis = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            max_connections=64,
-            retry=Retry(NoBackoff(), 1),
-            health_check_interval=30,
-        )
-
-    async def _bounded(self, call: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await call
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(type(error).__name__) from error
+    def __init__(self, connection: RedisConnection) -> None:
+        self._redis = connection.redis
+        self._bounded = connection.bounded
+        self._connection = connection
 
     async def eviction_problem(self) -> str | None:
         """Why this server must not hold state, or None: a policy that evicts would drop keys at will."""
@@ -149,4 +130,4 @@ class RedisDirectory:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._redis.aclose()
+        await self._connection.close()
