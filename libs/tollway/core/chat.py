@@ -40,11 +40,15 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image: `url` is a data URL or an http(s) URL. `path` names the field in the client's request."""
+    """An image: `url` is a data URL or an http(s) URL. `path` names the field in the client's request.
+
+    `detail` says how closely the model is to look (`low`, `high`, `auto`), where the client's dialect says.
+    """
 
     url: str
     path: str
     cache_control: dict[str, Any] | None = None
+    detail: str | None = None
 
 
 class File(msgspec.Struct, frozen=True):

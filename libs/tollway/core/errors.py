@@ -30,6 +30,7 @@ class Code(StrEnum):
     MODEL_NOT_PRICED = "model_not_priced"
     MODEL_NOT_FOUND = "model_not_found"
     ENDPOINT_NOT_FOUND = "endpoint_not_found"
+    RESPONSE_NOT_FOUND = "response_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID_JSON = "invalid_json"

@@ -29,6 +29,7 @@ from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.ports import StoreUnavailable
 from tollway.dataplane.stores.redis_connection import RedisConnection
 from tollway.dataplane.stores.redis_directory import RedisDirectory
+from tollway.dataplane.stores.redis_responses import RedisResponses
 from tollway.dataplane.stores.refuge import RefugeDirectory
 from tollway.dataplane.telemetry import Telemetry, render
 from tollway.dataplane.upstream.client import Upstream
@@ -76,7 +77,7 @@ class Process:
         except OSError as error:
             raise StartError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
         redis = await _redis(settings)
-        store = RefugeDirectory(redis)
+        store = RefugeDirectory(RedisDirectory(redis))
         sealer = Sealer(settings.fleet_keys)
         holder = CatalogHolder()
         self.directory = Directory(
@@ -110,6 +111,8 @@ class Process:
             tasks=self.tasks,
             ticker=Ticker(),
             loop_time=asyncio.get_running_loop().time,
+            responses=RedisResponses(redis),
+            sealer=sealer,
         )
         self.routes = Routes(services, self.health)
         self.store = store
@@ -161,18 +164,18 @@ class Process:
         self.journal.close()
 
 
-async def _redis(settings: Settings) -> RedisDirectory:
-    """The directory store; refused when its server would evict state. One that does not answer is dealt with later."""
+async def _redis(settings: Settings) -> RedisConnection:
+    """Connections to Redis; refused when it would evict state. One that does not answer is dealt with later."""
     try:
-        redis = RedisDirectory(RedisConnection(settings.redis_url))
-        problem = await redis.eviction_problem()
+        connection = RedisConnection(settings.redis_url)
+        problem = await RedisDirectory(connection).eviction_problem()
     except ValueError as error:
         raise StartError("TOLLWAY_REDIS_URL is not a valid redis:// or unix:// URL") from error
     except StoreUnavailable:
-        return redis
+        return connection
     if problem is not None:
         raise StartError(f"TOLLWAY_REDIS_URL: {problem}")
-    return redis
+    return connection
 
 
 def _raise_file_limit() -> None:

@@ -79,6 +79,12 @@ class Settings:
     drain_delay_seconds: int = setting(
         "TOLLWAY_DRAIN_DELAY_SECONDS", "from not ready to closed, for load balancers to notice", parse=int, default=0
     )
+    responses_seconds: int = setting(
+        "TOLLWAY_RESPONSES_SECONDS", "how long a stored response is kept", parse=positive, default=7 * 86_400
+    )
+    responses_bytes: int = setting(
+        "TOLLWAY_RESPONSES_BYTES", "stored responses of one project, in Redis", parse=positive, default=64 * MEBIBYTE
+    )
     log_level: str = setting(
         "TOLLWAY_LOG_LEVEL",
         "debug, info, warning or error",

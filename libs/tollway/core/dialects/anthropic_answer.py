@@ -1,7 +1,7 @@
 """Answers of Anthropic's Messages API, whole and streamed, read into the neutral model.
 
-Owns the reading: blocks that are not for the client (tools that the provider runs, redacted thinking, compaction) and
-events it does not know are passed over. It never invents an end: a stream is closed by `message_stop` alone.
+Owns the reading: blocks that are not for the client (tools that the provider runs, compaction) and events it does not
+know are passed over. It never invents an end: a stream is closed by `message_stop` alone.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ class _Delta(msgspec.Struct):
     type: str = ""
     text: Any = None
     thinking: Any = None
+    signature: Any = None
     partial_json: Any = None
     stop_reason: str | None = None
+    stop_sequence: Any = None
 
 
 class _Event(msgspec.Struct):
@@ -122,7 +124,7 @@ def read_answer(body: bytes, created: int = 0) -> chat.Answer:
         created=created,
         finish=_finish(message.stop_reason),
         blocks=tuple(found for block in message.content if (found := _block(block)) is not None),
-        stop_sequence=message.stop_sequence if message.stop_reason == "stop_sequence" else None,
+        stop_sequence=_str(message.stop_sequence) or None if message.stop_reason == "stop_sequence" else None,
         usage=read_usage(message.usage),
     )
 
@@ -170,9 +172,11 @@ class StreamReader:
         """A reader serves one stream."""
         self._parser = sse.Parser()
         self._calls: dict[int, _OpenCall] = {}
+        self._signatures: dict[int, list[str]] = {}
         self._count = 0
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._opened = False
         self.done = False
         self.failure: TollwayError | None = None
@@ -242,12 +246,14 @@ class StreamReader:
                 self._usage = merge_usage(self._usage, event.usage)
                 if event.delta is not None and event.delta.stop_reason is not None:
                     self._stop_reason = event.delta.stop_reason
+                    sequence = event.delta.stop_sequence if event.delta.stop_reason == "stop_sequence" else None
+                    self._stop_sequence = _str(sequence) or None
             case "message_stop":
                 self._open("", "", out)
-                for index in list(self._calls):
+                for index in sorted(self._calls.keys() | self._signatures.keys()):
                     self._stop(index, out)
                 self.done = True
-                out.append(chat.Closed(_finish(self._stop_reason), self.usage))
+                out.append(chat.Closed(_finish(self._stop_reason), self.usage, self._stop_sequence))
 
     def _open(self, answer_id: str, model: str, out: list[chat.Event]) -> None:
         if not self._opened:
@@ -261,14 +267,21 @@ class StreamReader:
             self._count += 1
         elif block.type == "text" and (text := _str(block.text)):
             out.append(chat.TextDelta(text))
-        elif block.type == "thinking" and (thought := _str(block.thinking)):
-            out.append(chat.ReasoningDelta(thought))
+        elif block.type == "thinking":
+            if thought := _str(block.thinking):
+                out.append(chat.ReasoningDelta(thought))
+            if signature := _str(block.signature):
+                self._signatures[index] = [signature]
+        elif block.type == "redacted_thinking":
+            out.append(chat.ThinkingRedacted(_str(block.data)))
 
     def _delta(self, index: int, delta: _Delta, out: list[chat.Event]) -> None:
         if delta.type == "text_delta" and (text := _str(delta.text)):
             out.append(chat.TextDelta(text))
         elif delta.type == "thinking_delta" and (thought := _str(delta.thinking)):
             out.append(chat.ReasoningDelta(thought))
+        elif delta.type == "signature_delta" and (signature := _str(delta.signature)):
+            self._signatures.setdefault(index, []).append(signature)
         elif delta.type == "input_json_delta" and (fragment := _str(delta.partial_json)):
             # Fragments for a block that never began, or that is the provider's own tool, belong to no call of ours.
             call = self._calls.get(index)
@@ -280,3 +293,6 @@ class StreamReader:
         call = self._calls.pop(index, None)
         if call is not None and not call.fragments:
             out.append(chat.ToolDelta(call.index, _arguments(call.given)))
+        signature = self._signatures.pop(index, None)
+        if signature is not None:
+            out.append(chat.ThinkingSigned("".join(signature)))

@@ -1,7 +1,7 @@
 """Messages and content parts of a chat as Anthropic's turns and content blocks.
 
 Owns the rules of Anthropic's turns: system text is no turn, tool results open a user turn, neighbours of one role are
-one turn, blocks are never empty.
+one turn, blocks are never empty, reasoning opens its turn and is sent back with its signature or not at all.
 """
 
 from __future__ import annotations
@@ -80,14 +80,39 @@ def _trim_prefill(blocks: Blocks) -> None:
         raise _invalid("messages", "The last message is an empty assistant message. Leave it out.")
 
 
+def has_unsigned_thinking(messages: tuple[chat.Message, ...]) -> bool:
+    """Whether there is reasoning that Anthropic did not sign and so does not take back."""
+    return any(
+        isinstance(part, chat.Thinking) and not part.signature and bool(part.text)
+        for message in messages
+        for part in message.parts
+    )
+
+
+def _thoughts(message: chat.Message) -> Blocks:
+    """The reasoning that Anthropic signed or sealed, as it gave it."""
+    if message.role is not chat.Role.ASSISTANT:
+        return []
+    blocks: Blocks = []
+    for part in message.parts:
+        if isinstance(part, chat.Thinking) and part.signature:
+            blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
+        elif isinstance(part, chat.RedactedThinking):
+            blocks.append({"type": "redacted_thinking", "data": part.data})
+    return blocks
+
+
 def content_blocks(message: chat.Message) -> Blocks:
     """The content of one message; empty text, which the API refuses, is left out."""
-    blocks: Blocks = []
+    blocks = _thoughts(message)
     for part in message.parts:
         match part:
             case chat.Text():
                 if part.text:
                     blocks.append(_marked({"type": "text", "text": part.text}, part.cache_control))
+            case chat.Refusal():
+                if part.text:
+                    blocks.append({"type": "text", "text": part.text})
             case chat.Image():
                 blocks.append(_marked({"type": "image", "source": _image(part)}, part.cache_control))
             case chat.File():
@@ -126,6 +151,8 @@ def _tool_result(message: chat.Message) -> Blocks:
     blocks = content_blocks(message)
     if blocks:
         result["content"] = blocks
+    if message.is_error:
+        result["is_error"] = True
     return [result]
 
 

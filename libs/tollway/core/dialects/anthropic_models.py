@@ -15,9 +15,10 @@ _NUMBERS = re.compile(r"(?<![\d.])(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 
 
 class Habits(msgspec.Struct, frozen=True, kw_only=True):
-    """`thinking` is `none`, `budget` (a token budget) or `adaptive` (an effort)."""
+    """`thinking` is `none`, `budget` (a token budget) or `adaptive` (an effort); `budgets`: a budget is taken too."""
 
     thinking: str
+    budgets: bool
     sampling: bool
     both_sampling: bool
     structured_outputs: bool
@@ -46,6 +47,7 @@ def habits_of(model: str) -> Habits:
         efforts = ("low", "medium", "high", "xhigh", "max") if version >= (4, 7) else ("low", "medium", "high", "max")
     return Habits(
         thinking=thinking,
+        budgets=(3, 7) <= version < (4, 7),
         sampling=version < (4, 7),
         both_sampling=version < (4, 1),
         structured_outputs=version >= (4, 1),

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tollway.core import chat
-from tollway.core.dialects.anthropic_content import system_blocks, turns
+from tollway.core.dialects.anthropic_content import has_unsigned_thinking, system_blocks, turns
 from tollway.core.dialects.anthropic_models import Habits, habits_of
 from tollway.core.dialects.ports import Written
 from tollway.core.errors import Code, TollwayError
@@ -23,10 +23,13 @@ MIN_THINKING_BUDGET = 1024
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 24576, "max": 32768}
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _REFUSED = {
-    "audio": "Answers in audio are not available for this model. Leave 'audio' out.",
-    "web_search_options": "Web search is not available for this model. Leave 'web_search_options' out.",
-    "functions": "Legacy function calling is not available for this model. Use 'tools' instead.",
-    "function_call": "Legacy function calling is not available for this model. Use 'tool_choice' instead.",
+    "n": "This model gives one choice a request. Leave '{}' out and send several requests.",
+    "logprobs": "Log probabilities are not available for this model. Leave '{}' out.",
+    "modalities": "This model answers in text only. Leave '{}' out.",
+    "audio": "Answers in audio are not available for this model. Leave '{}' out.",
+    "web_search_options": "Web search is not available for this model. Leave '{}' out.",
+    "functions": "Legacy function calling is not available for this model. Use 'tools' instead of '{}'.",
+    "function_call": "Legacy function calling is not available for this model. Use 'tool_choice' instead of '{}'.",
 }
 _JSON_ONLY = "Answer with one valid JSON object and nothing else: no prose, no code fences."
 _SCHEMA_ONLY = "Answer with one JSON object that is valid against this JSON Schema, and nothing else: "
@@ -45,6 +48,8 @@ def write_request(request: chat.Request, model: str, *, max_output_tokens: int |
     dropped = [name for name in request.rest if name not in _REFUSED]
     if any(message.name for message in request.messages):
         dropped.append("messages.name")
+    if has_unsigned_thinking(request.messages):
+        dropped.append("messages.reasoning_content")
     max_tokens = request.max_tokens or max_output_tokens or DEFAULT_MAX_TOKENS
     if max_output_tokens is not None:
         max_tokens = min(max_tokens, max_output_tokens)
@@ -56,13 +61,13 @@ def write_request(request: chat.Request, model: str, *, max_output_tokens: int |
     if request.stream:
         body["stream"] = True
     if request.stop:
-        body["stop_sequences"] = _stops(request.stop)
+        body["stop_sequences"] = _stops(request)
     if request.user:
         body["metadata"] = {"user_id": request.user}
     _tools(request, habits, body, dropped)
     thinking = _thinking(request, habits, body, dropped)
     _sampling(request, habits, thinking, body, dropped)
-    return Written(_encode(body), tuple(sorted(dropped)))
+    return Written(_encode(body), tuple(sorted({request.said(name) for name in dropped})))
 
 
 def _unsupported(param: str, message: str) -> TollwayError:
@@ -71,22 +76,23 @@ def _unsupported(param: str, message: str) -> TollwayError:
 
 def _refuse(request: chat.Request) -> None:
     """What changes the meaning of the answer and cannot be said to Anthropic."""
-    if request.n > 1:
-        raise _unsupported("n", "This model gives one choice a request. Leave 'n' out and send several requests.")
-    if request.logprobs:
-        raise _unsupported("logprobs", "Log probabilities are not available for this model. Leave 'logprobs' out.")
-    if any(modality != "text" for modality in request.modalities):
-        raise _unsupported("modalities", "This model answers in text only. Leave 'modalities' out.")
+    asked = {
+        "n": request.n > 1,
+        "logprobs": request.logprobs,
+        "modalities": any(modality != "text" for modality in request.modalities),
+    }
     for name, message in _REFUSED.items():
-        if name in request.rest:
-            raise _unsupported(name, message)
+        if asked.get(name) or name in request.rest:
+            field = request.said(name)
+            raise _unsupported(field, message.format(field))
 
 
-def _stops(stops: tuple[str, ...]) -> list[str]:
-    for stop in stops:
+def _stops(request: chat.Request) -> list[str]:
+    for stop in request.stop:
         if not stop.strip():
-            raise _unsupported("stop", "A stop sequence of white space alone is not available for this model.")
-    return list(stops)
+            message = "A stop sequence of white space alone is not available for this model."
+            raise _unsupported(request.said("stop"), message)
+    return list(request.stop)
 
 
 def _format(request: chat.Request, habits: Habits, body: dict[str, Any], system: list[dict[str, Any]]) -> None:
@@ -133,34 +139,59 @@ def _tool(tool: chat.Tool, habits: Habits) -> dict[str, Any]:
 
 
 def _thinking(request: chat.Request, habits: Habits, body: dict[str, Any], dropped: list[str]) -> bool:
-    """`reasoning_effort`: an effort where the model thinks adaptively, else a budget inside `max_tokens`.
+    """How much the model is to think: the client's budget where the model takes one, else an effort where it thinks
+    adaptively, else a budget for the effort; budgets are kept inside `max_tokens`. Says whether it is to think.
 
-    Says whether the model is to think. Anthropic refuses thinking with a forced tool and, with a budget, after a tool
-    call whose thinking is not sent back (this dialect cannot) or with the answer's beginning prefilled; then, and where
-    `max_tokens` has no room for the least budget, the effort is dropped and named.
+    Anthropic refuses thinking with a forced tool and, with a budget, after a tool call whose thinking is not sent back
+    or with the answer's beginning prefilled; then, and where `max_tokens` has no room for the least budget, what the
+    client asked for is dropped and named. A budget that only an effort stands for is named too.
     """
-    effort = request.reasoning_effort
-    if effort is None or effort == "none":
+    effort, granted = request.reasoning_effort, request.thinking_budget
+    if effort == "none" or (effort is None and granted is None):
         return False
-    if effort not in _EFFORTS:
-        known = ", ".join(("none", *_EFFORTS))
-        message = f"Invalid value for 'reasoning_effort': '{effort}'. Supported values are: {known}."
-        raise TollwayError(Code.INVALID_REQUEST, message, param="reasoning_effort")
+    asked = "thinking_budget" if effort is None else "reasoning_effort"
+    if effort is None:
+        effort = _effort_of(granted or 0)
+    elif effort not in _EFFORTS:
+        field, known = request.said("reasoning_effort"), ", ".join(("none", *_EFFORTS))
+        message = f"Invalid value for '{field}': '{effort}'. Supported values are: {known}."
+        raise TollwayError(Code.INVALID_REQUEST, message, param=field)
     forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
+    if not forced and granted is not None and habits.budgets and _budget_fits(body):
+        budget = min(granted, body["max_tokens"] - 1)
+        if budget >= MIN_THINKING_BUDGET:
+            body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+            return True
     if habits.thinking == "adaptive" and not forced:
         level = _EFFORTS[effort] if _EFFORTS[effort] in habits.efforts else "high"
         body["thinking"] = {"type": "adaptive"}
         body.setdefault("output_config", {})["effort"] = level
+        if granted is not None:
+            dropped.append("thinking_budget")
         return True
-    turns_written = body["messages"]
     budget = min(_BUDGETS[effort], body["max_tokens"] // 2)
-    open_call = any(block["type"] == "tool_result" for block in turns_written[-1]["content"])
-    prefilled = turns_written[-1]["role"] == "assistant"
-    if habits.thinking != "budget" or forced or open_call or prefilled or budget < MIN_THINKING_BUDGET:
-        dropped.append("reasoning_effort")
+    if habits.thinking != "budget" or forced or budget < MIN_THINKING_BUDGET or not _budget_fits(body):
+        dropped.append(asked)
         return False
     body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     return True
+
+
+def _effort_of(budget: int) -> str:
+    """The greatest effort that stands for no more tokens than the budget."""
+    fitting = [effort for effort, tokens in _BUDGETS.items() if tokens <= budget]
+    return fitting[-1] if fitting else "low"
+
+
+def _budget_fits(body: dict[str, Any]) -> bool:
+    """Whether the turns allow thinking with a budget: no prefilled answer, no open tool call without its thinking."""
+    turns_written = body["messages"]
+    if turns_written[-1]["role"] == "assistant":
+        return False
+    if all(block["type"] != "tool_result" for block in turns_written[-1]["content"]):
+        return True
+    calling = turns_written[-2]["content"][0]["type"] if len(turns_written) > 1 else ""
+    return calling in ("thinking", "redacted_thinking")
 
 
 def _sampling(request: chat.Request, habits: Habits, thinking: bool, body: dict[str, Any], dropped: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Anthropic's usage object to the neutral form.
+"""Anthropic's usage object to the neutral form and back.
 
 Owns its traps: input counts leave cached tokens out, cache writes have two prices told apart only in a nested object,
 compaction and advisor turns are billed by `iterations` beside the top level, and a stream repeats and corrects itself.
@@ -61,3 +61,26 @@ def read_usage(value: Any) -> Usage | None:
         name: max(getattr(top, name), sum(getattr(turn, name) for turn in turns)) for name in Usage.__struct_fields__
     }
     return msgspec.convert(totals, Usage)
+
+
+def write_usage(usage: Usage | None) -> dict[str, Any]:
+    """The usage object that Anthropic's clients read; its input leaves out what was read from and written to a cache.
+
+    None, a provider that told nothing, is zeros: the field is required and there is no word for "unknown".
+    """
+    if usage is None:
+        return {"input_tokens": 0, "output_tokens": 0}
+    written = usage.cache_write_5m + usage.cache_write_1h
+    body: dict[str, Any] = {
+        "input_tokens": max(0, usage.input - usage.cached_input - written),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": usage.cached_input,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write_5m,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        },
+        "output_tokens": usage.output,
+    }
+    if usage.reasoning:
+        body["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return body

@@ -134,6 +134,11 @@ def integer_field(fields: dict[str, Raw], name: str, least: int, most: int = 2**
     return value
 
 
+def with_model(body: bytes, model: str) -> bytes:
+    """The JSON request `body` with this `model`, which its path names. Raises TollwayError(invalid_json)."""
+    return _ENCODER.encode(read_fields(body) | {"model": Raw(_ENCODER.encode(model))})
+
+
 def estimate_input_tokens(body_length: int) -> int:
     """Tokens that a request body of `body_length` bytes may cost as input, without a tokenizer.
 

@@ -6,6 +6,7 @@ description; `reasoning_content` is the field that OpenAI-compatible services an
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -20,14 +21,22 @@ DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.Encoder().encode
 
 
+def encoded(value: Any) -> bytes:
+    """JSON. Half a surrogate pair, which some providers write, stays the escape that it was."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
 def write_answer(answer: chat.Answer) -> bytes:
     """A whole `chat.completion` body."""
-    refusal, calls = answer.refusal, answer.tool_calls
+    text, refusal, calls, reasoning = answer.text, answer.refusal, answer.tool_calls, answer.reasoning
     # null says that there is something else in place of text; an answer of nothing at all has empty text.
-    content = "" if answer.text is None and not calls and refusal is None else answer.text
+    content = "" if text is None and not calls and refusal is None else text
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal}
-    if answer.reasoning:
-        message["reasoning_content"] = answer.reasoning
+    if reasoning:
+        message["reasoning_content"] = reasoning
     if calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -42,64 +51,76 @@ def write_answer(answer: chat.Answer) -> bytes:
     }
     if answer.usage is not None:
         body["usage"] = write_usage(answer.usage)
-    return _encode(body)
+    return encoded(body)
 
 
 def write_error_event(message: str, error_type: str, code: str, param: str | None = None) -> bytes:
     """The event that tells of an error after the stream began; no `[DONE]` follows it."""
-    return data_event(_encode({"error": {"message": message, "type": error_type, "param": param, "code": code}}))
+    return data_event(encoded({"error": {"message": message, "type": error_type, "param": param, "code": code}}))
 
 
 class StreamWriter:
-    """Neutral events to `chat.completion.chunk` events. With `include_usage`, the last chunk carries the usage."""
+    """Neutral events to `chat.completion.chunk` events. With `include_usage`, the last chunk carries the usage.
+
+    All that does not change from chunk to chunk is encoded once: a delta costs the encoding of its text.
+    """
+
+    __slots__ = ("_before", "_calls", "_created", "_id", "_include_usage", "_model", "_reasoning", "_tail", "_text")
 
     def __init__(self, *, model: str, created: int, include_usage: bool) -> None:
         """`model` is shown until the provider names its own; `created` is Unix seconds."""
-        self._model = model
         self._created = created
         self._include_usage = include_usage
-        self._id = "chatcmpl"
+        self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+        self._open("chatcmpl", model)
+
+    def _open(self, answer_id: str, model: str) -> None:
+        self._id = answer_id
+        self._model = model
+        self._before = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
+            encoded(answer_id),
+            self._created,
+            encoded(model),
+        )
+        self._text = self._before + b'[{"index":0,"delta":{"content":'
+        self._reasoning = self._before + b'[{"index":0,"delta":{"reasoning_content":'
+        self._calls = self._before + b'[{"index":0,"delta":{"tool_calls":[{"index":'
 
     def write(self, event: chat.Event) -> bytes:
         """The bytes for the client; `Closed` writes the finish, the usage when asked for, and `[DONE]`."""
+        if isinstance(event, chat.TextDelta):
+            return self._text + encoded(event.text) + b'},"logprobs":null,"finish_reason":null}]' + self._tail
+        if isinstance(event, chat.ReasoningDelta):
+            return self._reasoning + encoded(event.text) + b'},"logprobs":null,"finish_reason":null}]' + self._tail
+        return self._write_other(event)
+
+    def _write_other(self, event: chat.Event) -> bytes:
         match event:
-            case chat.TextDelta(text):
-                return self._delta({"content": text})
-            case chat.ReasoningDelta(text):
-                return self._delta({"reasoning_content": text})
+            case chat.ToolDelta(index, arguments):
+                call = b'%d,"function":{"arguments":%b}}]' % (index, encoded(arguments))
+                return self._calls + call + b'},"logprobs":null,"finish_reason":null}]' + self._tail
             case chat.RefusalDelta(text):
                 return self._delta({"refusal": text})
-            case chat.ThinkingSigned() | chat.ThinkingRedacted():
-                return b""  # this dialect has no place for them
-            case chat.ToolDelta(index, arguments):
-                return self._delta({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
             case chat.ToolStarted(index, call_id, name):
                 function = {"name": name, "arguments": ""}
-                call = {"index": index, "id": call_id, "type": "function", "function": function}
-                return self._delta({"tool_calls": [call]})
+                call_started = {"index": index, "id": call_id, "type": "function", "function": function}
+                return self._delta({"tool_calls": [call_started]})
             case chat.Opened(answer_id, model):
-                self._id = answer_id or self._id
-                self._model = model or self._model
+                self._open(answer_id or self._id, model or self._model)
                 return self._delta({"role": "assistant", "content": ""})
             case chat.Closed(finish, usage):
                 return self._delta({}, finish.value) + self._usage(usage) + DONE
+        return b""  # signatures and redacted reasoning have no place in this dialect
+
+    def fail(self, message: str, error_type: str, code: str, param: str | None = None) -> bytes:
+        """As `ports.StreamWriter.fail`."""
+        return write_error_event(message, error_type, code, param)
 
     def _delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        return self._chunk([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}], None)
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._before + encoded([choice]) + self._tail
 
     def _usage(self, usage: Usage | None) -> bytes:
         if not self._include_usage or usage is None:
             return b""
-        return self._chunk([], write_usage(usage))
-
-    def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> bytes:
-        body: dict[str, Any] = {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model,
-            "choices": choices,
-        }
-        if self._include_usage:
-            body["usage"] = usage
-        return data_event(_encode(body))
+        return self._before + b'[],"usage":' + encoded(write_usage(usage)) + b"}\n\n"

@@ -7,6 +7,7 @@ looks into messages, except for URLs that a client could point at our network.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -65,7 +66,7 @@ def read_head(body: bytes) -> Head:
     return Head(
         model=model,
         stream=flag_field(fields, "stream"),
-        include_usage=_include_usage(fields),
+        include_usage=include_usage(fields),
         max_tokens=legacy_max_tokens if max_tokens is None else max_tokens,
         n=1 if n is None else n,
         parts=parts,
@@ -93,7 +94,8 @@ def _read_messages(fields: dict[str, Raw]) -> list[_Message]:
     return messages
 
 
-def _include_usage(fields: dict[str, Raw]) -> bool:
+def include_usage(fields: dict[str, Raw]) -> bool:
+    """Whether `stream_options` asks for usage. Raises TollwayError(invalid_request) naming the field."""
     raw = present(fields, "stream_options")
     if raw is None:
         return False
@@ -111,15 +113,22 @@ def _include_usage(fields: dict[str, Raw]) -> bool:
     return value == b"true"
 
 
-def splice(head: Head, model: str, *, want_usage: bool, without: tuple[str, ...] = ()) -> bytes:
+def splice(
+    head: Head,
+    model: str,
+    *,
+    want_usage: bool,
+    changes: Mapping[str, Raw] | None = None,
+    without: tuple[str, ...] = (),
+) -> bytes:
     """As `head.splice`; `want_usage` sets `stream_options.include_usage` on streams."""
     if not want_usage or not head.stream or head.include_usage:
-        return spliced(head, model, without=without)
+        return spliced(head, model, changes=changes, without=without)
     options = present(head.fields, "stream_options")
     changed = _ONLY_USAGE
     if options is not None:
         changed = Raw(_ENCODER.encode(_FIELDS_DECODER.decode(options) | {"include_usage": _TRUE}))
-    return spliced(head, model, changes={"stream_options": changed}, without=without)
+    return spliced(head, model, changes={**(changes or {}), "stream_options": changed}, without=without)
 
 
 def check_urls(head: Head) -> None:

@@ -51,10 +51,11 @@ class Content(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One choice of an answer or a chunk. A filtered choice of Azure may have no message."""
+    """One choice of an answer or a chunk. Azure's may have no message when filtered; legacy completions have `text`."""
 
     message: Content | None = None
     delta: Content | None = None
+    text: Any = None
     finish_reason: Any = None
 
 
@@ -73,13 +74,15 @@ class Received(msgspec.Struct):
             part = choice.delta or choice.message
             if part is not None:
                 total += part.chars()
+            elif type(choice.text) is str:  # beside a delta, as some services write it, it says the same again
+                total += len(choice.text)
         return total
 
     def bears(self) -> bool:
         """Whether a client would see content or an end in it."""
         for choice in self.choices or ():
             part = choice.delta or choice.message
-            if choice.finish_reason or (part is not None and part.bears()):
+            if choice.finish_reason or (choice.text if part is None else part.bears()):
                 return True
         return False
 

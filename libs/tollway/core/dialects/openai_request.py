@@ -23,6 +23,7 @@ _BAD_FUNCTION = "Legacy function calling is not available for this model. Use 't
 
 class _ImageUrl(msgspec.Struct):
     url: str
+    detail: str | None = None
 
 
 class _File(msgspec.Struct):
@@ -64,6 +65,8 @@ class _Message(msgspec.Struct):
     tool_call_id: str | None = None
     name: str | None = None
     refusal: str | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
     function_call: Any = None
     cache_control: dict[str, Any] | None = None
 
@@ -103,6 +106,9 @@ class _ToolChoice(msgspec.Struct):
 
 class _JsonSchema(msgspec.Struct):
     schema: dict[str, Any] | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
 
 
 class _ResponseFormat(msgspec.Struct):
@@ -131,7 +137,8 @@ class _Body(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Body)
-_MODELLED = frozenset(_Body.__struct_fields__) | {
+# `top_logprobs` is read for its type and copied: `logprobs` alone says whether any are wanted.
+_MODELLED = frozenset(_Body.__struct_fields__) - {"top_logprobs"} | {
     "model",
     "stream",
     "stream_options",
@@ -157,7 +164,7 @@ def read_request(body: bytes, head: Head | None = None) -> chat.Request:
     try:
         parsed = _DECODER.decode(body)
     except msgspec.ValidationError as error:
-        raise _wrong_type(str(error)) from None
+        raise wrong_type(str(error)) from None
     except msgspec.DecodeError as error:
         raise TollwayError(Code.INVALID_JSON, f"We could not parse the JSON body of your request: {error}.") from None
     except RecursionError:
@@ -173,8 +180,8 @@ def read_request(body: bytes, head: Head | None = None) -> chat.Request:
         tool_choice=choice,
         parallel_tool_calls=parsed.parallel_tool_calls,
         max_tokens=head.max_tokens,
-        temperature=_between(parsed.temperature, "temperature", 2.0),
-        top_p=_between(parsed.top_p, "top_p", 1.0),
+        temperature=between(parsed.temperature, "temperature", 2.0),
+        top_p=between(parsed.top_p, "top_p", 1.0),
         top_k=parsed.top_k,
         stop=stop,
         n=head.n,
@@ -191,7 +198,7 @@ def _rest(fields: dict[str, Raw]) -> dict[str, Raw]:
     return {name: raw for name, raw in fields.items() if name not in _MODELLED and bytes(raw) != b"null"}
 
 
-def _wrong_type(text: str) -> TollwayError:
+def wrong_type(text: str) -> TollwayError:
     """msgspec's "Expected `str`, got `int` - at `$.messages[0].content`" in words that name the field."""
     found = _WHERE.match(text)
     what, path = (found[1], found[2]) if found else (text, "")
@@ -203,7 +210,8 @@ def _wrong_type(text: str) -> TollwayError:
     return invalid(f"Invalid value for '{path}': {what}.", path or None)
 
 
-def _between(value: float | None, name: str, most: float) -> float | None:
+def between(value: float | None, name: str, most: float) -> float | None:
+    """`value`, which is from 0 to `most` or absent. Raises TollwayError(invalid_request)."""
     if value is not None and not 0 <= value <= most:
         raise invalid(f"Invalid '{name}': expected a value between 0 and {most:g}, but got {value:g}.", name)
     return value
@@ -223,12 +231,15 @@ def _message(message: _Message, path: str) -> chat.Message:
     if role is not chat.Role.ASSISTANT and message.content is None:
         raise invalid(f"Missing required parameter: '{path}.content'.", f"{path}.content")
     parts: list[chat.Part] = []
+    thought = message.reasoning_content or message.reasoning
+    if role is chat.Role.ASSISTANT and isinstance(thought, str) and thought:
+        parts.append(chat.Thinking(thought))
     if isinstance(message.content, str):
         parts.append(chat.Text(message.content, message.cache_control))
     for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
         parts.append(_part(part, f"{path}.content[{index}]"))
     if message.refusal:
-        parts.append(chat.Text(message.refusal))
+        parts.append(chat.Refusal(message.refusal))
     calls = [_call(call, f"{path}.tool_calls[{i}]") for i, call in enumerate(message.tool_calls or ())]
     return chat.Message(
         role=role,
@@ -248,11 +259,11 @@ def _part(part: _Part, path: str) -> chat.Part:
                 return chat.Text(part.text, cached)
         case "refusal":
             if part.refusal is not None:
-                return chat.Text(part.refusal, cached)
+                return chat.Refusal(part.refusal)
         case "image_url":
-            url = part.image_url.url if isinstance(part.image_url, _ImageUrl) else part.image_url
-            if url:
-                return chat.Image(url, f"{path}.image_url.url", cached)
+            image = _ImageUrl(part.image_url) if isinstance(part.image_url, str) else part.image_url
+            if image is not None and image.url:
+                return chat.Image(image.url, f"{path}.image_url.url", cached, image.detail)
         case "file":
             file = part.file
             if file is not None and (file.file_data or file.file_id):
@@ -332,4 +343,13 @@ def _response_format(value: _ResponseFormat | None) -> chat.ResponseFormat | Non
     if value.type == "json_schema" and value.json_schema is None:
         param = "response_format.json_schema"
         raise invalid(f"Missing required parameter: '{param}'.", param)
-    return chat.ResponseFormat(kind=value.type, schema=value.json_schema.schema if value.json_schema else None)
+    described = value.json_schema
+    if value.type != "json_schema" or described is None:
+        return chat.ResponseFormat(kind=value.type)
+    return chat.ResponseFormat(
+        kind=value.type,
+        schema=described.schema,
+        name=described.name,
+        description=described.description,
+        strict=described.strict,
+    )

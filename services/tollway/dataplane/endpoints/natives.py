@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tollway.core import chat
-from tollway.core.dialects import anthropic_messages
+from tollway.core.dialects import anthropic_messages, openai_chat
 from tollway.core.dialects.ports import StreamReader, Written
 from tollway.core.operations import Operation
 from tollway.dataplane.endpoints.port import Target
@@ -29,4 +29,24 @@ class Messages:
         return anthropic_messages.StreamReader()
 
 
-PROVIDER_DIALECTS: Mapping[Operation, ProviderDialect] = MappingProxyType({Operation.MESSAGES: Messages()})
+class Chat:
+    """OpenAI's chat completions, with the habits of the target."""
+
+    def write(self, request: chat.Request, target: Target) -> Written:
+        """As `ProviderDialect.write`."""
+        return openai_chat.write_request(
+            request, target.model, target.habits, max_output_tokens=target.max_output_tokens
+        )
+
+    def read(self, body: bytes, created: int) -> chat.Answer:
+        """As `ProviderDialect.read`."""
+        return openai_chat.read_answer(body, created)
+
+    def reader(self) -> StreamReader:
+        """As `ProviderDialect.reader`."""
+        return openai_chat.StreamReader()
+
+
+PROVIDER_DIALECTS: Mapping[Operation, ProviderDialect] = MappingProxyType(
+    {Operation.CHAT: Chat(), Operation.MESSAGES: Messages()}
+)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tollway.core.dialects.openai_chat import read_received, read_usage, splice
+from tollway.core.dialects import openai_chat
+from tollway.core.dialects.openai_habits import UNCHANGED
+from tollway.core.operations import Operation
 from tollway.dataplane.endpoints.openai_relay import OpenAIRelay
 from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
 from tollway.dataplane.providers.faults import fault_in_stream, garbage
@@ -25,22 +27,29 @@ class OpenAIPass:
 
     def payload(self) -> Payload:
         """As `Codec.payload`; a stream's usage is asked for where the provider can tell it."""
-        head, refused = self._head, self._target.refused_fields
-        body = splice(head, self._target.model, want_usage="stream_options" not in refused, without=refused)
-        dropped = tuple(name for name in refused if name in head.fields)
-        return Payload(body, accept=EVENTS if head.stream else JSON, dropped=dropped)
+        head, target = self._head, self._target
+        chats = target.native is Operation.CHAT
+        change = openai_chat.changes(target.habits, head) if chats else UNCHANGED
+        body = openai_chat.splice(
+            head,
+            target.model,
+            want_usage=target.habits.stream_options,
+            changes=change.changes,
+            without=change.without,
+        )
+        return Payload(body, accept=EVENTS if head.stream else JSON, dropped=change.dropped)
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:
         """As `Codec.finish`."""
         try:
-            received = read_received(body)
+            received = openai_chat.read_received(body)
         except ValueError:
             raise garbage("the body is not a completion") from None
         if received.error:
             raise fault_in_stream(read_told(body))
         if received.choices is None:
             raise garbage("the body is not a completion")
-        return Finished(body, read_usage(received.usage), received.chars())
+        return Finished(body, openai_chat.read_usage(received.usage), received.chars())
 
     def relay(self, headers: Mapping[str, str]) -> StreamRelay:
         """As `Codec.relay`."""

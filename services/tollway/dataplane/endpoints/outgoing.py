@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from urllib.parse import urlsplit
+
 from tollway.core.catalog import Credential, Provider
+from tollway.core.dialects.openai_habits import habits_of
 from tollway.core.operations import Operation
 from tollway.dataplane.endpoints.port import Payload, Target
 from tollway.dataplane.providers.port import USER_AGENT, Adapter, Outgoing
+
+
+@lru_cache(maxsize=1024)
+def _host(base_url: str) -> str:
+    """Host and port of a provider's address."""
+    return urlsplit(base_url).netloc.rpartition("@")[2]
 
 
 def target_of(
@@ -15,7 +25,8 @@ def target_of(
     native = adapter.native(operation, provider, model)
     if native is None:
         return None
-    return Target(provider, model, native, adapter.refused_fields(provider), max_output_tokens)
+    habits = habits_of(provider.kind.value, _host(provider.base_url), model, provider.api_version)
+    return Target(provider, model, native, habits, max_output_tokens)
 
 
 def outgoing(

@@ -5,15 +5,15 @@ Owns the contracts alone. Nothing here does IO.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
-
-from msgspec import Raw
 
 from tollway.core.catalog import Provider
 from tollway.core.dialects.head import Head
+from tollway.core.dialects.openai_habits import GENERIC, ChatHabits
 from tollway.core.operations import Operation
 from tollway.core.usage import Usage
+from tollway.dataplane.endpoints.memory import Memory
 from tollway.dataplane.providers.port import ProviderFault
 
 
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
     """What a client asks for, whoever answers. `headers` are the client's; `created` is Unix seconds.
 
     `model` is the name that the client knows it by; `id` is the request's and makes the ids of answers that have none.
-    `earlier` are the items of the stored responses that this one continues.
+    `memory` is what a response goes on from and leaves; None: this call has none.
     """
 
     head: Head
@@ -42,16 +42,19 @@ class Asked(NamedTuple):
     model: str
     id: str
     created: int
-    earlier: Sequence[Raw] = ()
+    memory: Memory | None = None
 
 
 class Target(NamedTuple):
-    """Who is to answer, by which call. `max_output_tokens`: the model's most, where known."""
+    """Who is to answer, by which call. `habits` are how it wants to be asked for a chat.
+
+    `max_output_tokens`: the model's most, where known.
+    """
 
     provider: Provider
     model: str
     native: Operation
-    refused_fields: tuple[str, ...] = ()
+    habits: ChatHabits = GENERIC
     max_output_tokens: int | None = None
 
 

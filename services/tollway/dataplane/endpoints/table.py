@@ -5,22 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tollway.core.dialects import openai_chat
+from tollway.core.dialects import anthropic_messages, openai_chat, openai_completions, openai_responses
 from tollway.core.operations import Operation
-from tollway.dataplane.endpoints.clients import ChatClient
 from tollway.dataplane.endpoints.conversation import Conversation
+from tollway.dataplane.endpoints.messages import MessagesClient, MessagesPass
+from tollway.dataplane.endpoints.openai_clients import ChatClient, CompletionsClient
 from tollway.dataplane.endpoints.openai_pass import OpenAIPass
 from tollway.dataplane.endpoints.port import Dialect, Endpoint
+from tollway.dataplane.endpoints.responses import ResponsesClient, ResponsesPass
 
-_ALL: tuple[Endpoint, ...] = (
+_CONVERSATIONS = (
     Conversation(
-        "/v1/chat/completions",
-        Operation.CHAT,
-        Dialect.OPENAI,
-        openai_chat.read_head,
-        openai_chat.check_urls,
-        ChatClient(),
-        OpenAIPass,
+        path="/v1/chat/completions",
+        operation=Operation.CHAT,
+        dialect=Dialect.OPENAI,
+        read_head=openai_chat.read_head,
+        check_urls=openai_chat.check_urls,
+        client=ChatClient(),
+        passes=OpenAIPass,
+    ),
+    Conversation(
+        path="/v1/completions",
+        operation=Operation.COMPLETIONS,
+        dialect=Dialect.OPENAI,
+        read_head=openai_completions.read_head,
+        check_urls=openai_completions.check_urls,
+        client=CompletionsClient(),
+        passes=OpenAIPass,
+    ),
+    Conversation(
+        path="/v1/responses",
+        operation=Operation.RESPONSES,
+        dialect=Dialect.OPENAI,
+        read_head=openai_responses.read_head,
+        check_urls=openai_responses.check_urls,
+        client=ResponsesClient(),
+        passes=ResponsesPass,
+    ),
+    Conversation(
+        path="/v1/messages",
+        operation=Operation.MESSAGES,
+        dialect=Dialect.ANTHROPIC,
+        read_head=anthropic_messages.read_head,
+        check_urls=anthropic_messages.check_urls,
+        client=MessagesClient(),
+        passes=MessagesPass,
     ),
 )
+_ALL: tuple[Endpoint, ...] = _CONVERSATIONS
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({endpoint.path: endpoint for endpoint in _ALL})

@@ -32,6 +32,7 @@ SHAPES: dict[Code, Shape] = {
     Code.GUARDRAIL_BLOCKED: Shape(403, _CLIENT, "permission_error", False),
     Code.MODEL_NOT_PRICED: Shape(403, _CLIENT, "permission_error", False),
     Code.MODEL_NOT_FOUND: Shape(404, _CLIENT, "not_found_error", False),
+    Code.RESPONSE_NOT_FOUND: Shape(404, _CLIENT, "not_found_error", False),
     Code.ENDPOINT_NOT_FOUND: Shape(404, _CLIENT, "not_found_error", False),
     Code.METHOD_NOT_ALLOWED: Shape(405, _CLIENT, _CLIENT, False),
     Code.UNSUPPORTED_MEDIA_TYPE: Shape(415, _CLIENT, _CLIENT, False),

@@ -18,7 +18,8 @@ from tollway.dataplane.pipeline.exchange import Services
 OWNER = "tollway"
 
 
-async def _principal(services: Services, headers: Mapping[str, str]) -> Principal:
+async def principal_of(services: Services, headers: Mapping[str, str]) -> Principal:
+    """Who asks, by the key in the headers. Raises TollwayError."""
     result = services.directory.authenticate(presented_key(headers))
     return result if isinstance(result, Principal) else await result
 
@@ -81,7 +82,7 @@ def _visible(principal: Principal) -> list[tuple[Route, Model]]:
 
 async def show_list(services: Services, headers: Mapping[str, str]) -> dict[str, Any]:
     """Every model that the key may use, by name."""
-    principal = await _principal(services, headers)
+    principal = await principal_of(services, headers)
     visible = _visible(principal)
     if "anthropic-version" in headers:
         data = [_anthropic(route, model) for route, model in visible]
@@ -92,7 +93,7 @@ async def show_list(services: Services, headers: Mapping[str, str]) -> dict[str,
 
 async def show_one(services: Services, headers: Mapping[str, str], name: str) -> dict[str, Any]:
     """One model by name or alias. Raises TollwayError when it does not exist or the key may not use it."""
-    principal = await _principal(services, headers)
+    principal = await principal_of(services, headers)
     route = principal.routes.find(name)
     if route is None or not principal.routes.allowed(principal.project.models, principal.entry.models, route.name):
         raise TollwayError(

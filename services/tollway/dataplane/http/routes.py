@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
@@ -16,8 +17,9 @@ from tollway.core.errors import Code, TollwayError
 from tollway.core.ids import KEY_PREFIX
 from tollway.dataplane.endpoints.port import Dialect, Endpoint
 from tollway.dataplane.endpoints.table import ENDPOINTS
-from tollway.dataplane.http import models
+from tollway.dataplane.http import models, responses
 from tollway.dataplane.http.errors import SERVER, error_body, error_headers, status_of
+from tollway.dataplane.http.paths import place_of
 from tollway.dataplane.pipeline.exchange import Exchange, Services
 from tollway.dataplane.pipeline.order import STAGES, run
 from tollway.runtime import log
@@ -26,9 +28,11 @@ from tollway.runtime.health import Health
 _log = log.get(__name__)
 CLIENT_CLOSED_STATUS = 499
 MODELS_PATH = "/v1/models"
+RESPONSES_PATH = "/v1/responses"
 MAX_REQUEST_ID = 200
 
 Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Reading = Callable[[web.BaseRequest], Awaitable[object]]
 
 
 class Routes:
@@ -40,8 +44,7 @@ class Routes:
         self._time = asyncio.get_running_loop().time
         self.in_flight = 0
         self._table: Mapping[str, Mapping[str, Route]] = {
-            **{path: {"POST": partial(self._serve, endpoint)} for path, endpoint in ENDPOINTS.items()},
-            MODELS_PATH: {"GET": self._models},
+            MODELS_PATH: {"GET": partial(self._answer, self._models)},
             "/livez": {"GET": self._live},
             "/healthz": {"GET": self._live},
             "/readyz": {"GET": self._ready},
@@ -49,10 +52,11 @@ class Routes:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request. Only the client's own disconnection leaves as an exception."""
-        path = request.raw_path.partition("?")[0]
-        methods = self._table.get(path)
-        if methods is None and path.startswith(MODELS_PATH + "/"):
-            methods = {"GET": self._model}
+        path, model = place_of(request.raw_path)
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is not None and request.method == "POST":
+            return await self._serve(endpoint, model, request)
+        methods = self._methods(path) if endpoint is None else {"POST": partial(self._serve, endpoint, model)}
         if methods is None:
             return self._error(request, TollwayError(Code.ENDPOINT_NOT_FOUND, f"There is no endpoint {path[:200]}."))
         route = methods.get(request.method)
@@ -64,9 +68,22 @@ class Routes:
             return response
         return await route(request)
 
-    async def _serve(self, endpoint: Endpoint, request: web.BaseRequest) -> web.StreamResponse:
+    def _methods(self, path: str) -> Mapping[str, Route] | None:
+        """What can be done at a path that is no endpoint of a model."""
+        if path.startswith(MODELS_PATH + "/"):
+            return {"GET": partial(self._answer, partial(self._model, unquote(path.removeprefix(MODELS_PATH + "/"))))}
+        if path.startswith(RESPONSES_PATH + "/"):
+            name, slash, rest = path.removeprefix(RESPONSES_PATH + "/").partition("/")
+            if rest == "input_items":
+                return {"GET": partial(self._answer, partial(self._response_items, name))}
+            if not slash:
+                show, forget = partial(self._response, name), partial(self._forget_response, name)
+                return {"GET": partial(self._answer, show), "DELETE": partial(self._answer, forget)}
+        return self._table.get(path)
+
+    async def _serve(self, endpoint: Endpoint, model: str | None, request: web.BaseRequest) -> web.StreamResponse:
         started = self._time()
-        exchange = Exchange(request, self._services, endpoint, started)
+        exchange = Exchange(request, self._services, endpoint, started, model)
         status = CLIENT_CLOSED_STATUS
         self.in_flight += 1
         try:
@@ -113,20 +130,33 @@ class Routes:
             headers=error_headers(error, request_id),
         )
 
-    # -- models and probes ------------------------------------------------------------------------------------------
+    # -- models, stored responses, probes ---------------------------------------------------------------------------
 
-    async def _models(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, read: Reading, request: web.BaseRequest) -> web.StreamResponse:
+        """What `read` gives, as JSON; or the error that it raises."""
         try:
-            return _json(await models.show_list(self._services, request.headers))
+            found = await read(request)
         except TollwayError as error:
             return self._error(request, error)
+        except Exception:  # noqa: BLE001 - the boundary, as for requests to models
+            _log.exception("request failed", path=request.rel_url.path[:200])
+            return self._error(request, TollwayError(Code.INTERNAL_ERROR, "Something went wrong in the gateway."))
+        return _json(found)
 
-    async def _model(self, request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            name = request.rel_url.path.removeprefix(MODELS_PATH + "/")
-            return _json(await models.show_one(self._services, request.headers, name))
-        except TollwayError as error:
-            return self._error(request, error)
+    async def _models(self, request: web.BaseRequest) -> object:
+        return await models.show_list(self._services, request.headers)
+
+    async def _model(self, name: str, request: web.BaseRequest) -> object:
+        return await models.show_one(self._services, request.headers, name)
+
+    async def _response(self, name: str, request: web.BaseRequest) -> object:
+        return await responses.show(self._services, request.headers, name, request.rel_url.query)
+
+    async def _forget_response(self, name: str, request: web.BaseRequest) -> object:
+        return await responses.forget(self._services, request.headers, name)
+
+    async def _response_items(self, name: str, request: web.BaseRequest) -> object:
+        return await responses.show_items(self._services, request.headers, name, request.rel_url.query)
 
     async def _live(self, _request: web.BaseRequest) -> web.StreamResponse:
         return _json({"status": "ok"})
@@ -140,7 +170,8 @@ class Routes:
 
 def _json(value: object, status: int = 200) -> web.Response:
     headers = {"Server": SERVER}
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
+    body = value if isinstance(value, bytes) else orjson.dumps(value)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
 def _check_request_id(exchange: Exchange) -> None:

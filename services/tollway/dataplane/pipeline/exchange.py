@@ -13,15 +13,18 @@ from tollway.core.dialects.head import Head
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
+from tollway.dataplane.endpoints.memory import Memory
 from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Endpoint
 from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.pipeline.health import TargetHealth
 from tollway.dataplane.providers.registry import Registry
 from tollway.dataplane.settings import Settings
+from tollway.dataplane.stores.response_store import ResponseStore
 from tollway.dataplane.telemetry import Telemetry
 from tollway.dataplane.upstream.client import Upstream
 from tollway.dataplane.upstream.watchdog import Ticker, Watchdog
 from tollway.runtime.clock import Clock
+from tollway.runtime.seal import Sealer
 from tollway.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ class Services:
     tasks: Tasks
     ticker: Ticker
     loop_time: Callable[[], float]
+    responses: ResponseStore
+    sealer: Sealer
 
 
 class Exchange:
@@ -65,6 +70,8 @@ class Exchange:
         "error_code",
         "head",
         "id",
+        "memory",
+        "model",
         "outcome",
         "principal",
         "request",
@@ -79,12 +86,16 @@ class Exchange:
         "watchdog",
     )
 
-    def __init__(self, request: web.BaseRequest, services: Services, endpoint: Endpoint, started: float) -> None:
+    def __init__(
+        self, request: web.BaseRequest, services: Services, endpoint: Endpoint, started: float, model: str | None
+    ) -> None:
+        """`started` is the loop's time; `model` is named by the path, and counts more than the body's."""
         self.request = request
         self.services = services
         self.endpoint = endpoint
         self.id = str(uuid_utils.uuid7())
         self.started = started
+        self.model = model
         self.started_ms = services.clock.now_ms()
         self.client_request_id = request.headers.get("x-request-id")
         self.tags: dict[str, str] = {}
@@ -92,6 +103,7 @@ class Exchange:
         self.body: bytes = b""  # parse
         self.content_type = JSON  # parse
         self.head: Head  # parse
+        self.memory: Memory | None = None  # recall: what a response goes on from and leaves
         self.route: Route  # authorize
         self.candidates: list[Candidate]  # candidates
         self.attempts: list[Attempt] = []  # call
@@ -128,6 +140,7 @@ class Exchange:
             self.route.name,
             self.id,
             self.started_ms // 1000,
+            self.memory,
         )
 
     def cleanup(self, action: Callable[[], None]) -> None:

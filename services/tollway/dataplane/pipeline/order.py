@@ -14,6 +14,7 @@ from tollway.dataplane.pipeline.call import call
 from tollway.dataplane.pipeline.candidates import candidates
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.pipeline.parse import parse
+from tollway.dataplane.pipeline.recall import recall
 from tollway.dataplane.pipeline.relay import relay
 
 Stage = Callable[[Exchange], Awaitable[None] | None]
@@ -22,6 +23,7 @@ STAGES: tuple[Stage, ...] = (
     authenticate,  # key -> verified principal
     parse,  # only what routing and accounting need; the rest stays bytes
     authorize,  # may this key use this model
+    recall,  # what a response goes on from
     candidates,  # ordered targets that can serve the call
     call,  # one upstream call at a time; each is in the journal before it leaves
     relay,  # pass through or translate, count, and book

@@ -7,6 +7,7 @@ import zlib
 import aiohttp
 from aiohttp import web
 
+from tollway.core.dialects.head import with_model
 from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.endpoints.port import JSON
 from tollway.dataplane.pipeline.exchange import Exchange
@@ -71,7 +72,8 @@ async def parse(exchange: Exchange) -> None:
     if kind not in endpoint.accepts:
         wanted = " or ".join(f"'Content-Type: {accepted}'" for accepted in endpoint.accepts)
         raise TollwayError(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request with the header {wanted}.")
-    exchange.body = await read_body(request, exchange.services.settings.max_body_bytes)
+    body = await read_body(request, exchange.services.settings.max_body_bytes)
+    exchange.body = body if exchange.model is None or kind != JSON else with_model(body, exchange.model)
     exchange.head = endpoint.read(exchange.body, exchange.content_type)
     tags = request.headers.get("x-tollway-tags")
     if tags is not None:

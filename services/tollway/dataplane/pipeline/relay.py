@@ -21,6 +21,7 @@ from tollway.dataplane.endpoints.port import StreamRelay
 from tollway.dataplane.http.errors import SERVER, error_type, status_of
 from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.recall import keep
 from tollway.dataplane.providers.port import ProviderFault
 from tollway.dataplane.upstream.client import cut
 from tollway.runtime import log
@@ -64,6 +65,8 @@ async def _whole(exchange: Exchange, attempt: Attempt) -> None:
     attempt.close(
         Outcome.OK, usage=finished.usage, output_chars=finished.output_chars, estimated=finished.usage is None
     )
+    if exchange.memory is not None:
+        await keep(exchange)
     headers = _headers(exchange, attempt)
     headers["Content-Type"] = finished.content_type
     row = exchange.rows[-1]
@@ -103,8 +106,8 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
     response = exchange.response
     assert response is not None
     while True:
-        if stream.done:
-            _book(exchange, attempt, stream)
+        if stream.done and not exchange.booked:
+            await _book(exchange, attempt, stream)
         if pending:
             watchdog.hold()
             await response.write(pending)
@@ -115,19 +118,20 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
         pending = stream.feed(data) if data else b""
         attempt.mark(stream)
     pending = stream.end()
-    _book(exchange, attempt, stream)
+    if not exchange.booked:
+        await _book(exchange, attempt, stream)
     if pending:
         await response.write(pending)
     await response.write_eof()
 
 
-def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
-    """Books a stream whose end has been seen; what comes after it cannot change the bill."""
-    if exchange.booked:
-        return
+async def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
+    """Books a stream whose end has been seen, and keeps it; what comes after the end cannot change the bill."""
     exchange.status = 200
     attempt.close_stream(Outcome.OK, stream, estimated=stream.usage is None)
     exchange.book()
+    if exchange.memory is not None:
+        await keep(exchange)
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

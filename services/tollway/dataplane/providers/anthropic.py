@@ -30,7 +30,3 @@ class Anthropic:
         if credential is not None:
             headers["x-api-key"] = credential.api_key
         return headers
-
-    def refused_fields(self, provider: Provider) -> tuple[str, ...]:
-        """None: a translated request has only what Anthropic knows."""
-        return ()

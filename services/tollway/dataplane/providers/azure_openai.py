@@ -10,11 +10,9 @@ from urllib.parse import quote
 
 from tollway.core.catalog import Credential, Provider
 from tollway.core.operations import Operation
-from tollway.dataplane.providers.openai_shape import PATHS, OpenAIShape
+from tollway.dataplane.providers.openai_shape import PATHS, OpenAIShape, completes
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
-_STREAM_OPTIONS_SINCE = "2024-09-01"
-"""Older API versions answer `stream_options` with 400; 2024-10-21 is the first stable version that has it."""
 _RESPONSES_SINCE = "2025-03-01"
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 """An Entra ID access token is a JWT (RFC 7519): three parts, of which the first is a JSON object in base64url."""
@@ -26,8 +24,10 @@ class AzureOpenAI(OpenAIShape):
     serves = frozenset(PATHS) - {Operation.RERANK, Operation.MODERATIONS}
 
     def native(self, operation: Operation, provider: Provider, target_model: str) -> Operation | None:
-        """As `Adapter.native`; the responses API came late to dated API versions."""
+        """As `Adapter.native`; the responses API came late to dated API versions. A deployment tells by its name."""
         version = provider.api_version
+        if operation is Operation.COMPLETIONS and not completes(target_model):
+            return Operation.CHAT
         if operation is Operation.RESPONSES and _DATED.match(version) and version[:10] < _RESPONSES_SINCE:
             return Operation.CHAT
         return super().native(operation, provider, target_model)
@@ -49,8 +49,3 @@ class AzureOpenAI(OpenAIShape):
         if _TOKEN.fullmatch(credential.api_key):
             return {"authorization": f"Bearer {credential.api_key}"}
         return {"api-key": credential.api_key}
-
-    def refused_fields(self, provider: Provider) -> tuple[str, ...]:
-        """What the configured API version does not know yet."""
-        version = provider.api_version
-        return ("stream_options",) if _DATED.match(version) and version[:10] < _STREAM_OPTIONS_SINCE else ()

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 from tollway.core.catalog import Provider
 from tollway.core.operations import Operation
-from tollway.dataplane.providers.openai_shape import PATHS, OpenAIShape, versioned
-
-_COMPLETES = re.compile(r"instruct|^davinci|^babbage|:davinci|:babbage")
-"""The models that still serve legacy completions; all others answer 404 there ("This is a chat model")."""
-
+from tollway.dataplane.providers.openai_shape import PATHS, OpenAIShape, completes, versioned
 
 class OpenAI(OpenAIShape):
     """api.openai.com, or what stands in for it."""
@@ -20,7 +15,7 @@ class OpenAI(OpenAIShape):
 
     def native(self, operation: Operation, provider: Provider, target_model: str) -> Operation | None:
         """As `Adapter.native`; legacy completions become a chat where the model has them no more."""
-        if operation is Operation.COMPLETIONS and not _COMPLETES.search(target_model):
+        if operation is Operation.COMPLETIONS and not completes(target_model):
             return Operation.CHAT
         return super().native(operation, provider, target_model)
 

@@ -7,6 +7,7 @@ Owns the shared behaviour; each kind's own file says where it lives and what it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -29,6 +30,14 @@ PATHS: Mapping[Operation, str] = MappingProxyType(
     }
 )
 """Below the base URL, as in OpenAI's API description; rerank as vLLM, Jina and Cohere have it."""
+
+
+_COMPLETES = re.compile(r"instruct|(?:^|:)(?:davinci|babbage)")
+
+
+def completes(model: str) -> bool:
+    """Whether one of OpenAI's models serves legacy completions; all others answer 404 ("This is a chat model")."""
+    return _COMPLETES.search(model) is not None
 
 
 def versioned(base_url: str) -> str:
@@ -60,7 +69,3 @@ class OpenAIShape:
     def authorization(self, credential: Credential | None) -> dict[str, str]:
         """As `Adapter.authorization`: a bearer token."""
         return {} if credential is None else {"authorization": f"Bearer {credential.api_key}"}
-
-    def refused_fields(self, provider: Provider) -> tuple[str, ...]:
-        """As `Adapter.refused_fields`."""
-        return ()

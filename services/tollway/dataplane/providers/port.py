@@ -61,6 +61,3 @@ class Adapter(Protocol):
 
     def authorization(self, credential: Credential | None) -> dict[str, str]:
         """The headers that carry the credential, and what else every call needs."""
-
-    def refused_fields(self, provider: Provider) -> tuple[str, ...]:
-        """Top-level fields of a chat request that this provider answers with an error, so that it is not sent them."""

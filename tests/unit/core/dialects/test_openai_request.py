@@ -62,18 +62,57 @@ def test_everything_that_is_modelled() -> None:
     assert roles == ["system", "user", "assistant", "tool", "assistant"]
     assert request.messages[1].parts == (
         chat.Text("look", {"type": "ephemeral"}),
-        chat.Image("https://example.com/a.png", "messages[1].content[1].image_url.url"),
+        chat.Image("https://example.com/a.png", "messages[1].content[1].image_url.url", detail="low"),
         chat.File("messages[1].content[2].file", "data:application/pdf;base64,AA==", None, "a.pdf"),
         chat.Audio("AA==", "wav", "messages[1].content[3]"),
     )
     assert request.messages[2].tool_calls == (chat.ToolCall("c1", "f", '{"x":1}'),)
     assert request.messages[3].tool_call_id == "c1"
-    assert request.messages[4].parts == (chat.Text("no"),)
+    assert request.messages[4].parts == (chat.Refusal("no"),)
     assert request.tools[0].parameters == FUNCTION["parameters"]
     assert request.tool_choice == chat.ToolChoice(mode="named", name="f")
     assert (request.max_tokens, request.stop, request.reasoning_effort, request.user) == (7, ("END",), "low", "u")
-    assert request.response_format == chat.ResponseFormat(kind="json_schema", schema={"type": "object"})
+    assert request.response_format == chat.ResponseFormat(kind="json_schema", schema={"type": "object"}, name="s")
     assert set(request.rest) == {"seed"}
+
+
+def test_reasoning_and_refusals_that_a_client_sends_back() -> None:
+    turns = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "yes", "reasoning_content": "hm"},
+        {"role": "assistant", "content": None, "refusal": "no", "reasoning": "hm"},
+        {"role": "user", "content": "hi", "reasoning_content": "not a model's"},
+    ]
+    request = read_request(body(messages=turns))
+    assert [message.parts for message in request.messages[1:]] == [
+        (chat.Thinking("hm"), chat.Text("yes")),
+        (chat.Thinking("hm"), chat.Refusal("no")),
+        (chat.Text("hi"),),
+    ]
+
+
+def test_fields_that_are_not_modelled_are_kept_as_they_are() -> None:
+    fields = {
+        "verbosity": "low",
+        "prediction": {"type": "content", "content": "x"},
+        "audio": {"voice": "alloy", "format": "wav"},
+        "top_logprobs": 2,
+        "metadata": {"a": "b"},
+        "service_tier": "flex",
+        "prompt_cache_key": "k",
+        "own_field": [1.50],
+    }
+    request = read_request(body(modalities=["text", "audio"], logprobs=True, **fields))
+    assert {name: json.loads(bytes(raw)) for name, raw in request.rest.items()} == fields
+    assert (request.modalities, request.logprobs) == (("text", "audio"), True)
+
+
+def test_a_schema_keeps_its_name_description_and_strictness() -> None:
+    schema = {"name": "s", "description": "d", "strict": True, "schema": {"type": "object"}}
+    request = read_request(body(response_format={"type": "json_schema", "json_schema": schema}))
+    assert request.response_format == chat.ResponseFormat(
+        kind="json_schema", schema={"type": "object"}, name="s", description="d", strict=True
+    )
 
 
 def test_allowed_tools_narrow_the_tools() -> None:

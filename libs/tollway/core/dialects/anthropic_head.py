@@ -1,0 +1,159 @@
+"""The few fields of a Messages request that a gateway must know, and the URLs in it that a client could aim at us.
+
+Owns the partial reading; everything else stays bytes (`head.splice` writes them for a provider of the same dialect). It
+never looks into messages, except for blocks that name something to fetch.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from tollway.core.dialects.head import (
+    Head,
+    check_urls_in,
+    decoded,
+    flag_field,
+    integer_field,
+    invalid,
+    kind_of,
+    read_fields,
+    text_field,
+)
+
+_NULL = Raw(b"null")
+
+
+class _Message(msgspec.Struct):
+    """Just enough of a message to find the ones that have blocks."""
+
+    content: Raw = _NULL
+
+
+class _Tool(msgspec.Struct):
+    type: Any = None
+
+
+class _Block(msgspec.Struct):
+    """Just enough of a content block to find what a provider would fetch."""
+
+    type: Any = None
+    source: Raw = _NULL
+    content: Raw = _NULL
+
+
+_MESSAGES_DECODER = msgspec.json.Decoder(list[_Message])
+_TOOLS_DECODER = msgspec.json.Decoder(list[_Tool])
+_BLOCKS_DECODER = msgspec.json.Decoder(list[_Block])
+_PLAIN = frozenset(b'"n')
+_OPEN_ARRAY = ord("[")
+_OPEN_OBJECT = ord("{")
+_FETCHED = frozenset({"document", "image", "tool_result"})
+_NEVER_FETCHED = frozenset(
+    {"mcp_tool_use", "redacted_thinking", "search_result", "server_tool_use", "text", "thinking", "tool_use"}
+)
+
+
+def read_head(body: bytes, *, needs_max_tokens: bool = True) -> Head:
+    """The head of a request; `needs_max_tokens` is false for `count_tokens`, whose requests have no such field.
+
+    The usage is part of every stream of this dialect, so `include_usage` is always true.
+    Raises TollwayError(invalid_json | invalid_request) naming the field.
+    """
+    fields = read_fields(body)
+    model = text_field(fields, "model")
+    messages = _read_messages(fields)
+    max_tokens = integer_field(fields, "max_tokens", 1)
+    if max_tokens is None and needs_max_tokens:
+        raise invalid("Missing required parameter: 'max_tokens'.", "max_tokens")
+    return Head(
+        model=model,
+        stream=flag_field(fields, "stream"),
+        include_usage=True,
+        max_tokens=max_tokens,
+        parts=tuple(
+            (index, message.content)
+            for index, message in enumerate(messages)
+            if memoryview(message.content)[0] not in _PLAIN
+        ),
+        fields=fields,
+    )
+
+
+def _read_messages(fields: dict[str, Raw]) -> list[_Message]:
+    """The messages, hardly read: they may be megabytes."""
+    raw = fields.get("messages")
+    if raw is None:
+        raise invalid("Missing required parameter: 'messages'.", "messages")
+    try:
+        messages = _MESSAGES_DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        found = re.search(r"\$(\[\d+\])", str(error))
+        if found:
+            param = f"messages{found[1]}"
+            raise invalid(f"Invalid type for '{param}': expected an object.", param) from None
+        kind = kind_of(bytes(raw))
+        message = f"Invalid type for 'messages': expected an array of objects, but got {kind} instead."
+        raise invalid(message, "messages") from None
+    if not messages:
+        raise invalid("Invalid 'messages': empty array. Expected an array with at least one message.", "messages")
+    return messages
+
+
+def check_urls(head: Head) -> None:
+    """Refuse URLs that must not be fetched for a tenant: in sources of blocks, in hosted tools and in MCP servers.
+
+    What a model or a tool wrote (the input of a tool call, text, search results) is nothing that anybody fetches, and
+    may name any URL. Data URLs are fine. Raises TollwayError(invalid_request) naming the field.
+    """
+    for index, content in head.parts:
+        _check_blocks(content, f"messages[{index}].content")
+    system = head.fields.get("system")
+    if system is not None and memoryview(system)[0] not in _PLAIN:
+        _check_blocks(system, "system")
+    servers = head.fields.get("mcp_servers")
+    if servers is not None:
+        check_urls_in(decoded(servers), "mcp_servers")
+    _check_tools(head.fields.get("tools"))
+
+
+def _check_tools(tools: Raw | None) -> None:
+    if tools is None:
+        return
+    try:
+        kinds = _TOOLS_DECODER.decode(tools)
+    except msgspec.ValidationError:
+        check_urls_in(decoded(tools), "tools")  # no list of tools: the provider says so, unless it fetches first
+        return
+    hosted = [index for index, tool in enumerate(kinds) if tool.type not in (None, "custom")]
+    if hosted:
+        values = decoded(tools)
+        for index in hosted:
+            check_urls_in(values[index], f"tools[{index}]")
+
+
+def _check_blocks(raw: Raw, path: str) -> None:
+    """Check the blocks of one content, and those in tool results, without decoding anything else."""
+    pending = [(raw, path)]
+    while pending:
+        raw, path = pending.pop()
+        try:
+            blocks = _BLOCKS_DECODER.decode(raw)
+        except msgspec.ValidationError:
+            check_urls_in(decoded(raw), path)  # no list of blocks: nothing is known of its shape, so all of it counts
+            continue
+        whole: Any = None
+        for index, block in enumerate(blocks):
+            place = f"{path}[{index}]"
+            kind = block.type if isinstance(block.type, str) else ""
+            if kind in _FETCHED:
+                if memoryview(block.source)[0] in (_OPEN_OBJECT, _OPEN_ARRAY):
+                    check_urls_in(decoded(block.source), f"{place}.source")
+                if memoryview(block.content)[0] == _OPEN_ARRAY:
+                    pending.append((block.content, f"{place}.content"))
+            elif kind not in _NEVER_FETCHED and not kind.endswith("_tool_result"):
+                whole = decoded(raw) if whole is None else whole
+                check_urls_in(whole[index], place)
