@@ -8,6 +8,7 @@ from types import MappingProxyType
 from tollway.core.dialects import anthropic_messages, openai_chat, openai_completions, openai_responses
 from tollway.core.operations import Operation
 from tollway.dataplane.endpoints.conversation import Conversation
+from tollway.dataplane.endpoints.count_tokens import CountTokens
 from tollway.dataplane.endpoints.messages import MessagesClient, MessagesPass
 from tollway.dataplane.endpoints.openai_clients import ChatClient, CompletionsClient
 from tollway.dataplane.endpoints.openai_pass import OpenAIPass
@@ -52,5 +53,5 @@ _CONVERSATIONS = (
         passes=MessagesPass,
     ),
 )
-_ALL: tuple[Endpoint, ...] = _CONVERSATIONS
+_ALL: tuple[Endpoint, ...] = (*_CONVERSATIONS, CountTokens())
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({endpoint.path: endpoint for endpoint in _ALL})

@@ -21,7 +21,7 @@ from tollway.dataplane.http import models, responses
 from tollway.dataplane.http.errors import SERVER, error_body, error_headers, status_of
 from tollway.dataplane.http.paths import place_of
 from tollway.dataplane.pipeline.exchange import Exchange, Services
-from tollway.dataplane.pipeline.order import STAGES, run
+from tollway.dataplane.pipeline.order import run, stages_of
 from tollway.runtime import log
 from tollway.runtime.health import Health
 
@@ -88,7 +88,7 @@ class Routes:
         self.in_flight += 1
         try:
             _check_request_id(exchange)
-            await run(exchange, STAGES)
+            await run(exchange, stages_of(endpoint.operation))
             assert exchange.response is not None
             status = exchange.status or exchange.response.status
             return exchange.response

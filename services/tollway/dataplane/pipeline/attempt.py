@@ -23,6 +23,7 @@ from tollway.runtime import log
 
 _log = log.get(__name__)
 PROGRESS_MS = 250
+MAX_REQUEST_ID = 200
 OTHER_MODELS = "other"
 """The metric label of models that are not in the catalog: clients choose those names, and labels must be bounded."""
 
@@ -86,8 +87,10 @@ class Attempt:
         self.first_byte_ms = self.exchange.services.clock.now_ms()
         self.status = response.status
         headers = response.headers
+        told = headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
+        # It goes into a header and a row: what is no short plain text is no id.
         self.provider_request_id = (
-            headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
+            told if told and len(told) <= MAX_REQUEST_ID and told.isascii() and told.isprintable() else None
         )
 
     def mark(self, stream: StreamRelay) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import msgspec
 from aiohttp import ClientResponse
 
+from tollway.core.catalog import Provider
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
 from tollway.dataplane.config.holder import capabilities
@@ -28,9 +29,9 @@ ERROR_BODY_LIMIT = 1 << 20
 ERROR_STATUS = 300
 
 
-def timeouts_of(exchange: Exchange, attempt: Attempt) -> Watchdog:
-    """The watchdog of an attempt; `x-tollway-timeout` may shorten the total."""
-    timeouts = attempt.candidate.provider.timeouts
+def timeouts_of(exchange: Exchange, provider: Provider) -> Watchdog:
+    """The watchdog of a call to a provider; `x-tollway-timeout` may shorten the total."""
+    timeouts = provider.timeouts
     asked = exchange.request.headers.get("x-tollway-timeout")
     if asked is not None:
         try:
@@ -82,7 +83,7 @@ async def call(exchange: Exchange) -> None:
 async def _one(exchange: Exchange, attempt: Attempt) -> None:
     services = exchange.services
     request = _outgoing(exchange, attempt)
-    watchdog = exchange.watchdog = timeouts_of(exchange, attempt)
+    watchdog = exchange.watchdog = timeouts_of(exchange, attempt.candidate.provider)
 
     def before_send(reused: bool) -> None:
         attempt.opening(reused)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from tollway.core.operations import Operation
 from tollway.dataplane.pipeline.authenticate import authenticate
 from tollway.dataplane.pipeline.authorize import authorize
 from tollway.dataplane.pipeline.call import call
 from tollway.dataplane.pipeline.candidates import candidates
+from tollway.dataplane.pipeline.count import count
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.pipeline.parse import parse
 from tollway.dataplane.pipeline.recall import recall
@@ -28,6 +30,14 @@ STAGES: tuple[Stage, ...] = (
     call,  # one upstream call at a time; each is in the journal before it leaves
     relay,  # pass through or translate, count, and book
 )
+
+COUNT: tuple[Stage, ...] = (authenticate, parse, authorize, count)
+"""A request that only counts tokens."""
+
+
+def stages_of(operation: Operation) -> tuple[Stage, ...]:
+    """What happens to a request for this operation."""
+    return COUNT if operation is Operation.COUNT_TOKENS else STAGES
 
 
 async def run(exchange: Exchange, stages: tuple[Stage, ...]) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from tollway.core.errors import TollwayError
 from tollway.core.ledger import Outcome
 from tollway.core.money import format_dollars
-from tollway.dataplane.endpoints.port import StreamRelay
+from tollway.dataplane.endpoints.port import Dialect, StreamRelay
 from tollway.dataplane.http.errors import SERVER, error_type, status_of
 from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.exchange import Exchange
@@ -46,6 +46,10 @@ def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
         "x-tollway-cache": "off",
         "Server": SERVER,
     }
+    if exchange.endpoint.dialect == Dialect.ANTHROPIC:
+        headers["request-id"] = exchange.shown_id  # what Anthropic's SDKs show
+    if attempt.provider_request_id is not None:
+        headers["x-tollway-provider-request-id"] = attempt.provider_request_id
     if exchange.dropped:
         headers["x-tollway-dropped"] = ", ".join(exchange.dropped)
     return headers

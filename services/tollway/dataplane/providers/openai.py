@@ -8,6 +8,7 @@ from tollway.core.catalog import Provider
 from tollway.core.operations import Operation
 from tollway.dataplane.providers.openai_shape import PATHS, OpenAIShape, completes, versioned
 
+
 class OpenAI(OpenAIShape):
     """api.openai.com, or what stands in for it."""
 
