@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import signal
-import socket
 import subprocess
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,100 +16,26 @@ import openai
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
-MODEL = ROOT / ".cache" / "vllm" / "smollm2-135m-instruct"
-START_SECONDS = 240
-NAME = "smollm2"
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
-COUNTERS = re.compile(r"^vllm:(prompt_tokens_total|generation_tokens_total)\{[^}]*\} ([0-9.e+]+)$", re.M)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
-
-
-def free_port() -> int:
-    """A port that nobody uses at this moment; vLLM cannot pick one by itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def get(url: str) -> str:
-    """The text of a page."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        text: str = answer.read().decode()
-        return text
-
-
-def answers(url: str) -> bool:
-    """Whether vLLM says that it is healthy."""
-    try:
-        get(f"{url}/health")
-    except OSError:
-        return False
-    return True
-
-
-@pytest.fixture(scope="module")
-def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running vLLM."""
-    assert PYTHON.exists(), "run this through `make test-vllm`, which installs vLLM"
-    log = tmp_path_factory.mktemp("vllm") / "vllm.log"
-    port = free_port()
-    command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--served-model-name", NAME, "--max-model-len", "2048", "--enforce-eager"]
-    quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
-    threads = {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            command, env={**os.environ, **quiet, **threads}, stdout=out, stderr=out, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers(url):
-            assert server.poll() is None, log.read_text()[-4000:]
-            assert time.monotonic() < deadline, log.read_text()[-4000:]
-            time.sleep(0.5)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)  # the session started above, nothing else
-        server.wait(60)
-
-
-@pytest.fixture(scope="module")
-def gateway(one_machine: Callable[..., Any], vllm: str) -> Any:
-    """A gateway whose one provider is vLLM, with a price so that cost can be checked."""
-    target = {"provider": "local", "model": NAME}
-    return one_machine(
-        {
-            "providers": [{"name": "local", "kind": "vllm", "base_url": f"{vllm}/v1"}],
-            "models": [{"name": "small", "targets": [target], "price": {"input": "1", "output": "10"}}],
-            "business_units": [{"name": "research"}],
-            "projects": [{"name": "demo", "business_unit": "research", "models": ["*"], "keys": [{"name": "first"}]}],
-        }
-    )
-
-
-def counted(url: str) -> tuple[int, int]:
-    """Prompt and generated tokens by vLLM's own metrics, since its start."""
-    found = {name: int(float(value)) for name, value in COUNTERS.findall(get(f"{url}/metrics"))}
-    return found["prompt_tokens_total"], found["generation_tokens_total"]
 
 
 def ask_node(gateway: Any) -> list[dict[str, Any]]:
     """Answers of the npm client: one object for each call it made."""
     script = ROOT / "tests" / "clients" / "chat.mjs"
     environment = {**os.environ, "OPENAI_BASE_URL": gateway.base_url, "OPENAI_API_KEY": gateway.key}
-    command = [str(PYTHON.parents[2] / ".venv" / "bin" / "node"), str(script), "small"]
+    command = [str(ROOT / ".venv" / "bin" / "node"), str(script), "small"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
-async def test_official_clients_and_the_ledger_agree_with_vllm(gateway: Any, vllm: str, npm_openai: Path) -> None:
-    before = counted(vllm)
+async def test_official_clients_and_the_ledger_agree_with_vllm(
+    gateway: Any, counted: Callable[[], tuple[int, int]], npm_openai: Path
+) -> None:
+    before = counted()
     usages: list[tuple[int, int]] = []
     texts: list[str] = []
     wish: dict[str, Any] = {"model": "small", "messages": QUESTION, "temperature": 0, "max_tokens": 24}
@@ -143,7 +64,7 @@ async def test_official_clients_and_the_ledger_agree_with_vllm(gateway: Any, vll
 
     assert "Paris" in texts[0]
     assert set(texts) == {texts[0]}, "greedy answers are the same through every client, streamed or not"
-    after = counted(vllm)
+    after = counted()
     sums = (sum(prompt for prompt, _ in usages), sum(completion for _, completion in usages))
     assert (after[0] - before[0], after[1] - before[1]) == sums
     total = gateway.usage(requests=len(usages))

@@ -36,6 +36,7 @@ async def gateway(tmp_path: Path, valkey: ValkeyServer, simulator: SimulatorServ
     plane.add_provider("vllm", ProviderKind.VLLM, simulator.openai_url)
     plane.add_provider("compatible", ProviderKind.OPENAI_COMPATIBLE, simulator.openai_url)
     plane.add_model("gpt", ("openai", "sim-gpt"))
+    plane.add_model("painter", ("openai", "sim-gpt-image-1"))
     plane.add_model("azure", ("azure", "sim-azure"))
     plane.add_model("claude", ("anthropic", "claude-sim"))
     plane.add_model("hub", ("huggingface", "sim-hub"))

@@ -124,7 +124,11 @@ async def test_a_tool_round_trip_in_chat(openai_client: openai.AsyncOpenAI, mode
     assert (call.function.name, answer.choices[0].finish_reason) == ("weather", "tool_calls")
     assert isinstance(json.loads(call.function.arguments), dict)
     messages += [
-        {"role": "assistant", "content": message.content, "tool_calls": [call.model_dump(exclude={"parsed_arguments"})]},
+        {
+            "role": "assistant",
+            "content": message.content,
+            "tool_calls": [call.model_dump(exclude={"parsed_arguments"})],
+        },
         {"role": "tool", "tool_call_id": call.id, "content": "sunny"},
     ]
     last = await openai_client.chat.completions.create(model=model, messages=messages, tools=tools, tool_choice="none")

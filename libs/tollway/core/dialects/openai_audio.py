@@ -151,9 +151,9 @@ class Transcriptions:
 
     def finished(self, head: Head, content_type: str, body: bytes) -> Told:  # noqa: ARG002 - the port's signature
         """As `Passthrough.finished`. Subtitles and plain text tell no usage."""
-        if _wants_text(head) and not _is_object(body):
+        answer = _object_of(body) if _wants_text(head) else read_answer(_DECODER, _Transcription, body)
+        if answer is None:
             return Told(None, len(body.decode("utf-8", "replace")))
-        answer = read_answer(_DECODER, _Transcription, body)
         if not isinstance(answer.text, str):
             raise garbage("it has no text")
         return Told(read_audio_usage(answer.usage, answer.duration), len(answer.text))
@@ -242,14 +242,21 @@ def _wants_text(head: Head) -> bool:
     return raw is not None and _TEXT_DECODER.decode(raw) in _TEXT_FORMATS
 
 
-def _is_object(body: bytes) -> bool:
-    """Whether a body that should be text is a JSON object: an error, or an answer of a service with one format."""
+def _object_of(body: bytes) -> _Transcription | None:
+    """The JSON answer of a service that has no other format, where text was asked for; None: the body is text.
+
+    Text that happens to be JSON is text. Raises ErrorEvent for an error object.
+    """
     if not body.lstrip().startswith(b"{"):
-        return False
+        return None
+    error = error_in(body)
+    if error is not None:
+        raise error
     try:
-        return isinstance(lenient_json.loads(body), dict)
+        answer = lenient_json.decode(_DECODER, _Transcription, body)
     except ValueError:
-        return False
+        return None
+    return answer if isinstance(answer.text, str) else None
 
 
 def _length(value: Any) -> int:

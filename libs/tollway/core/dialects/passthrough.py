@@ -7,6 +7,7 @@ Owns the contract `Passthrough` with its pieces, and no endpoint. Requests and a
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -296,7 +297,7 @@ class StreamEvent(msgspec.Struct):
 _EVENT_DECODER = msgspec.json.Decoder(StreamEvent)
 
 
-class EventView:
+class EventView(ABC):
     """A `View` less what an endpoint's events mean: a subclass says that in `_take`."""
 
     __slots__ = ("done", "failure", "output_chars", "output_events", "started", "usage")
@@ -343,6 +344,6 @@ class EventView:
         self.output_events += 1
         self.output_chars += chars
 
+    @abstractmethod
     def _take(self, kind: str, event: StreamEvent) -> None:
         """What an event of this type means; unknown ones mean nothing."""
-        raise NotImplementedError

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tollway.core.dialects import anthropic_messages, openai_chat, openai_completions, openai_responses
+from tollway.core.dialects.openai_audio import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from tollway.core.dialects.openai_embeddings import EMBEDDINGS
+from tollway.core.dialects.openai_images import EDITS, GENERATIONS
+from tollway.core.dialects.openai_moderations import MODERATIONS
+from tollway.core.dialects.rerank import RERANK
 from tollway.core.operations import Operation
 from tollway.dataplane.endpoints.conversation import Conversation
 from tollway.dataplane.endpoints.count_tokens import CountTokens
 from tollway.dataplane.endpoints.messages import MessagesClient, MessagesPass
 from tollway.dataplane.endpoints.openai_clients import ChatClient, CompletionsClient
 from tollway.dataplane.endpoints.openai_pass import OpenAIPass
-from tollway.dataplane.endpoints.port import Dialect, Endpoint
+from tollway.dataplane.endpoints.plain import FORM, Plain
+from tollway.dataplane.endpoints.port import JSON, Dialect, Endpoint
 from tollway.dataplane.endpoints.responses import ResponsesClient, ResponsesPass
 
 _CONVERSATIONS = (
@@ -53,5 +59,15 @@ _CONVERSATIONS = (
         passes=MessagesPass,
     ),
 )
-_ALL: tuple[Endpoint, ...] = (*_CONVERSATIONS, CountTokens())
+_PLAIN = (
+    Plain("/v1/embeddings", Operation.EMBEDDINGS, EMBEDDINGS),
+    Plain("/v1/moderations", Operation.MODERATIONS, MODERATIONS),
+    Plain("/v1/images/generations", Operation.IMAGE_GENERATION, GENERATIONS),
+    Plain("/v1/images/edits", Operation.IMAGE_EDIT, EDITS, accepts=(FORM, JSON)),
+    Plain("/v1/audio/speech", Operation.SPEECH, SPEECH, always_streams=True),
+    Plain("/v1/audio/transcriptions", Operation.TRANSCRIPTION, TRANSCRIPTIONS, accepts=(FORM,)),
+    Plain("/v1/audio/translations", Operation.TRANSLATION, TRANSLATIONS, accepts=(FORM,)),
+    Plain("/v1/rerank", Operation.RERANK, RERANK),
+)
+_ALL: tuple[Endpoint, ...] = (*_CONVERSATIONS, CountTokens(), *_PLAIN)
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({endpoint.path: endpoint for endpoint in _ALL})

@@ -177,6 +177,10 @@ async def _fail(exchange: Exchange, stream: StreamRelay, fault: TollwayError) ->
     kind = error_type(fault, exchange.endpoint.dialect)
     event = stream.fail(fault.message, kind, fault.code.value, fault.param)
     response.force_close()
+    transport = exchange.request.transport
+    if not event and transport is not None:
+        transport.abort()  # an answer that has no room for an error must not look complete either
+        return
     with contextlib.suppress(ConnectionError):  # the client may be gone as well; the row is booked either way
         await response.write(event)
         await response.write_eof()

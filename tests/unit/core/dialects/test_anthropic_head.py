@@ -81,7 +81,7 @@ DOCUMENT = {"type": "document", "source": {"type": "content", "content": [image(
     [
         (user({"type": "text", "text": "x"}, image(INSIDE)), "messages[0].content[1].source.url"),
         (
-            user({"type": "document", "source": {"type": "url", "url": "file:///etc"}}),
+            user({"type": "document", "source": {"url": "file:///etc"}}),
             "messages[0].content[0].source.url",
         ),
         (user(DOCUMENT), "messages[0].content[0].source.content[0].source.url"),

@@ -137,13 +137,18 @@ def test_a_complete_call_is_closed_by_the_next_one() -> None:
 
 def test_what_waits_comes_once_the_open_call_is_complete() -> None:
     writer = StreamWriter(model="m", message_id="i")
-    start = [chat.ToolStarted(0, "a", "f"), chat.ToolDelta(0, '{"x":'), chat.ToolStarted(1, "b", "g")]
-    held = [chat.ToolDelta(1, '{"y":2}'), chat.TextDelta("t"), chat.ToolStarted(2, "c", "h"), chat.ThinkingSigned("s")]
+    start: list[chat.Event] = [chat.ToolStarted(0, "a", "f"), chat.ToolDelta(0, '{"x":'), chat.ToolStarted(1, "b", "g")]
+    held: list[chat.Event] = [
+        chat.ToolDelta(1, '{"y":2}'),
+        chat.TextDelta("t"),
+        chat.ToolStarted(2, "c", "h"),
+        chat.ThinkingSigned("s"),
+    ]
     written = [writer.write(event) for event in (*start, *held)]
     assert written[2:] == [b""] * 5
     more = writer.write(chat.ToolDelta(0, "1}"))
     assert more.count(b"event: content_block_start") == 3
-    last = [chat.ToolDelta(2, "{}"), chat.TextDelta("u"), STOP]
+    last: list[chat.Event] = [chat.ToolDelta(2, "{}"), chat.TextDelta("u"), STOP]
     data = b"".join([*written, more, *(writer.write(event) for event in last)])
     assert content(data) == [
         {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
@@ -254,6 +259,8 @@ def test_recorded_streams_read_and_written(anthropic_stream: dict[str, Any]) -> 
     closed = events[-1]
     assert isinstance(closed, chat.Closed)
     assert closed.usage == reader.usage
+    if anthropic_stream["origin"].startswith("handmade"):
+        return  # it breaks the grammar itself, so that the SDK cannot read it
     original = accumulated(body, strict=False)
     assert (again.done, accumulated(data).stop_reason) == (True, original.stop_reason)
     answer = chat.Answer(

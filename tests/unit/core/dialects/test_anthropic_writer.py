@@ -22,7 +22,7 @@ from tollway.core.usage import Usage
 
 
 def answer(*blocks: chat.Block, finish: chat.Finish = chat.Finish.STOP, **fields: Any) -> dict[str, Any]:
-    given = {"id": "chatcmpl-1", "model": "m", "created": 5} | fields
+    given: dict[str, Any] = {"id": "chatcmpl-1", "model": "m", "created": 5} | fields
     written: dict[str, Any] = json.loads(write_answer(chat.Answer(finish=finish, blocks=blocks, **given)))
     Message.model_validate(written, strict=True)
     return written
@@ -130,12 +130,10 @@ def test_recorded_answers_read_and_written_again(anthropic_whole: dict[str, Any]
     sent, written = json.loads(body), json.loads(again)
     kinds = ("text", "thinking", "redacted_thinking", "tool_use")
     kept = [block for block in sent["content"] if block["type"] in kinds]
-    assert [
-        {key: block[key] for key in shown} for block, shown in zip(kept, written["content"], strict=True)
-    ] == written["content"]
-    assert [written[key] for key in ("id", "model", "stop_reason")] == [
-        sent[key] for key in ("id", "model", "stop_reason")
-    ]
+    shown = [{key: block[key] for key in ours} for block, ours in zip(kept, written["content"], strict=True)]
+    assert written["content"] == shown
+    same = ("id", "model", "stop_reason", "stop_sequence")
+    assert [written[key] for key in same] == [sent[key] for key in same]
     Message.model_validate(written)
 
 

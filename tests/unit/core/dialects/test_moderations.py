@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -92,11 +93,18 @@ def test_answers_that_are_none() -> None:
         MODERATIONS.finished(head_of(), JSON, b'{"error":{"message":"x"},"results":[]}')
 
 
+def code_of(step: Callable[[], object]) -> Code | None:
+    """The code of what a step raises."""
+    try:
+        step()
+    except TollwayError as error:
+        return error.code
+    return None
+
+
 @given(st.binary(max_size=60) | st.text().map(lambda text: json.dumps({"input": text, "results": text}).encode()))
 def test_nothing_breaks_it(body: bytes) -> None:
-    try:
-        MODERATIONS.check_urls(MODERATIONS.read_head(body, JSON))
-    except TollwayError as error:
-        assert error.code in (Code.INVALID_JSON, Code.INVALID_REQUEST)
+    refused = code_of(lambda: MODERATIONS.check_urls(MODERATIONS.read_head(body, JSON)))
+    assert refused in (None, Code.INVALID_JSON, Code.INVALID_REQUEST)
     with pytest.raises(TollwayError):
         MODERATIONS.finished(head_of(), JSON, body)
