@@ -7,6 +7,7 @@ import io
 import wave
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
@@ -87,12 +88,13 @@ async def test_images_edited(
 
 
 async def test_images_streamed(
-    openai_client: openai.AsyncOpenAI, gateway: LoneDataPlane, simulator: SimulatorServer, model: str
+    openai_client: openai.AsyncOpenAI, gateway: LoneDataPlane, simulator: SimulatorServer
 ) -> None:
-    stream = await openai_client.images.generate(model=model, prompt="a cat", stream=True, partial_images=1)
-    kinds = [event.type async for event in stream]
-    assert kinds == ["image_generation.partial_image", "image_generation.completed"]
-    assert (await booked(gateway, simulator)).images == 1
+    stream = await openai_client.images.generate(model="painter", prompt="a cat", stream=True, partial_images=1)
+    events: list[Any] = [event async for event in stream]
+    assert [event.type for event in events] == ["image_generation.partial_image", "image_generation.completed"]
+    usage = await booked(gateway, simulator)
+    assert (usage.images, usage.output) == (1, events[-1].usage.output_tokens)
 
 
 async def test_speech(
@@ -137,11 +139,11 @@ async def test_transcriptions_streamed(
     assert usage.output > 0
 
 
-async def test_translations(
-    openai_client: openai.AsyncOpenAI, gateway: LoneDataPlane, simulator: SimulatorServer, model: str
-) -> None:
-    answer = await openai_client.audio.translations.create(model=model, file=SOUND)
-    assert "talk.wav" in answer.text
+async def test_translations(gateway: LoneDataPlane, simulator: SimulatorServer, model: str) -> None:
+    form = aiohttp.FormData({"model": model})
+    form.add_field("file", SOUND[1], filename=SOUND[0], content_type=SOUND[2])
+    async with gateway.client.post(f"{gateway.base_url}/audio/translations", data=form) as response:
+        assert "talk.wav" in (await response.json())["text"]
     await booked(gateway, simulator)
 
 
@@ -166,10 +168,8 @@ async def test_azures_own_paths(azure_client: openai.AsyncAzureOpenAI, gateway: 
 
 async def test_a_form_without_its_model_or_its_end_is_refused(gateway: LoneDataPlane) -> None:
     url = f"{gateway.base_url}/audio/transcriptions"
-    for body, param in (
-        (b"--x\r\nbroken", None),
-        (b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n', "model"),
-    ):
+    nameless = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'
+    for body, param in ((b"--x\r\nbroken", None), (nameless, "model")):
         async with gateway.client.post(
             url, data=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
         ) as response:
