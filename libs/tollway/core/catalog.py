@@ -99,6 +99,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     created: int = 0
 
 
+class DialectPolicy(StrEnum):
+    """What becomes of a tuning field that a request's provider cannot be told."""
+
+    LENIENT = "lenient"
+    """It is left out, and named in the answer's `x-tollway-dropped`."""
+    STRICT = "strict"
+    """The request is refused."""
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Whose money it is. `models` are globs of allowed model names."""
 
@@ -107,6 +116,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     organisation: str
     business_unit: str
     models: tuple[str, ...] = ("*",)
+    dialect_policy: DialectPolicy = DialectPolicy.LENIENT
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,8 @@ class LoneDataPlane:
         self.providers: dict[str, Provider] = {}
         self.models: dict[str, Model] = {}
         self.entries: list[DirectoryEntry] = []
-        self.project = Project(id="p1", name="demo", organisation="default", business_unit="default")
+        self.projects: dict[str, Project] = {}
+        self.add_project("p1")
         self.key = self.add_key()
         self.keys: dict[str, str] = {}
 
@@ -77,6 +78,10 @@ class LoneDataPlane:
         """A model with targets (provider, model)."""
         found = tuple(Target(provider=provider, model=model) for provider, model in targets)
         self.models[name] = Model(id=name, name=name, targets=found, price=price, **more)
+
+    def add_project(self, name: str, **more: Any) -> None:
+        """A project."""
+        self.projects[name] = Project(id=name, name=name, organisation="default", business_unit="default", **more)
 
     def add_key(self, **more: Any) -> str:
         """A virtual key; returns its secret."""
@@ -101,7 +106,7 @@ class LoneDataPlane:
             version=1,
             providers=self.providers,
             models=self.models,
-            projects={"p1": self.project},
+            projects=self.projects,
             peppers={"a": PEPPER},
             index_pepper=PEPPER,
         )

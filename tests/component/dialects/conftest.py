@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from tollway.core.catalog import ProviderKind
+from tollway.core.catalog import DialectPolicy, ProviderKind
 from tollway.testkit.lone_dataplane import LoneDataPlane
 from tollway.testkit.servers import ValkeyServer
 from tollway.testkit.simulator import SimulatorServer
@@ -42,6 +42,8 @@ async def gateway(tmp_path: Path, valkey: ValkeyServer, simulator: SimulatorServ
     plane.add_model("hub", ("huggingface", "sim-hub"))
     plane.add_model("local", ("vllm", "sim-local"))
     plane.add_model("other", ("compatible", "sim-other"))
+    plane.add_project("strict", dialect_policy=DialectPolicy.STRICT)
+    plane.keys["strict"] = plane.add_key(project="strict")
     async with plane:
         yield plane
 

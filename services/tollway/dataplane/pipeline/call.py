@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 from aiohttp import ClientResponse
 
-from tollway.core.catalog import Provider
+from tollway.core.catalog import DialectPolicy, Provider
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
 from tollway.dataplane.config.holder import capabilities
@@ -108,6 +108,14 @@ def _outgoing(exchange: Exchange, attempt: Attempt) -> Outgoing:
     assert target is not None  # `candidates` leaves out who cannot serve the call
     exchange.codec = endpoint.codec(exchange.asked(), target)
     payload = exchange.codec.payload()
+    if payload.dropped and exchange.principal.project.dialect_policy is DialectPolicy.STRICT:
+        names = ", ".join(f"'{name}'" for name in payload.dropped)
+        raise TollwayError(
+            Code.UNSUPPORTED_PARAMETER,
+            f"The model '{exchange.route.name}' cannot be told {names}, and this project's policy is strict. "
+            "Leave it out.",
+            param=payload.dropped[0],
+        )
     exchange.dropped = payload.dropped
     return outgoing(payload, adapter, target, attempt.credential, attempt.id)
 
