@@ -6,7 +6,8 @@ text on its own, 4 tokens for each message, 85 for each image, and the tools as 
 The text repeats the last user message (its first 4,000 characters), or has the number of tokens that the behaviour
 says. Tools: where the last message is the user's and says `call NAME` for a tool that was given, the answer is that
 call, with the JSON object that follows the name as arguments, else with a value made up from the tool's JSON Schema;
-several calls where it says so several times.
+several calls where it says so several times. Answers that are no text (vectors, images, audio) have a number of tokens
+and nothing else here: their dialects make them.
 """
 
 from __future__ import annotations
@@ -74,6 +75,24 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     preface: bool = False
     """Whether a call comes with a sentence before it, as Anthropic's models do."""
+    users: tuple[str, ...] = ()
+    """What each choice answers, where they differ; then `last_user` is the longest of them."""
+    says: str | None = None
+    """The answer's text, where it is not the echo."""
+    natural: int | None = None
+    """Where the answer is no text: the tokens of each of its `n` parts, 0 where such answers have none."""
+    thinks: int = 0
+    """Reasoning tokens where the behaviour says none."""
+    hides_reasoning: bool = False
+    """Whether the answer tells how much was reasoned, but not what."""
+    cache_hour: bool = False
+    """Whether what is written to the cache is to stay for an hour, not five minutes."""
+    media: str = ""
+    """Content type of the answer, where it is neither JSON nor an event stream."""
+    unmetered: bool = False
+    """Whether such an answer never tells its usage."""
+    detail: Any = None
+    """What only the dialect that read the request understands."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -105,25 +124,46 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int
 
 
+def longest(asked: Asked, behaviour: Behaviour) -> int:
+    """At most so many tokens are in the answer, all choices together."""
+    if asked.natural is not None:
+        return _measured(asked, behaviour)
+    echo = count(asked.last_user if asked.says is None else asked.says) + 8
+    each = (echo if behaviour.tokens is None else behaviour.tokens) + _reasoning(asked, behaviour)
+    return asked.n * (each if asked.limit is None else min(each, asked.limit))
+
+
 def compose(asked: Asked, behaviour: Behaviour) -> Answer:
     """The answer to a request."""
-    choices = tuple(_choice(asked, behaviour, index) for index in range(asked.n))
+    choices = tuple(_choice(asked, behaviour, index) for index in range(asked.n)) if asked.natural is None else ()
     cached = min(behaviour.cached, asked.prompt_tokens)
     return Answer(
         choices=choices,
         prompt_tokens=asked.prompt_tokens,
         cached=cached,
         cache_write=min(behaviour.cache_write, asked.prompt_tokens - cached),
-        completion_tokens=sum(choice.tokens for choice in choices),
+        completion_tokens=_measured(asked, behaviour) + sum(choice.tokens for choice in choices),
         reasoning_tokens=sum(count(choice.reasoning) for choice in choices),
     )
 
 
+def _measured(asked: Asked, behaviour: Behaviour) -> int:
+    """The tokens of an answer that is no text; 0 for those that are."""
+    if not asked.natural:
+        return 0
+    return asked.n * (asked.natural if behaviour.tokens is None else behaviour.tokens)
+
+
+def _reasoning(asked: Asked, behaviour: Behaviour) -> int:
+    return behaviour.reasoning or asked.thinks
+
+
 def _choice(asked: Asked, behaviour: Behaviour, index: int) -> Choice:
     left = asked.limit if asked.limit is not None else 1 << 60
+    wanted = _reasoning(asked, behaviour)
     if behaviour.fault == "filter":
-        left = min(left, max(1, behaviour.after) + behaviour.reasoning)
-    reasoning = _filler(asked.last_user, min(behaviour.reasoning, left)) if behaviour.reasoning else ""
+        left = min(left, max(1, behaviour.after) + wanted)
+    reasoning = _filler(asked.last_user, min(wanted, left)) if wanted else ""
     left -= count(reasoning)
     calls = _calls(asked)
     if calls:
@@ -132,7 +172,7 @@ def _choice(asked: Asked, behaviour: Behaviour, index: int) -> Choice:
         text, stopped = _stopped(_text(asked, behaviour, index), asked.stop)
     finish = "tool_calls" if calls else ("stop_sequence" if stopped is not None else "stop")
     kept: list[Call] = []
-    if count(text) > left or count(reasoning) < behaviour.reasoning:
+    if count(text) > left or count(reasoning) < wanted:
         text, calls, finish, stopped = text[: left * CHARACTERS], (), "length", None
     left -= count(text)
     for call in calls:
@@ -156,7 +196,8 @@ def _choice(asked: Asked, behaviour: Behaviour, index: int) -> Choice:
 
 def _text(asked: Asked, behaviour: Behaviour, index: int) -> str:
     beginning = "Simulated answer" if not index else f"Simulated answer {index + 1}"
-    text = f"{beginning} to: {asked.last_user}"
+    user = asked.users[index] if asked.users else asked.last_user
+    text = f"{beginning} to: {user}" if asked.says is None else asked.says
     if behaviour.tokens is None:
         return text
     wanted = behaviour.tokens * CHARACTERS
@@ -190,30 +231,32 @@ def _calls(asked: Asked) -> tuple[Call, ...]:
         for tool in asked.tools:
             for match in re.finditer(rf"\bcall {re.escape(tool.name)}(?![\w.-])", asked.last_user):
                 given = _object_at(asked.last_user, match.end())
-                found.append((match.start(), Call(tool.name, _json(sample(tool.schema) if given is None else given))))
+                found.append((match.start(), Call(tool.name, structured(tool.schema) if given is None else given)))
     calls = [call for _at, call in sorted(found, key=lambda item: item[0])][:MAX_CALLS]
     if asked.forced and not any(asked.forced in ("*", call.name) for call in calls):
         tool = next((tool for tool in asked.tools if tool.name == asked.forced), asked.tools[0])
-        calls = [Call(tool.name, _json(sample(tool.schema)))]
+        calls = [Call(tool.name, structured(tool.schema))]
     elif asked.forced not in ("", "*"):
         calls = [call for call in calls if call.name == asked.forced]
     return tuple(calls if asked.parallel else calls[:1])
 
 
-def _object_at(text: str, start: int) -> dict[str, Any] | None:
-    """The JSON object at this place of a text, after blanks."""
+def structured(schema: Any) -> str:
+    """The JSON text that answers a request for structured output."""
+    return msgspec.json.encode(sample(schema)).decode()
+
+
+def _object_at(text: str, start: int) -> str | None:
+    """The JSON object at this place of a text, after blanks, written compactly."""
     rest = text[start:].lstrip()
     if not rest.startswith("{"):
         return None
     try:
-        value, _end = _DECODER.raw_decode(rest)
-    except ValueError:
+        _value, end = _DECODER.raw_decode(rest)
+        # The stricter reader takes neither NaN nor half a surrogate pair, which could not be sent.
+        return orjson.dumps(orjson.loads(rest[:end])).decode()
+    except (ValueError, TypeError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
 
 
 def sample(schema: Any) -> Any:

@@ -1,12 +1,4 @@
-"""Puts the simulator together: which path speaks which dialect, and how the service starts and ends.
-
-| path | dialect |
-|---|---|
-| `/v1/chat/completions`, `/v1/models` | OpenAI (the models in Anthropic's shape where `anthropic-version` is sent) |
-| `/v1/messages`, `/v1/messages/count_tokens` | Anthropic |
-| `/openai/deployments/{deployment}/chat/completions?api-version=`, `/openai/v1/chat/completions` | Azure |
-| `/hf/v1/chat/completions` | Hugging Face's router |
-"""
+"""Puts the simulator together: its paths (routes.py), its control port, and how the service starts and ends."""
 
 from __future__ import annotations
 
@@ -27,11 +19,10 @@ from tollway.simulator.behaviour import ANY, PROFILES, Behaviours
 from tollway.simulator.control import Control
 from tollway.simulator.counts import Counts
 from tollway.simulator.delivery import Delivery
-from tollway.simulator.dialects.anthropic import Anthropic
-from tollway.simulator.dialects.azure import Azure
-from tollway.simulator.dialects.huggingface import HuggingFace
+from tollway.simulator.dialects.images import URL_PATH, png
 from tollway.simulator.dialects.openai import OpenAI
-from tollway.simulator.dialects.port import BadRequest, Dialect
+from tollway.simulator.dialects.port import Dialect
+from tollway.simulator.routes import routes
 from tollway.simulator.settings import Settings
 
 _log = log.get(__name__)
@@ -63,20 +54,15 @@ class Simulator:
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=self._settings.max_body_bytes)
         router = app.router
-        openai, azure, anthropic, huggingface = OpenAI(), Azure(), Anthropic(), HuggingFace()
-        router.add_post("/v1/chat/completions", self._handler(openai, "/v1/chat/completions"))
-        router.add_post("/v1/messages", self._handler(anthropic, "/v1/messages"))
-        deployments = "/openai/deployments/{deployment:.+}/chat/completions"
-        router.add_post(deployments, self._handler(azure, "/openai/deployments/chat/completions"))
-        router.add_post("/openai/v1/chat/completions", self._handler(azure, "/openai/v1/chat/completions"))
-        router.add_post("/hf/v1/chat/completions", self._handler(huggingface, "/hf/v1/chat/completions"))
-        router.add_post("/v1/messages/count_tokens", _counter(anthropic))
+        for route in routes():
+            router.add_post(route.path, self._handler(route.dialect, route.counted))
+        router.add_get(URL_PATH, _picture)
         for prefix in ("/v1", "/openai/v1", "/hf/v1"):
             router.add_get(f"{prefix}/models", self._models)
             router.add_get(f"{prefix}/models/{{model:.+}}", self._model)
         Control(self.behaviours, self.counts, self.open_connections).add_routes(router)
         add_probes(app, self.health)
-        router.add_route("*", "/{path:.*}", _unknown(openai))
+        router.add_route("*", "/{path:.*}", _unknown(OpenAI()))
         return app
 
     def _handler(self, dialect: Dialect, endpoint: str) -> Handler:
@@ -84,7 +70,7 @@ class Simulator:
             self._clients.add(request.protocol)
             if len(self._clients) > 2 * BACKLOG:
                 self.open_connections()
-            return await self._delivery.serve(request, dialect, endpoint, request.match_info.get("deployment", ""))
+            return await self._delivery.serve(request, dialect, endpoint, request.match_info.get("model", ""))
 
         return handle
 
@@ -132,15 +118,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await simulator.close()
 
 
-def _counter(dialect: Anthropic) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            body = dialect.count(await request.read())
-        except BadRequest as error:
-            return _json(dialect.error(error.status, error.message).value, error.status)
-        return web.Response(body=body, content_type="application/json")
-
-    return handle
+async def _picture(request: web.Request) -> web.Response:
+    """What the URL of a picture leads to."""
+    return web.Response(body=png(int(request.match_info["seed"], 16)), content_type="image/png")
 
 
 def _unknown(dialect: Dialect) -> Handler:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
-from tollway.simulator.answer import Answer, Asked, compose, count
+from tollway.simulator.answer import Answer, Asked, compose, longest
 from tollway.simulator.behaviour import BEFORE, STATUSES, Behaviour, BehaviourError, Behaviours
 from tollway.simulator.counts import Counts, Record
 from tollway.simulator.dialects.port import BadRequest, Dialect, Event, Part, Reply
@@ -111,6 +111,8 @@ class Delivery:
             self._check(asked, behaviour)
         except BehaviourError as error:
             return await self._send_error(call, dialect.error(400, str(error), param="model"))
+        except RecursionError:
+            return await self._send_error(call, dialect.error(400, "The request is nested too deeply."))
         except BadRequest as error:
             shown = dialect.error(error.status, error.message, param=error.param, code=error.code)
             return await self._send_error(call, shown)
@@ -120,6 +122,9 @@ class Delivery:
             await asyncio.sleep(behaviour.latency)
         if behaviour.fault in BEFORE or behaviour.fault[:1].isdigit():
             return await self._fail(call, behaviour)
+        if behaviour.fault == "filter" and asked.natural is not None:
+            refused = "Your request was rejected by the safety system."
+            return await self._send_error(call, dialect.error(400, refused, code="moderation_blocked"))
         answer = compose(asked, behaviour)
         record.cached_tokens = answer.cached
         record.completion_tokens, record.reasoning_tokens = answer.completion_tokens, answer.reasoning_tokens
@@ -129,12 +134,10 @@ class Delivery:
 
     def _check(self, asked: Asked, behaviour: Behaviour) -> None:
         """Raises BadRequest for an answer that would be too long or take too long."""
-        natural = behaviour.tokens if behaviour.tokens is not None else count(asked.last_user) + 8
-        longest = natural + behaviour.reasoning
-        longest = asked.n * (longest if asked.limit is None else min(longest, asked.limit))
-        if longest > self._settings.max_tokens:
+        tokens = longest(asked, behaviour)
+        if tokens > self._settings.max_tokens:
             raise BadRequest(f"the answer would have more than {self._settings.max_tokens} tokens", param="model")
-        if behaviour.rate and behaviour.latency + longest / behaviour.rate > self._settings.max_seconds:
+        if behaviour.rate and behaviour.latency + tokens / behaviour.rate > self._settings.max_seconds:
             raise BadRequest(f"the answer would take more than {self._settings.max_seconds} s", param="model")
 
     async def _send(self, call: Call, response: web.Response) -> web.StreamResponse:
@@ -164,7 +167,7 @@ class Delivery:
             return await self._send_error(call, call.dialect.quota())
         if fault in _BODIES:
             code, content_type, body = _BODIES[fault]
-            if fault == "garbage" and call.asked is not None and call.asked.stream:
+            if fault == "garbage" and call.asked is not None and call.asked.stream and not call.asked.media:
                 content_type, body = _SSE, _GARBAGE_EVENTS
             response = web.Response(status=code, body=body, headers=call.headers(content_type))
             return await self._send(call, response), "failed"
@@ -199,16 +202,17 @@ class Delivery:
             return await self._send_error(call, call.dialect.error(500))
         usage = behaviour.fault != "no-usage"
         body = call.dialect.whole(asked, answer, call.record.id, self._clock.now_ms() // 1000, usage=usage)
+        media = asked.media or _JSON
         if behaviour.fault in _BREAKS:
-            response = web.StreamResponse(headers={**call.headers(_JSON), "content-length": str(len(body))})
+            response = web.StreamResponse(headers={**call.headers(media), "content-length": str(len(body))})
             call.record.status = 200
             await response.prepare(call.request)
             await response.write(body[: len(body) // 2])
             await self._break(call, behaviour.fault)
             return response, "failed"
-        sent = await self._send(call, web.Response(body=body, headers=call.headers(_JSON)))
-        call.record.usage_sent = usage
-        hidden = answer.reasoning_tokens if call.dialect.hides_reasoning else 0
+        sent = await self._send(call, web.Response(body=body, headers=call.headers(media)))
+        call.record.usage_sent = usage and not asked.unmetered
+        hidden = answer.reasoning_tokens if asked.hides_reasoning else 0
         call.record.delivered_tokens = answer.completion_tokens - hidden
         return sent, "completed"
 
@@ -220,7 +224,7 @@ class Delivery:
         events = call.dialect.events(
             asked, answer, call.record.id, self._clock.now_ms() // 1000, usage=usage, chunk=behaviour.chunk
         )
-        response = web.StreamResponse(headers={**call.headers(_SSE), "cache-control": "no-cache"})
+        response = web.StreamResponse(headers={**call.headers(asked.media or _SSE), "cache-control": "no-cache"})
         call.record.status = 200
         await response.prepare(call.request)
         writer = _Writer(response, call.record, behaviour.rate)
@@ -228,7 +232,7 @@ class Delivery:
             ends = _ends(behaviour, event, writer.produced)
             if ends and behaviour.fault in _BREAKS:
                 await writer.flush()
-                return await self._break_stream(call, response, behaviour.fault)
+                return await self._break_stream(call, response, behaviour.fault, writer.events)
             if ends:
                 await writer.flush()
                 await response.write_eof()
@@ -236,17 +240,18 @@ class Delivery:
             await writer.add(event)
         await writer.flush()
         await response.write_eof()
-        call.record.usage_sent = usage and (asked.include_usage or call.dialect.name == "anthropic")
+        call.record.usage_sent = usage and asked.include_usage and not asked.unmetered
         return response, "completed"
 
     async def _break_stream(
-        self, call: Call, response: web.StreamResponse, fault: str
+        self, call: Call, response: web.StreamResponse, fault: str, events: int
     ) -> tuple[web.StreamResponse, str]:
-        if fault == "error-event":
-            await response.write(call.dialect.error_event())
+        if fault == "error-event" and not (call.asked and call.asked.media):
+            await response.write(call.dialect.error_event(events))
             await response.write_eof()
         else:
-            await self._break(call, fault)
+            # Bytes that are no events have no place for an error: they end early.
+            await self._break(call, "cut" if fault == "error-event" else fault)
         return response, "failed"
 
 
@@ -261,6 +266,8 @@ class _Writer:
         self._size = self._tokens = 0
         self.produced = 0
         """Tokens of all events so far, hidden ones too."""
+        self.events = 0
+        """Events so far that have bytes."""
 
     async def add(self, event: Event) -> None:
         """Takes an event; returns when it is due and not too much is waiting."""
@@ -272,6 +279,7 @@ class _Writer:
         self.produced += event.tokens
         if not event.data:
             return
+        self.events += 1
         self._pending.append(event.data)
         self._size += len(event.data)
         self._tokens += event.tokens

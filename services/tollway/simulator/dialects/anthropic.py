@@ -4,17 +4,32 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 import orjson
 
-from tollway.simulator.answer import IMAGE_TOKENS, LONGEST, MESSAGE_TOKENS, Answer, Asked, Choice, Tool, count, pieces
-from tollway.simulator.dialects.port import BadRequest, Event, Part, Reply, as_str, decode, waiting
+from tollway.simulator.answer import (
+    IMAGE_TOKENS,
+    LONGEST,
+    MESSAGE_TOKENS,
+    Answer,
+    Asked,
+    Choice,
+    Tool,
+    count,
+    pieces,
+    structured,
+)
+from tollway.simulator.dialects.port import BadRequest, Event, Part, Reply, as_str, decode, named, waiting
 
 STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "filter": "refusal"}
-SIGNATURE = "c2ltdWxhdGVkIHNpZ25hdHVyZQ=="
+THINKING_TOKENS = 16
+"""So many tokens are thought where thinking is enabled and the model's behaviour says nothing of it."""
+MIN_BUDGET = 1024
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -59,6 +74,8 @@ class Request(msgspec.Struct):
     stop_sequences: list[str] | None = None
     tools: list[_Tool] | None = None
     tool_choice: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
 
 
 class Anthropic:
@@ -66,28 +83,21 @@ class Anthropic:
 
     name = "anthropic"
     id_in_errors = "request_id"
-    hides_reasoning = False
 
     def read(self, body: bytes, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Asked:
         """As `Dialect.read`."""
-        if not headers.get("anthropic-version"):
-            raise BadRequest("anthropic-version: header is required")
-        request: Request = decode(body, Request)
-        if not request.messages:
-            raise BadRequest("messages: at least one message is required")
+        self.admit(path_model, query, headers)
+        request = checked(body)
         if request.max_tokens is None:
             raise BadRequest("max_tokens: Field required")
         if request.max_tokens < 1:
             raise BadRequest("max_tokens: Input should be greater than or equal to 1")
-        wrong = next((m.role for m in request.messages if m.role not in ("user", "assistant")), None)
-        if wrong is not None:
-            raise BadRequest(f'messages: Unexpected role {wrong!r}. Allowed roles are "user" or "assistant".')
         return _asked(request)
 
-    def count(self, body: bytes) -> bytes:
-        """The answer of `/v1/messages/count_tokens`. Raises BadRequest."""
-        request: Request = decode(body, Request)
-        return orjson.dumps({"input_tokens": prompt_tokens(request)})
+    def admit(self, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        """As `Provider.admit`: the API's version is wanted."""
+        if not headers.get("anthropic-version"):
+            raise BadRequest("anthropic-version: header is required")
 
     def headers(self, request_id: str, asked: Asked | None) -> dict[str, str]:
         """As `Dialect.headers`."""
@@ -99,13 +109,16 @@ class Anthropic:
                 found[f"anthropic-ratelimit-{name}-reset"] = _RESET
         return found
 
-    def usage(self, answer: Answer, output: int) -> dict[str, Any]:
+    def usage(self, answer: Answer, output: int, *, hour: bool) -> dict[str, Any]:
         """The usage object; input excludes what was read from or written to the cache."""
         return {
             "input_tokens": answer.prompt_tokens - answer.cached - answer.cache_write,
             "cache_creation_input_tokens": answer.cache_write,
             "cache_read_input_tokens": answer.cached,
-            "cache_creation": {"ephemeral_5m_input_tokens": answer.cache_write, "ephemeral_1h_input_tokens": 0},
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": 0 if hour else answer.cache_write,
+                "ephemeral_1h_input_tokens": answer.cache_write if hour else 0,
+            },
             "output_tokens": output,
             "service_tier": "standard",
         }
@@ -115,7 +128,8 @@ class Anthropic:
         choice = answer.choices[0]
         content: list[dict[str, Any]] = []
         if choice.reasoning:
-            content.append({"type": "thinking", "thinking": choice.reasoning, "signature": SIGNATURE})
+            shown = "" if asked.hides_reasoning else choice.reasoning
+            content.append({"type": "thinking", "thinking": shown, "signature": signature(choice.reasoning)})
         if choice.text:
             content.append({"type": "text", "text": choice.text})
         for at, call in enumerate(choice.calls):
@@ -124,8 +138,8 @@ class Anthropic:
         found = self._message(asked, request_id, content)
         found |= {"stop_reason": STOP.get(choice.finish, choice.finish), "stop_sequence": choice.stopped_by}
         if usage:
-            found["usage"] = self.usage(answer, answer.completion_tokens)
-        return orjson.dumps(found)
+            found["usage"] = self.usage(answer, answer.completion_tokens, hour=asked.cache_hour)
+        return msgspec.json.encode(found)
 
     def _message(self, asked: Asked, request_id: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -145,13 +159,13 @@ class Anthropic:
         choice = answer.choices[0]
         message = self._message(asked, request_id, [])
         if usage:
-            message["usage"] = self.usage(answer, min(1, answer.completion_tokens))
+            message["usage"] = self.usage(answer, min(1, answer.completion_tokens), hour=asked.cache_hour)
         yield _event({"type": "message_start", "message": message}, 0, Part.HEAD)
-        yield from _blocks(choice, request_id, chunk)
+        yield from _blocks(choice, request_id, chunk, hidden=asked.hides_reasoning)
         delta = {"stop_reason": STOP.get(choice.finish, choice.finish), "stop_sequence": choice.stopped_by}
         ended: dict[str, Any] = {"type": "message_delta", "delta": delta}
         if usage:
-            ended["usage"] = self.usage(answer, answer.completion_tokens)
+            ended["usage"] = self.usage(answer, answer.completion_tokens, hour=asked.cache_hour)
         yield _event(ended, 0, Part.FINISH)
         yield _event({"type": "message_stop"}, 0, Part.DONE)
 
@@ -173,9 +187,61 @@ class Anthropic:
             400, "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
         )
 
-    def error_event(self) -> bytes:
-        """As `Dialect.error_event`."""
+    def error_event(self, number: int) -> bytes:
+        """As `Provider.error_event`."""
         return _event(_error(529, ""), 0, Part.CONTENT).data
+
+
+def checked(body: bytes) -> Request:
+    """A request that a message could be made for. Raises BadRequest."""
+    request: Request = decode(body, Request)
+    if not request.messages:
+        raise BadRequest("messages: at least one message is required")
+    wrong = next((m.role for m in request.messages if m.role not in ("user", "assistant")), None)
+    if wrong is not None:
+        raise BadRequest(f'messages: Unexpected role {wrong!r}. Allowed roles are "user" or "assistant".')
+    for at, message in enumerate(request.messages):
+        for number, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            if part.get("type") == "thinking" and not as_str(part.get("signature")):
+                raise BadRequest(f"messages.{at}.content.{number}.thinking.signature: Field required")
+    return request
+
+
+def signature(thinking: str) -> str:
+    """What the provider would sign a thinking block with: other text, other signature."""
+    return base64.b64encode(blake2b(thinking.encode("utf-8", "surrogatepass"), digest_size=24).digest()).decode()
+
+
+def _thinks(request: Request) -> int:
+    """The tokens of the thinking that the client asked for. Raises BadRequest."""
+    thinking = request.thinking or {}
+    kind = thinking.get("type", "disabled")
+    if kind not in ("enabled", "adaptive", "disabled"):
+        raise BadRequest("thinking.type: Input should be 'enabled', 'adaptive' or 'disabled'")
+    if kind == "enabled":
+        budget = thinking.get("budget_tokens")
+        if type(budget) is not int or budget < MIN_BUDGET:
+            raise BadRequest(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
+        if request.max_tokens is not None and budget >= request.max_tokens:
+            raise BadRequest("`max_tokens` must be greater than `thinking.budget_tokens`.")
+        if (request.tool_choice or {}).get("type") in ("any", "tool"):
+            raise BadRequest("Thinking may not be enabled when tool_choice forces tool use.")
+    return 0 if kind == "disabled" else THINKING_TOKENS
+
+
+def _cache_hour(request: Request) -> bool:
+    """Whether a cache breakpoint of the prompt has an hour as its time to live."""
+    blocks = [content for content in (request.system, *(m.content for m in request.messages)) if content]
+    controls = [part.get("cache_control") for content in blocks if isinstance(content, list) for part in content]
+    return any(isinstance(control, dict) and control.get("ttl") == "1h" for control in controls)
+
+
+def _structured(request: Request) -> str | None:
+    """What is said where the client wants JSON: an object after its schema."""
+    wanted = (request.output_config or {}).get("format")
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return None
+    return structured(wanted.get("schema"))
 
 
 def prompt_tokens(request: Request) -> int:
@@ -205,6 +271,11 @@ def _asked(request: Request) -> Asked:
         limit=request.max_tokens,
         stop=tuple(request.stop_sequences or ()),
         preface=True,
+        include_usage=True,
+        thinks=_thinks(request),
+        cache_hour=_cache_hour(request),
+        says=_structured(request),
+        hides_reasoning=(request.thinking or {}).get("display") == "omitted",
     )
 
 
@@ -225,7 +296,7 @@ def _parts_tokens(content: str | list[dict[str, Any]]) -> int:
             case "tool_result" if isinstance(part.get("content"), str | list):
                 total += _parts_tokens(part["content"])
             case "tool_use":
-                total += count(as_str(part.get("name"))) + count(orjson.dumps(part.get("input")).decode())
+                total += count(as_str(part.get("name"))) + count(msgspec.json.encode(part.get("input")).decode())
             case "thinking":
                 total += count(as_str(part.get("thinking")))
             case "image" | "document":
@@ -233,15 +304,16 @@ def _parts_tokens(content: str | list[dict[str, Any]]) -> int:
     return total
 
 
-def _complete(arguments: str) -> Any:
+def _complete(arguments: str) -> msgspec.Raw:
     """The arguments as an object; those that were cut off are not shown, as a whole answer cannot show half a value."""
     try:
-        return orjson.loads(arguments)
+        orjson.loads(arguments)
     except ValueError:
-        return {}
+        return msgspec.Raw(b"{}")
+    return msgspec.Raw(arguments.encode())
 
 
-def _blocks(choice: Choice, request_id: str, chunk: int) -> Iterator[Event]:
+def _blocks(choice: Choice, request_id: str, chunk: int, *, hidden: bool) -> Iterator[Event]:
     """The content blocks, each opened, filled and closed. A ping comes in the first."""
     started: list[tuple[dict[str, Any], int, str, str, str]] = []
     opened: dict[str, Any]
@@ -270,9 +342,10 @@ def _blocks(choice: Choice, request_id: str, chunk: int) -> Iterator[Event]:
         if kind == "input_json_delta":
             yield _delta(index, {"type": kind, field: ""}, 0)
         for piece in pieces(text, chunk):
-            yield _delta(index, {"type": kind, field: piece}, count(piece))
+            event = _delta(index, {"type": kind, field: piece}, count(piece))
+            yield event._replace(data=b"") if hidden and kind == "thinking_delta" else event
         if kind == "thinking_delta":
-            yield _delta(index, {"type": "signature_delta", "signature": SIGNATURE}, 0)
+            yield _delta(index, {"type": "signature_delta", "signature": signature(text)}, 0)
         yield _event({"type": "content_block_stop", "index": index}, 0, Part.CONTENT)
 
 
@@ -281,7 +354,7 @@ def _delta(index: int, delta: dict[str, Any], tokens: int) -> Event:
 
 
 def _event(value: dict[str, Any], tokens: int, part: Part) -> Event:
-    return Event(f"event: {value['type']}\ndata: ".encode() + orjson.dumps(value) + b"\n\n", tokens, part)
+    return Event(named(value), tokens, part)
 
 
 def _error(status: int, message: str) -> dict[str, Any]:

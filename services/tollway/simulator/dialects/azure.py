@@ -3,6 +3,8 @@
 Source: https://learn.microsoft.com/azure/ai-foundry/openai/reference and recorded answers.
 """
 
+# ruff: noqa: ARG002 - signatures are those of the port
+
 from __future__ import annotations
 
 import re
@@ -26,11 +28,10 @@ class Azure(OpenAI):
 
     name = "azure"
 
-    def read(self, body: bytes, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Asked:
-        """As `Dialect.read`; a deployment's path needs an `api-version`."""
+    def admit(self, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        """As `Provider.admit`; a deployment's path needs an `api-version`."""
         if path_model and not query.get("api-version"):
             raise BadRequest("Resource not found", status=404, code="404")
-        return super().read(body, path_model, query, headers)
 
     def refuse(self, request: Request, query: Mapping[str, str]) -> None:
         """Older API versions do not know `stream_options`."""
@@ -49,12 +50,20 @@ class Azure(OpenAI):
 
     def finished(self, found: dict[str, Any]) -> dict[str, Any]:
         """With what the filter says of the prompt."""
-        return {**found, "prompt_filter_results": _PROMPT}
+        return {**found, **self.prompt_filters()}
+
+    def prompt_filters(self) -> dict[str, Any]:
+        """As `OpenAI.prompt_filters`."""
+        return {"prompt_filter_results": _PROMPT}
+
+    def filters(self, finish: str) -> dict[str, Any]:
+        """As `OpenAI.filters`."""
+        return {"content_filter_results": _HARMFUL if finish == "content_filter" else _SAFE}
 
     def choice(self, choice: Choice, index: int, request_id: str) -> dict[str, Any]:
         """With what the filter says of the answer."""
-        results = _HARMFUL if choice.finish == "filter" else _SAFE
-        return {**super().choice(choice, index, request_id), "content_filter_results": results}
+        found = super().choice(choice, index, request_id)
+        return {**found, **self.filters(found["finish_reason"])}
 
     def opening(self) -> Iterator[Event]:
         """The prompt's filter results come first, in a chunk without id, model and object."""

@@ -26,7 +26,6 @@ class HuggingFace(OpenAI):
     """router.huggingface.co, under the path prefix `/hf`."""
 
     name = "huggingface"
-    hides_reasoning = False
     reasoning_field = "reasoning_content"
 
     def headers(self, request_id: str, asked: Asked | None) -> dict[str, str]:

@@ -24,8 +24,9 @@ from tollway.simulator.answer import (
     Tool,
     count,
     pieces,
+    structured,
 )
-from tollway.simulator.dialects.port import BadRequest, Event, Part, Reply, decode, sse, waiting
+from tollway.simulator.dialects.port import BadRequest, Event, Part, Reply, decode, sse, waiting, within
 
 FINISH = {"stop_sequence": "stop", "filter": "content_filter"}
 MAX_CHOICES = 128
@@ -75,6 +76,7 @@ class Request(msgspec.Struct):
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
 
 
 class OpenAI:
@@ -82,22 +84,19 @@ class OpenAI:
 
     name = "openai"
     id_in_errors = ""
-    hides_reasoning = True
     reasoning_field = ""
-    """The field of message and delta that shows reasoning, where it is shown."""
+    """The field of message and delta that shows reasoning; empty where it is hidden."""
 
     def read(self, body: bytes, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Asked:
         """As `Dialect.read`."""
+        self.admit(path_model, query, headers)
         request: Request = decode(body, Request)
-        model = path_model or request.model
-        if not model:
-            raise BadRequest("you must provide a model parameter")
+        model = model_of(path_model, request.model)
         self.refuse(request, query)
         limit = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
         n = 1 if request.n is None else request.n
-        for name, value, low, high in (("max_tokens", limit, 1, 1 << 31), ("n", n, 1, MAX_CHOICES)):
-            if value is not None and not low <= value <= high:
-                raise BadRequest(f"Invalid '{name}': must be between {low} and {high}.", param=name)
+        within("max_tokens", limit, 1, 1 << 31)
+        within("n", n, 1, MAX_CHOICES)
         if request.stream_options is not None and not request.stream:
             raise BadRequest("The 'stream_options' parameter is only allowed when 'stream' is enabled.")
         users = [message for message in request.messages if message.role == "user"]
@@ -116,7 +115,12 @@ class OpenAI:
             stop=tuple(stop),
             n=n,
             include_usage=bool(request.stream_options and request.stream_options.include_usage),
+            says=_structured(request.response_format),
+            hides_reasoning=not self.reasoning_field,
         )
+
+    def admit(self, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        """As `Provider.admit`: nothing is."""
 
     def refuse(self, request: Request, query: Mapping[str, str]) -> None:
         """Raises BadRequest for what this provider does not take."""
@@ -170,6 +174,14 @@ class OpenAI:
     def finished(self, found: dict[str, Any]) -> dict[str, Any]:
         """The whole answer with the provider's additions."""
         return {**found, "service_tier": "default"}
+
+    def prompt_filters(self) -> dict[str, Any]:
+        """What a content filter says of the prompt; nothing without one."""
+        return {}
+
+    def filters(self, finish: str) -> dict[str, Any]:
+        """What a content filter says of a choice that ended so; nothing without one."""
+        return {}
 
     def choice(self, choice: Choice, index: int, request_id: str) -> dict[str, Any]:
         """One choice of a whole answer."""
@@ -277,9 +289,17 @@ class OpenAI:
         }
         return Reply(429, {"x-should-retry": "false"}, {"error": error})
 
-    def error_event(self) -> bytes:
-        """As `Dialect.error_event`."""
+    def error_event(self, number: int) -> bytes:
+        """As `Provider.error_event`."""
         return sse({"error": {"message": _MESSAGES[500], "type": "server_error", "param": None, "code": None}})
+
+
+def model_of(path_model: str, body_model: str | None) -> str:
+    """The model of a request, by its path or else its body. Raises BadRequest without one."""
+    model = path_model or body_model
+    if not model:
+        raise BadRequest("you must provide a model parameter")
+    return model
 
 
 def prompt_tokens(request: Request) -> int:
@@ -292,7 +312,7 @@ def prompt_tokens(request: Request) -> int:
         for part in message.content if isinstance(message.content, list) else ():
             total += count(part["text"]) if isinstance(part.get("text"), str) else IMAGE_TOKENS
         if message.tool_calls:
-            total += count(orjson.dumps(message.tool_calls).decode())
+            total += count(msgspec.json.encode(message.tool_calls).decode())
     if request.tools:
         total += count(msgspec.json.encode(request.tools).decode())
     return total
@@ -302,6 +322,15 @@ def _text(message: _Message) -> str:
     if isinstance(message.content, list):
         return "".join(part["text"] for part in message.content if isinstance(part.get("text"), str))
     return message.content or ""
+
+
+def _structured(wanted: dict[str, Any] | None) -> str | None:
+    """What is said where the client wants JSON: an object after its schema."""
+    kind = (wanted or {}).get("type")
+    if wanted is None or kind not in ("json_schema", "json_object"):
+        return None
+    described = wanted.get("json_schema")
+    return structured(described.get("schema") if isinstance(described, dict) else {})
 
 
 def _forced(choice: str | dict[str, Any] | None) -> str:

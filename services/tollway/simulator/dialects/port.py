@@ -49,27 +49,22 @@ class BadRequest(Exception):
         self.status, self.message, self.param, self.code = status, message, param, code
 
 
-class Dialect(Protocol):
-    """A provider's wire format."""
+class Provider(Protocol):
+    """What all of a provider's endpoints have in common: headers and errors."""
 
-    name: str
-    id_in_errors: str
-    """The field of an error's JSON that repeats the request's id; empty without one."""
-    hides_reasoning: bool
+    @property
+    def name(self) -> str:
+        """The provider's name."""
 
-    def read(self, body: bytes, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Asked:
-        """The request. `path_model` is the model that the path names, if any. Raises BadRequest."""
+    @property
+    def id_in_errors(self) -> str:
+        """The field of an error's JSON that repeats the request's id; empty without one."""
+
+    def admit(self, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        """Raises BadRequest for a request that is refused before its body is looked at."""
 
     def headers(self, request_id: str, asked: Asked | None) -> dict[str, str]:
         """Headers of every answer, with rate limits where the request was understood."""
-
-    def whole(self, asked: Asked, answer: Answer, request_id: str, created: int, *, usage: bool) -> bytes:
-        """The answer that is not streamed; `created` is Unix seconds. Without `usage` it tells none."""
-
-    def events(
-        self, asked: Asked, answer: Answer, request_id: str, created: int, *, usage: bool, chunk: int
-    ) -> Iterator[Event]:
-        """The answer as a stream, in events of `chunk` tokens."""
 
     def error(
         self,
@@ -85,8 +80,23 @@ class Dialect(Protocol):
     def quota(self) -> Reply:
         """The answer when the account's credit is spent."""
 
-    def error_event(self) -> bytes:
-        """The event that ends a stream on which something went wrong."""
+    def error_event(self, number: int) -> bytes:
+        """The event that ends a stream on which something went wrong; `number` events came before."""
+
+
+class Dialect(Provider, Protocol):
+    """A wire format: one endpoint of a provider."""
+
+    def read(self, body: bytes, path_model: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Asked:
+        """The request. `path_model` is the model that the path names, if any. Raises BadRequest."""
+
+    def whole(self, asked: Asked, answer: Answer, request_id: str, created: int, *, usage: bool) -> bytes:
+        """The answer that is not streamed; `created` is Unix seconds. Without `usage` it tells none."""
+
+    def events(
+        self, asked: Asked, answer: Answer, request_id: str, created: int, *, usage: bool, chunk: int
+    ) -> Iterator[Event]:
+        """The answer as a stream, in events of `chunk` tokens."""
 
 
 def as_str(value: Any) -> str:
@@ -99,13 +109,24 @@ def sse(value: Any) -> bytes:
     return b"data: " + orjson.dumps(value) + b"\n\n"
 
 
+def named(value: dict[str, Any]) -> bytes:
+    """An event with its `type` as its name, as OpenAI's newer streams and Anthropic's have them."""
+    return f"event: {value['type']}\ndata: ".encode() + orjson.dumps(value) + b"\n\n"
+
+
+def within(name: str, value: int | None, low: int, high: int) -> None:
+    """Raises BadRequest for a number out of its bounds; None is within all."""
+    if value is not None and not low <= value <= high:
+        raise BadRequest(f"Invalid '{name}': must be between {low} and {high}.", param=name)
+
+
 def decode(body: bytes, kind: type[Any]) -> Any:
     """The body as a struct. Raises BadRequest with the place of what is wrong."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise BadRequest(f"Invalid request: {error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadRequest("We could not parse the JSON body of your request.") from None
 
 
