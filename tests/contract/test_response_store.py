@@ -36,8 +36,10 @@ def project() -> str:
 
 @pytest.fixture
 def put(store: ResponseStore, project: str) -> Put:
-    async def write(name: str, value: bytes, *ancestors: str, seconds: int = 60, quota: int = 100) -> bool:
-        return await store.put(project, name, value, ancestors=ancestors, seconds=seconds, quota=quota)
+    async def write(
+        name: str, value: bytes, *ancestors: str, items: tuple[str, ...] = (), seconds: int = 60, quota: int = 100
+    ) -> bool:
+        return await store.put(project, name, value, ancestors=ancestors, items=items, seconds=seconds, quota=quota)
 
     return write
 
@@ -50,6 +52,13 @@ async def test_what_is_kept_is_found_in_its_project_alone(store: ResponseStore, 
     assert await store.remove(project, "a")
     assert not await store.remove(project, "a")
     assert await store.get(project, ["a"]) == [None]
+
+
+async def test_a_part_leads_to_what_holds_it(store: ResponseStore, project: str, put: Put) -> None:
+    await put("a", b"one", "older", items=("x", "y"))
+    await put("b", b"two", items=("z",))
+    assert await store.owners(project, ["z", "x", "unknown"]) == ["b", "a", None]
+    assert await store.owners("another", ["z"]) == [None]
 
 
 async def test_over_the_quota_what_would_go_first_goes(store: ResponseStore, project: str, put: Put) -> None:

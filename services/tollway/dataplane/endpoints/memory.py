@@ -6,7 +6,7 @@ earlier ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -43,9 +43,12 @@ def decode_kept(raw: bytes) -> Kept:
 
 
 class Memory:
-    """What one request goes on from, and what its whole answer leaves to be kept: `response` and `output`."""
+    """What one request goes on from, and what its whole answer leaves to be kept: `response` and `output`.
 
-    __slots__ = ("ancestors", "earlier", "output", "previous_response_id", "response", "response_id", "store")
+    `known` has stored items that the request only names, by id.
+    """
+
+    __slots__ = ("ancestors", "earlier", "known", "output", "previous_response_id", "response", "response_id", "store")
 
     def __init__(self, response_id: str, *, store: bool, previous_response_id: str | None) -> None:
         """`store`: whether the client wants the response kept."""
@@ -54,5 +57,6 @@ class Memory:
         self.previous_response_id = previous_response_id
         self.ancestors: tuple[str, ...] = ()
         self.earlier: Sequence[Raw] = ()
+        self.known: Mapping[str, Raw] = {}
         self.response: bytes | None = None
         self.output: Sequence[Raw] = ()

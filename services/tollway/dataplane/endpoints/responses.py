@@ -58,7 +58,8 @@ class ResponsesClient:
 
     def request(self, asked: Asked) -> chat.Request:
         """As `ClientDialect.request`."""
-        return openai_responses.read_request(asked.body, asked.head, _memory(asked).earlier)
+        memory = _memory(asked)
+        return openai_responses.read_request(asked.body, asked.head, memory.earlier, memory.known)
 
     def answer(self, answer: chat.Answer, asked: Asked) -> bytes:
         """As `ClientDialect.answer`."""
@@ -89,7 +90,8 @@ class ResponsesPass:
     def payload(self) -> Payload:
         """As `Codec.payload`."""
         head = self._asked.head
-        body = openai_responses.outgoing(head, self._target.model, earlier=self._memory.earlier)
+        memory = self._memory
+        body = openai_responses.outgoing(head, self._target.model, earlier=memory.earlier, known=memory.known)
         return Payload(body, accept=EVENTS if head.stream else JSON)
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:

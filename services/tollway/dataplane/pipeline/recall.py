@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+import msgspec
 from msgspec import Raw
 
 from tollway.core.dialects import openai_responses
@@ -21,6 +22,14 @@ from tollway.runtime.seal import SealError
 
 _log = log.get(__name__)
 PREFIX = "resp_"
+MAX_REFERENCES = 1000
+
+
+class _Item(msgspec.Struct):
+    id: object = None
+
+
+_ITEM = msgspec.json.Decoder(_Item)
 
 
 def recall(exchange: Exchange) -> Awaitable[None] | None:
@@ -29,25 +38,51 @@ def recall(exchange: Exchange) -> Awaitable[None] | None:
         return None
     storage = openai_responses.read_storage(exchange.head)
     name = PREFIX + exchange.id.replace("-", "")
-    memory = Memory(name, store=storage.store, previous_response_id=storage.previous_response_id)
-    exchange.memory = memory
-    return None if storage.previous_response_id is None else _load(exchange, memory, storage.previous_response_id)
+    exchange.memory = Memory(name, store=storage.store, previous_response_id=storage.previous_response_id)
+    named = [item for _, item in openai_responses.references(exchange.head)]
+    if storage.previous_response_id is None and not named:
+        return None
+    return _load(exchange, exchange.memory, named)
 
 
-async def _load(exchange: Exchange, memory: Memory, previous: str) -> None:
-    project = exchange.principal.project.id
-    last = await find(exchange.services, project, previous, "previous_response_id")
-    names = last.ancestors
-    before = await find_all(exchange.services, project, names)
-    for name, kept in zip(names, before, strict=True):
-        if kept is None:
-            raise not_found(name, "previous_response_id")
-    chain = [kept for kept in before if kept is not None] + [last]
-    earlier: list[Raw] = []
-    for kept in chain:
-        earlier.extend(kept.items())
-    memory.earlier = earlier
-    memory.ancestors = (*names, previous)
+async def _load(exchange: Exchange, memory: Memory, named: list[str]) -> None:
+    project, previous = exchange.principal.project.id, memory.previous_response_id
+    if previous is not None:
+        last = await find(exchange.services, project, previous, "previous_response_id")
+        names = last.ancestors
+        chain: list[Kept] = []
+        for name, kept in zip(names, await find_all(exchange.services, project, names), strict=True):
+            if kept is None:
+                raise not_found(name, "previous_response_id")
+            chain.append(kept)
+        memory.earlier = [item for kept in (*chain, last) for item in kept.items()]
+        memory.ancestors = (*names, previous)
+    if named:
+        memory.known = await _named_items(exchange.services, project, named)
+
+
+async def _named_items(services: Services, project: str, wanted: list[str]) -> dict[str, Raw]:
+    """The stored items with these ids; those that are not there are missing."""
+    if len(wanted) > MAX_REFERENCES:
+        raise TollwayError(
+            Code.INVALID_REQUEST, f"A request may name at most {MAX_REFERENCES} stored items.", param="input"
+        )
+    try:
+        owners = await services.responses.owners(project, wanted)
+    except StoreUnavailable as error:
+        raise unavailable() from error
+    names = tuple(dict.fromkeys(owner for owner in owners if owner is not None))
+    found: dict[str, Raw] = {}
+    for kept in await find_all(services, project, names):
+        for item in kept.items() if kept is not None else ():
+            found[_id_of(item)] = item
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _id_of(item: Raw) -> str:
+    """The id of an item; empty when it has none."""
+    given = _ITEM.decode(item).id
+    return given if isinstance(given, str) else ""
 
 
 async def keep(exchange: Exchange) -> None:
@@ -56,10 +91,11 @@ async def keep(exchange: Exchange) -> None:
     if memory is None or not memory.store or memory.response is None:
         return
     services, project = exchange.services, exchange.principal.project.id
+    given = openai_responses.input_items(exchange.head, memory.known)
     kept = Kept(
         ancestors=memory.ancestors,
-        input=tuple(bytes(item) for item in openai_responses.input_items(exchange.head)),
-        output=tuple(bytes(item) for item in memory.output),
+        input=tuple(map(bytes, given)),
+        output=tuple(map(bytes, memory.output)),
         response=memory.response,
     )
     sealed = services.sealer.seal(encode_kept(kept), _place(project, memory.response_id))
@@ -70,6 +106,7 @@ async def keep(exchange: Exchange) -> None:
             memory.response_id,
             sealed,
             ancestors=memory.ancestors,
+            items=[name for item in kept.items() if (name := _id_of(item))],
             seconds=settings.responses_seconds,
             quota=settings.responses_bytes,
         )

@@ -17,6 +17,7 @@ class MemoryResponses:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._projects: dict[str, dict[str, _Kept]] = {}
+        self._owners: dict[tuple[str, str], str] = {}
 
     def _live(self, project: str) -> dict[str, _Kept]:
         now = self._now()
@@ -25,7 +26,15 @@ class MemoryResponses:
         return live
 
     async def put(
-        self, project: str, name: str, value: bytes, *, ancestors: Sequence[str], seconds: int, quota: int
+        self,
+        project: str,
+        name: str,
+        value: bytes,
+        *,
+        ancestors: Sequence[str],
+        items: Sequence[str],
+        seconds: int,
+        quota: int,
     ) -> bool:
         """As `ResponseStore.put`."""
         if len(value) > quota:
@@ -38,12 +47,17 @@ class MemoryResponses:
         while sum(len(kept.value) for kept in live.values()) + len(value) > quota:
             del live[min(live, key=lambda each: live[each].until)]
         live[name] = _Kept(until, value)
+        self._owners.update({(project, item): name for item in items})
         return True
 
     async def get(self, project: str, names: Sequence[str]) -> list[bytes | None]:
         """As `ResponseStore.get`."""
         live = self._live(project)
         return [live[name].value if name in live else None for name in names]
+
+    async def owners(self, project: str, items: Sequence[str]) -> list[str | None]:
+        """As `ResponseStore.owners`."""
+        return [self._owners.get((project, item)) for item in items]
 
     async def remove(self, project: str, name: str) -> bool:
         """As `ResponseStore.remove`."""

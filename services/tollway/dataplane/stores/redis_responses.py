@@ -1,6 +1,7 @@
 """Stored responses in Redis or Valkey: a value with an expiry for each, and what a project's take up.
 
-Keys of a project `P`, in one slot: `tw:{r:P}:<name>` value, `tw:{r:P}` sorted set of names by when they go (Unix
+Keys of a project `P`, in one slot: `tw:{r:P}:<name>` value, `tw:{r:P}:item:<id>` its name,
+`tw:{r:P}` sorted set of names by when they go (Unix
 milliseconds), `tw:{r:P}:bytes` hash of sizes, with their sum under the empty name.
 """
 
@@ -27,7 +28,8 @@ local function forget(names)
 end
 if size > quota then return 0 end
 forget(redis.call('ZRANGEBYSCORE', index, '-inf', now))
-for i = 5, #ARGV do
+local items = tonumber(ARGV[5])
+for i = 6 + items, #ARGV do
   if redis.call('EXPIRE', prefix .. ARGV[i], seconds) == 1 then
     redis.call('ZADD', index, now + seconds * 1000, ARGV[i])
   end
@@ -39,6 +41,7 @@ while tonumber(redis.call('HGET', sizes, '') or 0) + size > quota do
   forget(first)
 end
 redis.call('SET', prefix .. name, ARGV[2], 'EX', seconds)
+for i = 6, 5 + items do redis.call('SET', prefix .. 'item:' .. ARGV[i], name, 'EX', seconds) end
 redis.call('ZADD', index, now + seconds * 1000, name)
 redis.call('HSET', sizes, name, size)
 redis.call('HINCRBY', sizes, '', size)
@@ -69,12 +72,20 @@ class RedisResponses:
         self._connection = connection
 
     async def put(
-        self, project: str, name: str, value: bytes, *, ancestors: Sequence[str], seconds: int, quota: int
+        self,
+        project: str,
+        name: str,
+        value: bytes,
+        *,
+        ancestors: Sequence[str],
+        items: Sequence[str],
+        seconds: int,
+        quota: int,
     ) -> bool:
         """As `ResponseStore.put`."""
         index = _index(project)
         call: Any = self._connection.redis.eval(
-            _PUT, 2, index, f"{index}:bytes", name, value, seconds, quota, *ancestors
+            _PUT, 2, index, f"{index}:bytes", name, value, seconds, quota, len(items), *items, *ancestors
         )
         return bool(await self._connection.bounded(call))
 
@@ -84,6 +95,13 @@ class RedisResponses:
         call: Any = self._connection.redis.mget([f"{index}:{name}" for name in names])
         found: list[bytes | None] = await self._connection.bounded(call)
         return found
+
+    async def owners(self, project: str, items: Sequence[str]) -> list[str | None]:
+        """As `ResponseStore.owners`."""
+        index = _index(project)
+        call: Any = self._connection.redis.mget([f"{index}:item:{item}" for item in items])
+        found: list[bytes | None] = await self._connection.bounded(call)
+        return [None if owner is None else owner.decode() for owner in found]
 
     async def remove(self, project: str, name: str) -> bool:
         """As `ResponseStore.remove`."""

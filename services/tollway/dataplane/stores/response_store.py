@@ -14,15 +14,27 @@ class ResponseStore(Protocol):
     """All methods raise `ports.StoreUnavailable` when the store cannot be reached."""
 
     async def put(
-        self, project: str, name: str, value: bytes, *, ancestors: Sequence[str], seconds: int, quota: int
+        self,
+        project: str,
+        name: str,
+        value: bytes,
+        *,
+        ancestors: Sequence[str],
+        items: Sequence[str],
+        seconds: int,
+        quota: int,
     ) -> bool:
         """Keeps a value for `seconds`, and its ancestors, where they still are, for as long.
 
-        A project keeps at most `quota` bytes: what would go first goes earlier. False: the value alone is larger.
+        `items` are names of parts of it, by which `owners` finds it. A project keeps at most `quota` bytes: what would
+        go first goes earlier. False: the value alone is larger.
         """
 
     async def get(self, project: str, names: Sequence[str]) -> list[bytes | None]:
         """The values, None for those that are not there (any more)."""
+
+    async def owners(self, project: str, items: Sequence[str]) -> list[str | None]:
+        """The names of the values that hold these parts, None for those that are not known (any more)."""
 
     async def remove(self, project: str, name: str) -> bool:
         """Forgets a value; whether it was there."""
