@@ -15,6 +15,7 @@ from tollway.core.dialects.anthropic_head import check_urls, read_head
 from tollway.core.dialects.anthropic_relay_view import MessagesView, read_finished
 from tollway.core.dialects.anthropic_request import write_request
 from tollway.core.dialects.anthropic_stream_writer import StreamWriter, write_error
+from tollway.core.dialects.anthropic_unsigned import signed_messages
 from tollway.core.dialects.anthropic_usage import read_usage, write_usage
 from tollway.core.dialects.anthropic_writer import write_answer
 from tollway.core.dialects.head import splice
@@ -33,6 +34,7 @@ __all__ = [
     "read_head",
     "read_request",
     "read_usage",
+    "signed_messages",
     "splice",
     "write_answer",
     "write_error",

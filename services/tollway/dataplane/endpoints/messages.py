@@ -56,7 +56,9 @@ class MessagesPass:
     def payload(self) -> Payload:
         """As `Codec.payload`."""
         head = self._asked.head
-        body = anthropic_messages.splice(head, self._target.model)
+        signed = anthropic_messages.signed_messages(head)
+        changes = None if signed is None else {"messages": signed}
+        body = anthropic_messages.splice(head, self._target.model, changes=changes)
         return Payload(body, accept=EVENTS if head.stream else JSON, headers=passed_headers(self._asked))
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:
