@@ -33,6 +33,7 @@ from tollway.dataplane.stores.redis_responses import RedisResponses
 from tollway.dataplane.stores.refuge import RefugeDirectory
 from tollway.dataplane.telemetry import Telemetry, render
 from tollway.dataplane.upstream.client import Upstream
+from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.dataplane.upstream.watchdog import Ticker
 from tollway.runtime import log
 from tollway.runtime.admin import admin_app
@@ -113,6 +114,7 @@ class Process:
             loop_time=asyncio.get_running_loop().time,
             responses=RedisResponses(redis),
             sealer=sealer,
+            entra=EntraTokens(self.upstream, self.tasks, self.clock.monotonic),
         )
         self.routes = Routes(services, self.health)
         self.store = store

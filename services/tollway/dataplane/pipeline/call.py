@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 from aiohttp import ClientResponse
 
-from tollway.core.catalog import DialectPolicy, Provider
+from tollway.core.catalog import Credential, DialectPolicy, Provider
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
 from tollway.dataplane.config.holder import capabilities
@@ -23,6 +23,7 @@ from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.faults import fault_of
 from tollway.dataplane.providers.port import Outgoing, ProviderFault
 from tollway.dataplane.upstream.client import UnsentError, cut, read_whole
+from tollway.dataplane.upstream.entra import PREFIX
 from tollway.dataplane.upstream.watchdog import Watchdog
 
 ERROR_BODY_LIMIT = 1 << 20
@@ -82,7 +83,10 @@ async def call(exchange: Exchange) -> None:
 
 async def _one(exchange: Exchange, attempt: Attempt) -> None:
     services = exchange.services
-    request = _outgoing(exchange, attempt)
+    credential = attempt.credential
+    if credential is not None and credential.api_key.startswith(PREFIX):
+        credential = await services.entra.resolve(credential)
+    request = _outgoing(exchange, attempt, credential)
     watchdog = exchange.watchdog = timeouts_of(exchange, attempt.candidate.provider)
 
     def before_send(reused: bool) -> None:
@@ -99,8 +103,8 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
             exchange.answer = await _whole(exchange, response)
 
 
-def _outgoing(exchange: Exchange, attempt: Attempt) -> Outgoing:
-    """The request for the attempt's target. Raises TollwayError for what the target cannot be told."""
+def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | None) -> Outgoing:
+    """The request for the attempt's target, with this credential. Raises TollwayError for what it cannot be told."""
     candidate, endpoint = attempt.candidate, exchange.endpoint
     adapter = exchange.services.providers[candidate.provider.kind]
     most = capabilities(exchange.route).max_output_tokens
@@ -117,7 +121,7 @@ def _outgoing(exchange: Exchange, attempt: Attempt) -> Outgoing:
             param=payload.dropped[0],
         )
     exchange.dropped = payload.dropped
-    return outgoing(payload, adapter, target, attempt.credential, attempt.id)
+    return outgoing(payload, adapter, target, credential, attempt.id)
 
 
 async def _whole(exchange: Exchange, response: ClientResponse) -> bytes:

@@ -22,6 +22,7 @@ from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.response_store import ResponseStore
 from tollway.dataplane.telemetry import Telemetry
 from tollway.dataplane.upstream.client import Upstream
+from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.dataplane.upstream.watchdog import Ticker, Watchdog
 from tollway.runtime.clock import Clock
 from tollway.runtime.seal import Sealer
@@ -49,6 +50,7 @@ class Services:
     loop_time: Callable[[], float]
     responses: ResponseStore
     sealer: Sealer
+    entra: EntraTokens
 
 
 class Exchange:
