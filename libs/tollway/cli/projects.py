@@ -15,17 +15,32 @@ COLUMNS = ("name", "business_unit", "models", "description", "created_at", "id")
 PROJECT = Annotated[str, typer.Argument(help="id or name", metavar="PROJECT")]
 UNIT = Annotated[str | None, typer.Option("--unit", "--business-unit", help="business unit (id or name)")]
 MODELS = Annotated[list[str] | None, typer.Option("--model", help="glob of allowed models; repeatable")]
+POLICY = Annotated[
+    str | None,
+    typer.Option(
+        "--dialect-policy", help="lenient or strict: leave out what a provider cannot be told, or refuse the request"
+    ),
+]
 DESCRIPTION = Annotated[str | None, typer.Option("--description")]
 
 
 @app.command()
 def create(
-    name: str, unit: UNIT = None, model: MODELS = None, description: DESCRIPTION = None, output: Output = None
+    name: str,
+    unit: UNIT = None,
+    model: MODELS = None,
+    description: DESCRIPTION = None,
+    dialect_policy: POLICY = None,
+    output: Output = None,
 ) -> None:
     """Creates a project."""
     with client() as tollway:
         made = tollway.projects.create(
-            name, description=description or "", business_unit=unit or "", models=model or []
+            name,
+            description=description or "",
+            business_unit=unit or "",
+            models=model or [],
+            dialect_policy=dialect_policy or "",
         )
     show_one(made, chosen(output))
 
@@ -50,14 +65,22 @@ def update(
     unit: UNIT = None,
     model: MODELS = None,
     description: DESCRIPTION = None,
+    dialect_policy: POLICY = None,
     etag: Etag = "",
     output: Output = None,
 ) -> None:
     """Changes what is given; the rest stays."""
-    if unit is None and not model and description is None:
-        raise Usage("nothing to change: give --unit, --model or --description")
+    if unit is None and not model and description is None and dialect_policy is None:
+        raise Usage("nothing to change: give --unit, --model, --description or --dialect-policy")
     with client() as tollway:
-        changed = tollway.projects.update(project, description=description, business_unit=unit, models=model, etag=etag)
+        changed = tollway.projects.update(
+            project,
+            description=description,
+            business_unit=unit,
+            models=model,
+            dialect_policy=dialect_policy,
+            etag=etag,
+        )
     show_one(changed, chosen(output))
 
 

@@ -61,10 +61,25 @@ class Projects:
         self._transport = transport
 
     def create(
-        self, name: str, *, description: str = "", business_unit: str = "", models: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        description: str = "",
+        business_unit: str = "",
+        models: Sequence[str] = (),
+        dialect_policy: str = "",
     ) -> Project:
-        """A new project; without `business_unit` in the unit `default`, without `models` for all models."""
-        body = present(name=name, description=description, business_unit=business_unit, models=list(models))
+        """A new project; without `business_unit` in the unit `default`, without `models` for all models.
+
+        `dialect_policy` is `lenient` (default) or `strict`.
+        """
+        body = present(
+            name=name,
+            description=description,
+            business_unit=business_unit,
+            models=list(models),
+            dialect_policy=dialect_policy,
+        )
         return typed(Project, self._transport.call("POST", "/api/v1/projects", body=body))
 
     def get(self, project: str) -> Project:
@@ -83,10 +98,17 @@ class Projects:
         description: str | None = None,
         business_unit: str | None = None,
         models: Sequence[str] | None = None,
+        dialect_policy: str | None = None,
         etag: str = "",
     ) -> Project:
         """Changes what is given; with `etag`, only if nobody changed the project since."""
-        body = present(description=description, business_unit=business_unit, models=models, etag=etag or None)
+        body = present(
+            description=description,
+            business_unit=business_unit,
+            models=models,
+            dialect_policy=dialect_policy,
+            etag=etag or None,
+        )
         return typed(Project, self._transport.call("PATCH", f"/api/v1/projects/{segment(project)}", body=body))
 
     def archive(self, project: str, *, etag: str = "") -> Project:

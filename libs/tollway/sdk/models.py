@@ -24,13 +24,14 @@ class BusinessUnit:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project; `models` are globs of the models that its keys may use."""
+    """A project; `models` are globs of the models that its keys may use, `dialect_policy` is `lenient` or `strict`."""
 
     id: str = ""
     name: str = ""
     description: str = ""
     business_unit: str = ""
     models: list[str] = field(default_factory=list)
+    dialect_policy: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     etag: str = ""

@@ -70,13 +70,7 @@ class Process:
         settings = self.settings
         _raise_file_limit()
         root = settings.data_dir / "journal"
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            self.journal = Journal(
-                root, str(uuid_utils.uuid7()), segment_bytes=settings.segment_bytes, capacity=settings.journal_bytes
-            )
-        except OSError as error:
-            raise StartError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
+        self.journal = _journal(root, settings)
         redis = await _redis(settings)
         store = RefugeDirectory(RedisDirectory(redis))
         sealer = Sealer(settings.fleet_keys)
@@ -164,6 +158,17 @@ class Process:
         await self.store.close()
         await self.channel.close()
         self.journal.close()
+
+
+def _journal(root: Path, settings: Settings) -> Journal:
+    """This process's own journal below `root`."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return Journal(
+            root, str(uuid_utils.uuid7()), segment_bytes=settings.segment_bytes, capacity=settings.journal_bytes
+        )
+    except OSError as error:
+        raise StartError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
 
 
 async def _redis(settings: Settings) -> RedisConnection:

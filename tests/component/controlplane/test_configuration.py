@@ -134,6 +134,18 @@ async def test_changes_are_updates_with_details(api: Any, document: dict[str, An
     assert (await _apply(api, document))["changes"] == []
 
 
+async def test_a_dialect_policy_is_applied_and_taken_back(api: Any, document: dict[str, Any]) -> None:
+    await _apply(api, document)
+    for policy in ("strict", "lenient"):
+        document["projects"][1]["dialect_policy"] = policy
+        assert _steps(await _apply(api, document)) == [("update", "project", "plain")]
+        assert (await api.call("GET", "projects/plain")).body["dialect_policy"] == policy
+        assert (await _apply(api, document))["changes"] == []
+    document["projects"][1]["dialect_policy"] = "none"
+    refused = await _try(api, document)
+    assert (refused.status, refused.error["field"]) == (400, "configuration.projects[1].dialect_policy")
+
+
 async def test_a_changed_value_replaces_the_key_at_once(api: Any, document: dict[str, Any]) -> None:
     await _apply(api, document)
     (before,) = await api.sql("SELECT id FROM keys WHERE name = 'given' AND revoked_at IS NULL")

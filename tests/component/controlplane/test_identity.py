@@ -88,6 +88,18 @@ async def test_only_masked_fields_change(api: Any) -> None:
     assert wrong.status == 400
 
 
+async def test_a_dialect_policy_is_lenient_unless_said(api: Any) -> None:
+    assert (await api.call("POST", "projects", {"name": "plain"})).body["dialect_policy"] == "lenient"
+    strict = await api.call("POST", "projects", {"name": "exam", "dialect_policy": "strict"})
+    assert strict.body["dialect_policy"] == "strict"
+    kept = await api.call("PATCH", "projects/exam", {"description": "changed"})
+    assert kept.body["dialect_policy"] == "strict"
+    changed = await api.call("PATCH", "projects/exam", {"dialect_policy": "lenient"})
+    assert (changed.body["dialect_policy"], changed.body["description"]) == ("lenient", "changed")
+    wrong = await api.call("PATCH", "projects/exam", {"dialect_policy": "loose"})
+    assert (wrong.status, wrong.error["field"]) == (400, "dialect_policy")
+
+
 async def test_changes_are_audited_and_published(api: Any) -> None:
     before = await _version(api)
     await api.call("POST", "projects", {"name": "bot", "description": "one"})

@@ -181,6 +181,10 @@ PROJECT = Object(
         "description": Field(Text(maximum=1000)),
         "business_unit": Field(Text(minimum=1, maximum=100)),
         "models": Field(GLOBS, doc="allow-list of globs; absent: all models"),
+        "dialect_policy": Field(
+            Text(choices=("lenient", "strict")),
+            doc="what becomes of a tuning field that a provider cannot be told: left out and named, or refused",
+        ),
         "keys": Field(Items(KEY)),
         "budget": UNSUPPORTED,
         "limits": UNSUPPORTED,

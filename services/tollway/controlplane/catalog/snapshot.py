@@ -52,6 +52,7 @@ async def build_catalog(db: Database, vault: Vault) -> Catalog:
                 organisation=ORGANISATION,
                 business_unit=row.business_unit,
                 models=tuple(row.models),
+                dialect_policy=row.dialect_policy,
             )
             for row in await identity.projects(db)
         },

@@ -21,7 +21,7 @@ from tollway.controlplane.catalog.model import (
     stored_timeouts,
 )
 from tollway.controlplane.configuration.model import Configuration, KeySpec, ModelSpec, ProjectSpec, ProviderSpec
-from tollway.controlplane.identity.model import DEFAULT_UNIT, allow_list
+from tollway.controlplane.identity.model import DEFAULT_UNIT, allow_list, policy_of
 
 ROOT = "configuration"
 _DEFAULT_STRATEGY = "weighted"
@@ -137,6 +137,7 @@ def project_fields(spec: ProjectSpec, units: Mapping[str, str]) -> dict[str, Any
         "description": spec.description,
         "business_unit": units.get(unit, unit),
         "models": allow_list(spec.models),
+        "dialect_policy": policy_of(spec.dialect_policy).value,
     }
 
 

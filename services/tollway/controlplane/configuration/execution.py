@@ -149,14 +149,22 @@ class Executor:
     async def _create_project(self, step: Step) -> None:
         spec: ProjectSpec = self._projects[step.name]
         request = identity.CreateProjectRequest(
-            name=spec.name, description=spec.description, business_unit=spec.business_unit, models=spec.models
+            name=spec.name,
+            description=spec.description,
+            business_unit=spec.business_unit,
+            models=spec.models,
+            dialect_policy=spec.dialect_policy,
         )
         await identities.create_project(self._call, request)
 
     async def _update_project(self, step: Step) -> None:
         spec = self._projects[step.name]
         request = identity.UpdateProjectRequest(
-            project=spec.name, description=spec.description, business_unit=spec.business_unit, models=spec.models
+            project=spec.name,
+            description=spec.description,
+            business_unit=spec.business_unit,
+            models=spec.models,
+            dialect_policy=spec.dialect_policy,
         )
         await identities.update_project(self._call, request)
 

@@ -61,6 +61,7 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     business_unit: str = ""
     models: list[str] = []
     keys: list[KeySpec] = []
+    dialect_policy: str = ""
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,7 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
             "description": project.description,
             "business_unit": project.business_unit,
             "models": project.models,
+            "dialect_policy": project.dialect_policy.value,
         }
         add(Kind.PROJECT, project.name, project, fields)
     rows = await postgres.keys(db, managing_set, [spec.name for spec in configuration.projects])

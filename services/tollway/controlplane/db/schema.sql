@@ -194,7 +194,8 @@ CREATE TABLE projects (
     revision bigint NOT NULL DEFAULT 1,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
-    archived_at timestamp with time zone
+    archived_at timestamp with time zone,
+    dialect_policy text NOT NULL DEFAULT 'lenient'::text
 );
 
 CREATE TABLE providers (
@@ -245,6 +246,7 @@ ALTER TABLE organisations ADD CONSTRAINT organisations_name_key UNIQUE (name);
 ALTER TABLE organisations ADD CONSTRAINT organisations_pkey PRIMARY KEY (id);
 ALTER TABLE peppers ADD CONSTRAINT peppers_pkey PRIMARY KEY (id);
 ALTER TABLE peppers ADD CONSTRAINT peppers_purpose_check CHECK ((purpose = ANY (ARRAY['digest'::text, 'index'::text])));
+ALTER TABLE projects ADD CONSTRAINT projects_dialect_policy_check CHECK ((dialect_policy = ANY (ARRAY['lenient'::text, 'strict'::text])));
 ALTER TABLE projects ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
 ALTER TABLE providers ADD CONSTRAINT providers_hangup_check CHECK ((hangup = ANY (ARRAY['close'::text, 'drain'::text])));
 ALTER TABLE providers ADD CONSTRAINT providers_pkey PRIMARY KEY (id);

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tollway.controlplane.resources import etag
+from tollway.core.catalog import DialectPolicy
 
 ORGANISATION = "default"
 DEFAULT_UNIT = "default"
@@ -78,6 +79,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     etag: str
+    dialect_policy: str
 
 
 class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +89,7 @@ class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     business_unit: str = ""
     models: list[str] = []
+    dialect_policy: str = ""
 
 
 class GetProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +121,7 @@ class UpdateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     business_unit: str = ""
     models: list[str] = []
     etag: str = ""
+    dialect_policy: str = ""
 
 
 class ArchiveProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +165,7 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     models: list[str]
+    dialect_policy: DialectPolicy
     revision: int
     created_at: datetime
     updated_at: datetime
@@ -179,7 +184,13 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
             created_at=self.created_at,
             updated_at=self.updated_at,
             etag=etag(self.id, self.revision),
+            dialect_policy=self.dialect_policy.value,
         )
+
+
+def policy_of(text: str) -> DialectPolicy:
+    """The policy with this name; nothing means lenient."""
+    return DialectPolicy(text) if text else DialectPolicy.LENIENT
 
 
 def allow_list(models: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.identity.model import ORGANISATION, ProjectRow, UnitRow
 from tollway.controlplane.resources import as_uuid
+from tollway.core.catalog import DialectPolicy
 
 _SQL = Statements(__package__)
 Lock = Literal["", "_for_share", "_for_update"]
@@ -84,20 +85,44 @@ async def projects(
     return await _SQL.all(db, "projects", ProjectRow, after=after, limit=limit, unit=unit_id)
 
 
-async def insert_project(db: Database, unit_id: UUID, name: str, description: str, models: list[str]) -> UUID | None:
+async def insert_project(
+    db: Database, unit_id: UUID, name: str, description: str, models: list[str], policy: DialectPolicy
+) -> UUID | None:
     """A new project; None when a live one has the name."""
     project_id = uuid7()
     touched = await _SQL.run(
-        db, "insert_project", id=project_id, unit=unit_id, name=name, description=description, models=models
+        db,
+        "insert_project",
+        id=project_id,
+        unit=unit_id,
+        name=name,
+        description=description,
+        models=models,
+        policy=policy.value,
     )
     return project_id if touched else None
 
 
 async def update_project(
-    db: Database, project_id: UUID, unit_id: UUID, description: str, models: list[str], at: datetime
+    db: Database,
+    project_id: UUID,
+    unit_id: UUID,
+    description: str,
+    models: list[str],
+    policy: DialectPolicy,
+    at: datetime,
 ) -> None:
     """Writes what can change of a project."""
-    await _SQL.run(db, "update_project", id=project_id, unit=unit_id, description=description, models=models, at=at)
+    await _SQL.run(
+        db,
+        "update_project",
+        id=project_id,
+        unit=unit_id,
+        description=description,
+        models=models,
+        policy=policy.value,
+        at=at,
+    )
 
 
 async def archive_project(db: Database, project_id: UUID, at: datetime) -> None:

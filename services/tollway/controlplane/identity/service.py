@@ -28,6 +28,7 @@ from tollway.controlplane.identity.model import (
     UpdateBusinessUnitRequest,
     UpdateProjectRequest,
     allow_list,
+    policy_of,
 )
 from tollway.controlplane.resources import (
     changed_fields,
@@ -129,7 +130,12 @@ async def create_project(call: Call, request: CreateProjectRequest) -> Project:
     refuse_id_as_name(request.name)
     unit = await _unit_of_project(call, request.business_unit)
     project_id = await postgres.insert_project(
-        call.db, unit.id, request.name, request.description, allow_list(request.models)
+        call.db,
+        unit.id,
+        request.name,
+        request.description,
+        allow_list(request.models),
+        policy_of(request.dialect_policy),
     )
     if project_id is None:
         raise taken("project", request.name)
@@ -155,18 +161,21 @@ async def list_projects(call: Call, request: ListProjectsRequest) -> ListProject
 
 
 async def update_project(call: Call, request: UpdateProjectRequest) -> Project:
-    """Changes description, unit or allowed models."""
+    """Changes description, unit, allowed models or the dialect policy."""
     row = await _project(call.db, request.project, "_for_update")
     check_etag(request.etag, row.id, row.revision, f"project {row.name!r}")
-    fields = changed_fields(call.update_mask, request, frozenset({"description", "business_unit", "models"}))
+    known = frozenset({"description", "business_unit", "models", "dialect_policy"})
+    fields = changed_fields(call.update_mask, request, known)
     unit_id = row.business_unit_id
     if "business_unit" in fields:
         unit_id = (await _unit_of_project(call, request.business_unit)).id
     description = request.description if "description" in fields else row.description
     models = allow_list(request.models) if "models" in fields else row.models
-    if (unit_id, description, models) == (row.business_unit_id, row.description, row.models):
+    policy = policy_of(request.dialect_policy) if "dialect_policy" in fields else row.dialect_policy
+    before = (row.business_unit_id, row.description, row.models, row.dialect_policy)
+    if (unit_id, description, models, policy) == before:
         return row.view()
-    await postgres.update_project(call.db, row.id, unit_id, description, models, from_ms(call.clock.now_ms()))
+    await postgres.update_project(call.db, row.id, unit_id, description, models, policy, from_ms(call.clock.now_ms()))
     view = (await postgres.project_by_id(call.db, row.id)).view()
     call.audit(f"project:{view.name}", snapshot(row.view()), snapshot(view))
     call.catalog_change()

@@ -74,18 +74,20 @@ class KeySpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., expires_seconds: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ProjectSpec(_message.Message):
-    __slots__ = ("name", "description", "business_unit", "models", "keys")
+    __slots__ = ("name", "description", "business_unit", "models", "keys", "dialect_policy")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     business_unit: str
     models: _containers.RepeatedScalarFieldContainer[str]
     keys: _containers.RepeatedCompositeFieldContainer[KeySpec]
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ...) -> None: ...
+    dialect_policy: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ...) -> None: ...
 
 class Configuration(_message.Message):
     __slots__ = ("providers", "models", "business_units", "projects")
