@@ -69,13 +69,19 @@ async def show_items(services: Services, headers: Mapping[str, str], name: str, 
 
 
 def _named(item: Raw, response: str, index: int) -> tuple[str, Raw]:
-    """An item and its id; one that came without gets one."""
+    """An item as it is listed, and its id: one that came without gets one, and a text is listed as a part."""
     fields = _FIELDS.decode(item)
     given = msgspec.json.decode(fields["id"]) if "id" in fields else None
-    if isinstance(given, str) and given:
-        return given, item
-    made = f"msg_tw{response.removeprefix('resp_')}_in{index}"
-    return made, Raw(msgspec.json.encode({"type": "message"} | fields | {"id": made}))
+    name = given if isinstance(given, str) and given else f"msg_tw{response.removeprefix('resp_')}_in{index}"
+    content = fields.get("content")
+    if name == given and (content is None or not bytes(content).startswith(b'"')):
+        return name, item
+    listed: dict[str, Any] = {"type": "message", **fields, "id": name}
+    if content is not None and bytes(content).startswith(b'"'):
+        said = bytes(fields.get("role", Raw(b""))) == b'"assistant"'
+        part = {"type": "output_text", "annotations": []} if said else {"type": "input_text"}
+        listed["content"] = [part | {"text": content}]
+    return name, Raw(msgspec.json.encode(listed))
 
 
 def _limit(query: Mapping[str, str]) -> int:

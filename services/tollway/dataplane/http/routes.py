@@ -11,6 +11,7 @@ from functools import partial
 from urllib.parse import unquote
 
 import orjson
+import uuid_utils
 from aiohttp import web
 
 from tollway.core.errors import Code, TollwayError
@@ -111,8 +112,9 @@ class Routes:
             exchange.response.force_close()
             return exchange.response
         response = self._shape(error, exchange.endpoint.dialect, exchange.shown_id)
-        if exchange.attempts:
-            response.headers["x-tollway-attempts"] = str(len(exchange.attempts))
+        made = sum(attempt.sent for attempt in exchange.attempts)
+        if made:
+            response.headers["x-tollway-attempts"] = str(made)
             response.headers["x-tollway-provider"] = exchange.attempts[-1].candidate.provider.name
         if error.code is Code.REQUEST_TOO_LARGE:
             response.force_close()
@@ -120,7 +122,9 @@ class Routes:
 
     def _error(self, request: web.BaseRequest, error: TollwayError) -> web.Response:
         dialect = Dialect.ANTHROPIC if "anthropic-version" in request.headers else Dialect.OPENAI
-        return self._shape(error, dialect, request.headers.get("x-request-id", "")[:MAX_REQUEST_ID])
+        given = request.headers.get("x-request-id", "")
+        request_id = given if given and _is_request_id(given) else str(uuid_utils.uuid7())
+        return self._shape(error, dialect, request_id)
 
     @staticmethod
     def _shape(error: TollwayError, dialect: str, request_id: str) -> web.Response:
@@ -174,12 +178,17 @@ def _json(value: object, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
+def _is_request_id(text: str) -> bool:
+    """Whether a client's request id may be echoed and stored: short, printable, and not a key by mistake."""
+    return len(text) <= MAX_REQUEST_ID and text.isascii() and text.isprintable() and not text.startswith(KEY_PREFIX)
+
+
 def _check_request_id(exchange: Exchange) -> None:
-    """The client's request id is echoed and stored: it must be short, printable, and not a key by mistake."""
+    """Refuses a client's request id that is none, and forgets it."""
     given = exchange.client_request_id
     if given is None:
         return
-    if len(given) > MAX_REQUEST_ID or not given.isascii() or not given.isprintable() or given.startswith(KEY_PREFIX):
+    if not _is_request_id(given):
         exchange.client_request_id = None
         raise TollwayError(
             Code.INVALID_REQUEST,
