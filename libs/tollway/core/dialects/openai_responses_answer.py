@@ -77,6 +77,25 @@ def text_part(text: str) -> Item:
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
+def reasoning_part(text: str) -> Item:
+    """Reasoning as the model wrote it."""
+    return {"type": "reasoning_text", "text": text}
+
+
+def summary_part(text: str) -> Item:
+    """Reasoning where the client asked for a summary: official clients show nothing else."""
+    return {"type": "summary_text", "text": text}
+
+
+def wants_summary(fields: Mapping[str, Raw]) -> bool:
+    """Whether the request asks for a summary of the reasoning (`reasoning.summary`, once `generate_summary`)."""
+    raw = fields.get("reasoning")
+    if raw is None or bytes(raw) == b"null":
+        return False
+    asked = _FIELDS.decode(raw)
+    return any(bytes(asked.get(name, b"null")) != b"null" for name in ("summary", "generate_summary"))
+
+
 def refusal_part(text: str) -> Item:
     """A refusal in a message."""
     return {"type": "refusal", "refusal": text}
@@ -87,11 +106,13 @@ def message_item(name: str, content: list[Item], status: str) -> Item:
     return {"id": name, "type": "message", "status": status, "role": "assistant", "content": content}
 
 
-def reasoning_item(name: str, text: str, encrypted: str | None) -> Item:
-    """Reasoning; without text the model kept it to itself."""
+def reasoning_item(name: str, text: str, encrypted: str | None, *, summarised: bool) -> Item:
+    """Reasoning; without text the model kept it to itself. `summarised`: it is shown as a summary, not as content."""
     item: Item = {"id": name, "type": "reasoning", "summary": []}
-    if text:
-        item["content"] = [{"type": "reasoning_text", "text": text}]
+    if text and summarised:
+        item["summary"] = [summary_part(text)]
+    elif text:
+        item["content"] = [reasoning_part(text)]
     if encrypted is not None:
         item["encrypted_content"] = encrypted
     return item
@@ -174,19 +195,23 @@ def _runs(blocks: tuple[chat.Block, ...]) -> Iterator[chat.Block]:
         yield open_kind("".join(pieces))
 
 
-def output_items(blocks: tuple[chat.Block, ...], finish: chat.Finish, response_id: str) -> list[Item]:
+def output_items(
+    blocks: tuple[chat.Block, ...], finish: chat.Finish, response_id: str, *, summarised: bool = False
+) -> list[Item]:
     """The output items: text and refusals in a row are one message, reasoning up to its signature is one item."""
     items: list[Item] = []
     for block in _runs(blocks):
         index = len(items)
         match block:
             case chat.Thinking(text, signature):
-                encrypted = seal_signature(signature) if signature else None
-                items.append(reasoning_item(item_id("rs", response_id, index), text, encrypted))
+                encrypted = seal_signature(signature, text) if signature else None
+                name = item_id("rs", response_id, index)
+                items.append(reasoning_item(name, text, encrypted, summarised=summarised))
             case chat.RedactedThinking(data):
-                items.append(reasoning_item(item_id("rs", response_id, index), "", seal_redacted(data)))
-            case chat.ToolCall(given, name, arguments):
-                call = chat.ToolCall(call_id(given, response_id, index), whole(name), whole(arguments) or "{}")
+                name = item_id("rs", response_id, index)
+                items.append(reasoning_item(name, "", seal_redacted(data), summarised=summarised))
+            case chat.ToolCall(given, called, arguments):
+                call = chat.ToolCall(call_id(given, response_id, index), whole(called), whole(arguments) or "{}")
                 items.append(call_item(item_id("fc", response_id, index), call, "completed"))
             case chat.Text(text) | chat.Refusal(text):
                 if not items or items[-1]["type"] != "message":
@@ -204,5 +229,5 @@ def write_answer(answer: chat.Answer, fields: Mapping[str, Raw], *, response_id:
     The request must have been read by `read_request`, which vouches for the shapes of its fields.
     """
     started = frame(fields, response_id=response_id, created=created, model=answer.model)
-    output = output_items(answer.blocks, answer.finish, response_id)
+    output = output_items(answer.blocks, answer.finish, response_id, summarised=wants_summary(fields))
     return _encode(finished(started, answer.finish, output, answer.usage))

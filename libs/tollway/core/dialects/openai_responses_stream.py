@@ -23,7 +23,8 @@ _encode = msgspec.json.Encoder().encode
 _PARTS = {
     "output_text": ("text", shapes.text_part),
     "refusal": ("refusal", shapes.refusal_part),
-    "reasoning_text": ("text", lambda text: {"type": "reasoning_text", "text": text}),
+    "reasoning_text": ("text", shapes.reasoning_part),
+    "reasoning_summary_text": ("text", shapes.summary_part),
 }
 
 
@@ -42,6 +43,11 @@ def write_error(message: str, error_type: str, code: str, param: str | None, seq
     error = {"message": message, "type": error_type, "code": code, "param": param}
     flat = {"code": code, "message": message, "param": param}
     return write_event("error", sequence, flat | {"error": error})
+
+
+def _holder(part: str) -> tuple[str, str]:
+    """What a part of this kind is a part of: in the names of its events, and of its index."""
+    return ("reasoning_summary", "summary") if part == "reasoning_summary_text" else ("content", "content")
 
 
 class _Deltas:
@@ -94,6 +100,8 @@ class StreamWriter:
         """`model` is shown unless the provider names its own; `fields` as for `write_answer`."""
         self._frame = shapes.frame(fields, response_id=response_id, created=created, model=model)
         self._id = response_id
+        self._summarised = shapes.wants_summary(fields)
+        self._reasoning = "reasoning_summary_text" if self._summarised else "reasoning_text"
         self._sequence = 0
         self._opened = False
         self._over = False
@@ -134,9 +142,9 @@ class StreamWriter:
             case chat.RefusalDelta(text):
                 return self._say("message", "refusal", text)
             case chat.ReasoningDelta(text):
-                return self._say("reasoning", "reasoning_text", text)
+                return self._say("reasoning", self._reasoning, text)
             case chat.ThinkingSigned(signature):
-                return self._begin("reasoning") + self._end_item(seal_signature(signature)) if signature else b""
+                return self._begin("reasoning") + self._end_item(signature=signature) if signature else b""
             case chat.ThinkingRedacted(data):
                 return self._end_item() + self._begin("reasoning") + self._end_item(seal_redacted(data))
             case chat.ToolStarted(index, call_id, name):
@@ -178,9 +186,10 @@ class StreamWriter:
             return opening
         if item.part != part or item.deltas is None:
             opening += self._end_part(item)
-            place = {"item_id": item.name, "output_index": item.index, "content_index": len(item.parts)}
+            place = {"item_id": item.name, "output_index": item.index, f"{_holder(part)[1]}_index": len(item.parts)}
             item.part, item.deltas = part, _Deltas(part, place)
-            opening += self._event("response.content_part.added", place | {"part": _PARTS[part][1]("")})
+            added = f"response.{_holder(part)[0]}_part.added"
+            opening += self._event(added, place | {"part": _PARTS[part][1]("")})
         return opening + self._more(item.deltas, text)
 
     def _begin(self, kind: str) -> bytes:
@@ -193,7 +202,7 @@ class StreamWriter:
         name = shapes.item_id("msg" if kind == "message" else "rs", self._id, index)
         self._item = _Item(kind, name, index)
         shown = shapes.message_item(name, [], "in_progress") if kind == "message" else None
-        shown = shown or shapes.reasoning_item(name, "", None)
+        shown = shown or shapes.reasoning_item(name, "", None, summarised=self._summarised)
         return ending + self._event("response.output_item.added", {"output_index": index, "item": shown})
 
     def _end_part(self, item: _Item) -> bytes:
@@ -206,10 +215,10 @@ class StreamWriter:
         item.parts.append(part)
         item.deltas = None
         return self._event(f"response.{item.part}.done", place | told) + self._event(
-            "response.content_part.done", place | {"part": part}
+            f"response.{_holder(item.part)[0]}_part.done", place | {"part": part}
         )
 
-    def _end_item(self, encrypted: str | None = None, status: str = "completed") -> bytes:
+    def _end_item(self, encrypted: str | None = None, status: str = "completed", signature: str = "") -> bytes:
         item = self._item
         if item is None:
             return b""
@@ -218,7 +227,10 @@ class StreamWriter:
         if item.kind == "message":
             return ending + self._finish(item.index, shapes.message_item(item.name, item.parts, status))
         text = "".join(part["text"] for part in item.parts)
-        return ending + self._finish(item.index, shapes.reasoning_item(item.name, text, encrypted))
+        if signature:
+            encrypted = seal_signature(signature, text)
+        told = shapes.reasoning_item(item.name, text, encrypted, summarised=self._summarised)
+        return ending + self._finish(item.index, told)
 
     def _finish(self, index: int, item: shapes.Item) -> bytes:
         self._done[index] = item

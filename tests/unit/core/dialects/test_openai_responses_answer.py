@@ -188,6 +188,21 @@ def test_any_signature_survives(signature: str, data: str) -> None:
     assert re.fullmatch(r"tw1\.[\w=-]+", sealed, re.ASCII)
 
 
+def test_a_client_may_send_back_nothing_but_the_seal() -> None:
+    """Some clients know of summaries alone, and leave the text of the reasoning out."""
+    item = written(chat.Thinking("hm, \U0001f914", "sig"), chat.Text("a"))["output"][0]
+    (turn,) = read_request(
+        json.dumps(
+            {
+                "model": "m",
+                "input": [{"type": "reasoning", "summary": [], "encrypted_content": item["encrypted_content"]}],
+            }
+        ).encode()
+    ).messages
+    assert turn.parts == (chat.Thinking("hm, \U0001f914", "sig"),)
+    assert unseal("what the client made of it", seal_signature("sig", "hm")) == chat.Thinking("hm", "sig")
+
+
 def test_a_signature_that_is_no_text_does_no_harm() -> None:
     assert unseal("t", seal_signature("\ud83d")) == chat.Thinking("t")
 
