@@ -91,6 +91,8 @@ class TollwayError(Exception):
         self.param = param
         self.retry_after_seconds = retry_after_seconds
         self.operator_note = operator_note
+        self.details: Mapping[str, object] | None = None
+        """What a program can act on beside the code, in the words of the client's dialect."""
         self.retryable: bool | None = None
         """Whether the same request may succeed later, where that is known better than by the code."""
 

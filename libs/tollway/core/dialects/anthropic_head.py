@@ -20,9 +20,11 @@ from tollway.core.dialects.head import (
     integer_field,
     invalid,
     kind_of,
+    present,
     read_fields,
     text_field,
 )
+from tollway.core.errors import Code, TollwayError
 
 _NULL = Raw(b"null")
 
@@ -57,6 +59,18 @@ _NEVER_FETCHED = frozenset(
 )
 
 
+def _refuse_threads(fields: dict[str, Raw]) -> None:
+    """A conversation that a provider holds has an id of the provider's, by which another project could go on with it.
+
+    Official clients go on without a thread when they are told so in the provider's own words.
+    """
+    if present(fields, "thread") is not None:
+        message = "Conversations held by a provider are not available. Leave 'thread' out and send all messages."
+        error = TollwayError(Code.UNSUPPORTED_PARAMETER, message, param="thread")
+        error.details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+        raise error
+
+
 def read_head(body: bytes, *, needs_max_tokens: bool = True) -> Head:
     """The head of a request; `needs_max_tokens` is false for `count_tokens`, whose requests have no such field.
 
@@ -65,6 +79,7 @@ def read_head(body: bytes, *, needs_max_tokens: bool = True) -> Head:
     """
     fields = read_fields(body)
     model = text_field(fields, "model")
+    _refuse_threads(fields)
     messages = _read_messages(fields)
     max_tokens = integer_field(fields, "max_tokens", 1)
     if max_tokens is None and needs_max_tokens:

@@ -42,6 +42,7 @@ def _flat(value: dict[str, Any]) -> Usage:
         cache_write_1h=long,
         output=output,
         reasoning=min(_count(value.get("output_tokens_details"), "thinking_tokens"), output),
+        searches=_count(value.get("server_tool_use"), "web_search_requests"),
     )
 
 
@@ -83,4 +84,6 @@ def write_usage(usage: Usage | None) -> dict[str, Any]:
     }
     if usage.reasoning:
         body["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if usage.searches:
+        body["server_tool_use"] = {"web_search_requests": usage.searches, "web_fetch_requests": 0}
     return body

@@ -57,22 +57,33 @@ def read_usage(value: Any) -> Usage | None:
         cached_input=min(cached, prompt),
         cache_write_5m=min(_part(details_in, "cache_write_tokens"), prompt),
         audio_input=min(_part(details_in, "audio_tokens"), prompt),
+        image_input=min(_part(details_in, "image_tokens"), prompt),
         output=completion,
         reasoning=min(reasoning, completion),
         audio_output=min(_part(details_out, "audio_tokens"), completion),
+        image_output=min(_part(details_out, "image_tokens"), completion),
+        prediction_accepted=min(_part(details_out, "accepted_prediction_tokens"), completion),
+        prediction_rejected=min(_part(details_out, "rejected_prediction_tokens"), completion),
     )
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
-    """The usage object that OpenAI's clients read. Cache writes are shown as OpenAI does, in `cache_write_tokens`."""
+    """The usage object that OpenAI's clients read. Cache writes are shown as OpenAI does, in `cache_write_tokens`.
+
+    What only some models tell (images, predictions, cache writes) is written where there is any.
+    """
     details_in = {"cached_tokens": usage.cached_input, "audio_tokens": usage.audio_input}
-    written = usage.cache_write_5m + usage.cache_write_1h
-    if written:
-        details_in["cache_write_tokens"] = written
+    details_out = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.audio_output}
+    some_in = {"image_tokens": usage.image_input, "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h}
+    some_out = {
+        "image_tokens": usage.image_output,
+        "accepted_prediction_tokens": usage.prediction_accepted,
+        "rejected_prediction_tokens": usage.prediction_rejected,
+    }
     return {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": details_in,
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.audio_output},
+        "prompt_tokens_details": details_in | {name: count for name, count in some_in.items() if count},
+        "completion_tokens_details": details_out | {name: count for name, count in some_out.items() if count},
     }

@@ -73,7 +73,10 @@ def error_body(error: TollwayError, dialect: str, request_id: str) -> bytes:
     """The JSON body of an error in the client's dialect."""
     kind = error_type(error, dialect)
     if dialect == Dialect.ANTHROPIC:
-        detail = {"type": kind, "message": error.message}
+        # This dialect has no place for the field, so the message names it.
+        named = not error.param or error.param in error.message
+        message = error.message if named else f"'{error.param}': {error.message}"
+        detail = {"type": kind, "message": message, **({"details": error.details} if error.details else {})}
         return orjson.dumps({"type": "error", "error": detail, "request_id": request_id})
     openai = {"message": error.message, "type": kind, "param": error.param, "code": error.code.value}
     return orjson.dumps({"error": openai})

@@ -117,3 +117,12 @@ def test_urls_that_aim_at_our_network_are_refused(fields: dict[str, Any], param:
 )
 def test_urls_that_nobody_fetches_are_fine(fields: dict[str, Any]) -> None:
     check_urls(read_head(body(**fields)))
+
+
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}, 7])
+def test_a_conversation_is_not_held_by_a_provider(thread: Any) -> None:
+    with pytest.raises(TollwayError) as refused:
+        read_head(body(thread=thread))
+    assert (refused.value.code, refused.value.param) == (Code.UNSUPPORTED_PARAMETER, "thread")
+    assert refused.value.details == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    assert read_head(body(thread=None)).model == "m"

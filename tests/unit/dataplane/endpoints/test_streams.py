@@ -27,7 +27,7 @@ USAGE = {
     "huggingface-09": Usage(input=10, output=955),
     "anthropic-25": Usage(input=542, output=62),
     "anthropic-31": Usage(input=1042, cached_input=1031, output=100),
-    "anthropic-33": Usage(input=11665, output=186),
+    "anthropic-33": Usage(input=11665, output=186, searches=1),
     "anthropic-35": Usage(input=55377, cached_input=55096, output=91),
 }
 DONE = b"data: [DONE]\n\n"
