@@ -6,12 +6,12 @@ never looks into messages, except for blocks that name something to fetch.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from tollway.core.dialects.conversation import PLAIN, check_tools, parts_of_messages
 from tollway.core.dialects.head import (
     Head,
     check_urls_in,
@@ -19,7 +19,6 @@ from tollway.core.dialects.head import (
     flag_field,
     integer_field,
     invalid,
-    kind_of,
     present,
     read_fields,
     text_field,
@@ -27,16 +26,6 @@ from tollway.core.dialects.head import (
 from tollway.core.errors import Code, TollwayError
 
 _NULL = Raw(b"null")
-
-
-class _Message(msgspec.Struct):
-    """Just enough of a message to find the ones that have blocks."""
-
-    content: Raw = _NULL
-
-
-class _Tool(msgspec.Struct):
-    type: Any = None
 
 
 class _Block(msgspec.Struct):
@@ -47,10 +36,8 @@ class _Block(msgspec.Struct):
     content: Raw = _NULL
 
 
-_MESSAGES_DECODER = msgspec.json.Decoder(list[_Message])
-_TOOLS_DECODER = msgspec.json.Decoder(list[_Tool])
 _BLOCKS_DECODER = msgspec.json.Decoder(list[_Block])
-_PLAIN = frozenset(b'"n')
+_OWN_TOOLS = (None, "custom")
 _OPEN_ARRAY = ord("[")
 _OPEN_OBJECT = ord("{")
 _FETCHED = frozenset({"document", "image", "tool_result"})
@@ -80,7 +67,7 @@ def read_head(body: bytes, *, needs_max_tokens: bool = True) -> Head:
     fields = read_fields(body)
     model = text_field(fields, "model")
     _refuse_threads(fields)
-    messages = _read_messages(fields)
+    parts = parts_of_messages(fields)
     max_tokens = integer_field(fields, "max_tokens", 1)
     if max_tokens is None and needs_max_tokens:
         raise invalid("Missing required parameter: 'max_tokens'.", "max_tokens")
@@ -89,33 +76,9 @@ def read_head(body: bytes, *, needs_max_tokens: bool = True) -> Head:
         stream=flag_field(fields, "stream"),
         include_usage=True,
         max_tokens=max_tokens,
-        parts=tuple(
-            (index, message.content)
-            for index, message in enumerate(messages)
-            if memoryview(message.content)[0] not in _PLAIN
-        ),
+        parts=parts,
         fields=fields,
     )
-
-
-def _read_messages(fields: dict[str, Raw]) -> list[_Message]:
-    """The messages, hardly read: they may be megabytes."""
-    raw = fields.get("messages")
-    if raw is None:
-        raise invalid("Missing required parameter: 'messages'.", "messages")
-    try:
-        messages = _MESSAGES_DECODER.decode(raw)
-    except msgspec.ValidationError as error:
-        found = re.search(r"\$(\[\d+\])", str(error))
-        if found:
-            param = f"messages{found[1]}"
-            raise invalid(f"Invalid type for '{param}': expected an object.", param) from None
-        kind = kind_of(bytes(raw))
-        message = f"Invalid type for 'messages': expected an array of objects, but got {kind} instead."
-        raise invalid(message, "messages") from None
-    if not messages:
-        raise invalid("Invalid 'messages': empty array. Expected an array with at least one message.", "messages")
-    return messages
 
 
 def check_urls(head: Head) -> None:
@@ -127,27 +90,12 @@ def check_urls(head: Head) -> None:
     for index, content in head.parts:
         _check_blocks(content, f"messages[{index}].content")
     system = head.fields.get("system")
-    if system is not None and memoryview(system)[0] not in _PLAIN:
+    if system is not None and memoryview(system)[0] not in PLAIN:
         _check_blocks(system, "system")
     servers = head.fields.get("mcp_servers")
     if servers is not None:
         check_urls_in(decoded(servers), "mcp_servers")
-    _check_tools(head.fields.get("tools"))
-
-
-def _check_tools(tools: Raw | None) -> None:
-    if tools is None:
-        return
-    try:
-        kinds = _TOOLS_DECODER.decode(tools)
-    except msgspec.ValidationError:
-        check_urls_in(decoded(tools), "tools")  # no list of tools: the provider says so, unless it fetches first
-        return
-    hosted = [index for index, tool in enumerate(kinds) if tool.type not in (None, "custom")]
-    if hosted:
-        values = decoded(tools)
-        for index in hosted:
-            check_urls_in(values[index], f"tools[{index}]")
+    check_tools(head.fields, _OWN_TOOLS)
 
 
 def _check_blocks(raw: Raw, path: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from tollway.core import chat
 from tollway.core.dialects.anthropic_content import has_unsigned_thinking, system_blocks, turns
 from tollway.core.dialects.anthropic_models import Habits, habits_of
+from tollway.core.dialects.anthropic_schema import enforceable
 from tollway.core.dialects.ports import Written
 from tollway.core.errors import Code, TollwayError
 
@@ -96,14 +97,14 @@ def _stops(request: chat.Request) -> list[str]:
 
 
 def _format(request: chat.Request, habits: Habits, body: dict[str, Any], system: list[dict[str, Any]]) -> None:
-    """`response_format`: as `output_config.format` where the model enforces schemas, else as an instruction."""
+    """`response_format`: as `output_config.format` where the model can enforce the schema, else as an instruction."""
     wanted = request.response_format
     if wanted is None or wanted.kind == "text":
         return
     if wanted.schema is None:
         system.append({"type": "text", "text": _JSON_ONLY})
-    elif habits.structured_outputs:
-        body["output_config"] = {"format": {"type": "json_schema", "schema": wanted.schema}}
+    elif habits.structured_outputs and (schema := enforceable(wanted.schema)) is not None:
+        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     else:
         system.append({"type": "text", "text": _SCHEMA_ONLY + json.dumps(wanted.schema)})
 
@@ -112,7 +113,7 @@ def _tools(request: chat.Request, habits: Habits, body: dict[str, Any], dropped:
     if not request.tools:
         return
     body["tools"] = [_tool(tool, habits) for tool in request.tools]
-    if not habits.structured_outputs and any(tool.strict for tool in request.tools):
+    if sum(tool.strict is True for tool in request.tools) > sum("strict" in tool for tool in body["tools"]):
         dropped.append("tools.function.strict")
     choice: dict[str, Any] = {"type": "auto"}
     if request.tool_choice is not None:
@@ -131,8 +132,8 @@ def _tool(tool: chat.Tool, habits: Habits) -> dict[str, Any]:
     written: dict[str, Any] = {"name": tool.name, "input_schema": schema}
     if tool.description is not None:
         written["description"] = tool.description
-    if tool.strict and habits.structured_outputs:
-        written["strict"] = True
+    if tool.strict and habits.structured_outputs and (closed := enforceable(schema)) is not None:
+        written |= {"input_schema": closed, "strict": True}
     if tool.cache_control is not None:
         written["cache_control"] = tool.cache_control
     return written

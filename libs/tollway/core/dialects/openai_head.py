@@ -6,13 +6,12 @@ looks into messages, except for URLs that a client could point at our network.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from tollway.core.dialects.conversation import check_tools, parts_of_messages
 from tollway.core.dialects.head import (
     Head,
     check_urls_in,
@@ -35,31 +34,15 @@ _FIELDS_DECODER = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
 
 
-class _Message(msgspec.Struct):
-    """Just enough of a message to find the ones that have parts."""
-
-    content: Raw = Raw(b"null")
-
-
-class _Tool(msgspec.Struct):
-    type: Any = None
-
-
-_MESSAGES_DECODER = msgspec.json.Decoder(list[_Message])
-_TOOLS_DECODER = msgspec.json.Decoder(list[_Tool])
-_PLAIN = frozenset(b'"n')
+OWN_TOOLS = ("function", "custom")
+"""Kinds of tools that the client runs itself."""
 
 
 def read_head(body: bytes) -> Head:
     """The head of a request. Raises TollwayError(invalid_json | invalid_request) naming the field."""
     fields = read_fields(body)
     model = text_field(fields, "model")
-    messages = _read_messages(fields)
-    parts = tuple(
-        (index, message.content)
-        for index, message in enumerate(messages)
-        if memoryview(message.content)[0] not in _PLAIN
-    )
+    parts = parts_of_messages(fields)
     max_tokens = integer_field(fields, "max_completion_tokens", 1)
     legacy_max_tokens = integer_field(fields, "max_tokens", 1)
     n = integer_field(fields, "n", 1, MAX_CHOICES)
@@ -72,26 +55,6 @@ def read_head(body: bytes) -> Head:
         parts=parts,
         fields=fields,
     )
-
-
-def _read_messages(fields: dict[str, Raw]) -> list[_Message]:
-    """The messages, hardly read: they may be megabytes."""
-    raw = fields.get("messages")
-    if raw is None:
-        raise invalid("Missing required parameter: 'messages'.", "messages")
-    try:
-        messages = _MESSAGES_DECODER.decode(raw)
-    except msgspec.ValidationError as error:
-        found = re.search(r"\$(\[\d+\])", str(error))
-        if found:
-            param = f"messages{found[1]}"
-            raise invalid(f"Invalid type for '{param}': expected an object.", param) from None
-        kind = kind_of(bytes(raw))
-        message = f"Invalid type for 'messages': expected an array of objects, but got {kind} instead."
-        raise invalid(message, "messages") from None
-    if not messages:
-        raise invalid("Invalid 'messages': empty array. Expected an array with at least one message.", "messages")
-    return messages
 
 
 def include_usage(fields: dict[str, Raw]) -> bool:
@@ -139,15 +102,4 @@ def check_urls(head: Head) -> None:
     """
     for index, content in head.parts:
         check_urls_in(decoded(content), f"messages[{index}].content")
-    tools = head.fields.get("tools")
-    if tools is None:
-        return
-    try:
-        kinds = _TOOLS_DECODER.decode(tools)
-    except msgspec.ValidationError:
-        return  # not a list of tools: the provider's dialect says what is wrong with it
-    hosted = [index for index, tool in enumerate(kinds) if tool.type not in ("function", "custom")]
-    if hosted:
-        values = decoded(tools)
-        for index in hosted:
-            check_urls_in(values[index], f"tools[{index}]")
+    check_tools(head.fields, OWN_TOOLS)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw
 
+from tollway.core.dialects.conversation import PLAIN, check_tools
 from tollway.core.dialects.head import (
     Head,
     check_urls_in,
@@ -35,7 +36,7 @@ _REFUSED = {
     "prompt": "Prompt templates kept by a provider are not available. Send 'instructions' and 'input' instead.",
 }
 _WITHOUT_URLS = frozenset({None, "message", "function_call", "function_call_output", "reasoning", "item_reference"})
-_PLAIN = frozenset(b'"n')
+_OWN_TOOLS = ("function", "custom")
 _NULL = Raw(b"null")
 _WHERE = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
 
@@ -52,7 +53,7 @@ class _Item(msgspec.Struct):
         """Whether no part of it can be an address."""
         if self.type == "reasoning":
             return True
-        plain = memoryview(self.content)[0] in _PLAIN and memoryview(self.output)[0] in _PLAIN
+        plain = memoryview(self.content)[0] in PLAIN and memoryview(self.output)[0] in PLAIN
         return plain and (self.type is None or (isinstance(self.type, str) and self.type in _WITHOUT_URLS))
 
     def refers_to(self) -> str | None:
@@ -61,13 +62,8 @@ class _Item(msgspec.Struct):
         return self.id if (self.type == "item_reference" or untyped) and isinstance(self.id, str) else None
 
 
-class _Tool(msgspec.Struct):
-    type: Any = None
-
-
 _ITEMS = msgspec.json.Decoder(list[_Item])
 _RAW_ITEMS = msgspec.json.Decoder(list[Raw])
-_TOOLS = msgspec.json.Decoder(list[_Tool])
 _TEXT = msgspec.json.Decoder(str)
 
 
@@ -160,18 +156,7 @@ def check_urls(head: Head) -> None:
     """
     for index, item in head.parts:
         check_urls_in(decoded(item), f"input[{index}]")
-    tools = head.fields.get("tools")
-    if tools is None:
-        return
-    try:
-        kinds = _TOOLS.decode(tools)
-    except msgspec.ValidationError:
-        return  # not a list of tools: the provider's dialect says what is wrong with it
-    hosted = [index for index, tool in enumerate(kinds) if tool.type not in ("function", "custom")]
-    if hosted:
-        values = decoded(tools)
-        for index in hosted:
-            check_urls_in(values[index], f"tools[{index}]")
+    check_tools(head.fields, _OWN_TOOLS)
 
 
 def decode_at(decoder: msgspec.json.Decoder[T], raw: Raw | bytes, path: str) -> T:

@@ -86,6 +86,7 @@ def error_headers(error: TollwayError, request_id: str) -> dict[str, str]:
     """The headers that go with an error: its code, and whether and when to try again."""
     headers = {
         "x-request-id": request_id,
+        "request-id": request_id,  # what Anthropic's SDKs show
         "x-tollway-error-code": error.code.value,
         "Content-Type": "application/json",
         "Server": SERVER,

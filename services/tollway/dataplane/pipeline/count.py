@@ -21,7 +21,8 @@ from tollway.dataplane.upstream.client import UnsentError, cut, read_whole
 
 async def count(exchange: Exchange) -> None:
     """Answers with the number of input tokens."""
-    headers = {"x-request-id": exchange.shown_id, "x-tollway-model": exchange.route.name, "Server": SERVER}
+    shown = exchange.shown_id  # as `request-id` for Anthropic's SDKs
+    headers = {"x-request-id": shown, "request-id": shown, "x-tollway-model": exchange.route.name, "Server": SERVER}
     for candidate in exchange.route.candidates:
         body = await _asked(exchange, candidate)
         if body is not None:

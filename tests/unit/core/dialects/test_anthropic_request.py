@@ -254,7 +254,10 @@ def test_no_thinking_budget_while_a_tool_call_is_open() -> None:
 def test_response_format() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}}
-    assert write(response_format=wanted)[0]["output_config"] == {"format": {"type": "json_schema", "schema": schema}}
+    closed = schema | {"additionalProperties": False}
+    assert write(response_format=wanted)[0]["output_config"] == {"format": {"type": "json_schema", "schema": closed}}
+    free = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+    assert "JSON Schema" in write(response_format=free)[0]["system"][0]["text"]
     old, _ = write(model="claude-3-haiku-20240307", response_format=wanted)
     assert json.dumps(schema) in old["system"][0]["text"]
     assert "JSON object" in write(response_format={"type": "json_object"})[0]["system"][0]["text"]

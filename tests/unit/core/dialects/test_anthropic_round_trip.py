@@ -59,6 +59,7 @@ def plain(request: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
 MARK = {"type": "ephemeral", "ttl": "1h"}
 
 
@@ -97,7 +98,7 @@ MARK = {"type": "ephemeral", "ttl": "1h"}
             ("user", [RESULT]),
             thinking={"type": "enabled", "budget_tokens": 1024},
         ),
-        body(output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}}),
+        body(output_config={"format": {"type": "json_schema", "schema": CLOSED}}),
     ],
 )
 def test_nothing_is_changed(request_: dict[str, Any]) -> None:
