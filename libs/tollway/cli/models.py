@@ -52,7 +52,7 @@ def parse_price(items: list[str] | None) -> Price | None:
     if items == ["free"]:
         return Price(free=True)
     amounts = pairs([part for item in items for part in item.replace(",", " ").split()], "--price")
-    known = {name for name in Price.__dataclass_fields__ if name not in ("free", "version")}
+    known = {name for name in Price.__dataclass_fields__ if name not in ("free", "version", "tiers")}
     if unknown := set(amounts) - known:
         raise Usage(f"--price: unknown {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
     return Price(**amounts)  # type: ignore[arg-type]  # checked above: only texts

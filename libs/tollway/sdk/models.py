@@ -122,8 +122,31 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriceTier:
+    """US dollars per million tokens of requests with more than `above` input tokens; empty: as below every tier."""
+
+    above: int = 0
+    input: str = ""
+    output: str = ""
+    cached_input: str = ""
+    cache_write_5m: str = ""
+    cache_write_1h: str = ""
+    audio_input: str = ""
+    audio_output: str = ""
+    image_input: str = ""
+    image_output: str = ""
+    reasoning: str = ""
+    prediction_accepted: str = ""
+    prediction_rejected: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Price:
-    """US dollars per million tokens, as decimal strings; `free` is an explicit zero."""
+    """US dollars as decimal strings, per million tokens but for those of other units; `free` is an explicit zero.
+
+    `image` is per image, `audio_minute` or `audio_hour` per time heard, `characters` per million spoken, `search` per
+    thousand, `request` per call that used anything.
+    """
 
     free: bool = False
     input: str = ""
@@ -134,6 +157,18 @@ class Price:
     audio_input: str = ""
     audio_output: str = ""
     version: str = ""
+    image_input: str = ""
+    image_output: str = ""
+    reasoning: str = ""
+    prediction_accepted: str = ""
+    prediction_rejected: str = ""
+    image: str = ""
+    audio_minute: str = ""
+    audio_hour: str = ""
+    characters: str = ""
+    search: str = ""
+    request: str = ""
+    tiers: list[PriceTier] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +242,18 @@ class UsageRow:
     cost: str = "0"
     estimated_cost: str = "0"
     unpriced_requests: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    prediction_accepted_tokens: int = 0
+    prediction_rejected_tokens: int = 0
+    images: int = 0
+    audio_ms: int = 0
+    characters: int = 0
+    searches: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +285,18 @@ class LedgerAttempt:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     provider_request_id: str = ""
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    prediction_accepted_tokens: int = 0
+    prediction_rejected_tokens: int = 0
+    images: int = 0
+    audio_ms: int = 0
+    characters: int = 0
+    searches: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import pytest
 
 from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.ingest import ingest
-from tollway.controlplane.ledger.rows import late_id
+from tollway.controlplane.ledger.rows import COLUMNS, late_id
 from tollway.core.ledger import Outcome, RequestRow
 from tollway.core.usage import Usage
 from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row, schema_database
@@ -29,6 +29,11 @@ async def pool(postgres: PostgresServer) -> AsyncIterator[Pool]:
         yield opened
 
 
+def counted(first: int) -> Usage:
+    """Usage with another count of every kind, from `first` on."""
+    return msgspec.convert({name: first + n for n, name in enumerate(Usage.__struct_fields__)}, Usage)
+
+
 async def ask(pool: Pool, statement: str) -> tuple[Any, ...]:
     async with pool.connection() as db:
         row = await (await db.execute(statement.encode())).fetchone()
@@ -37,16 +42,7 @@ async def ask(pool: Pool, statement: str) -> tuple[Any, ...]:
 
 
 async def test_every_field_is_stored(pool: Pool) -> None:
-    usage = Usage(
-        input=1,
-        cached_input=2,
-        cache_write_5m=3,
-        cache_write_1h=4,
-        audio_input=5,
-        output=6,
-        reasoning=7,
-        audio_output=8,
-    )
+    usage = counted(1)
     attempt = attempt_row(
         NOON_MS + 1,
         number=2,
@@ -85,15 +81,31 @@ async def test_every_field_is_stored(pool: Pool) -> None:
         f"""SELECT request_id::text, kind, number, business_unit, project, key_id, model, provider, provider_kind,
         target_model, credential, (extract(epoch FROM started_at) * 1000)::bigint,
         (extract(epoch FROM ended_at) * 1000)::bigint, (extract(epoch FROM first_byte_at) * 1000)::bigint, status,
-        outcome, error_code, input_tokens, cached_input_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
-        audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens, cost_nano, price_version, estimated,
-        provider_request_id FROM ledger_attempts WHERE id = '{attempt.id}'""",
+        outcome, error_code, {", ".join(COLUMNS)}, cost_nano, price_version, estimated, provider_request_id
+        FROM ledger_attempts WHERE id = '{attempt.id}'""",
     )
     assert stored == (
         row.id, "attempt", 2, row.business_unit, row.project, row.key_id, row.model, "prov-1", "simulator", "sim-1",
         "cred", attempt.started_ms, attempt.ended_ms, attempt.first_byte_ms, 429, "error", "provider_rate_limited",
-        1, 2, 3, 4, 5, 6, 7, 8, 2**62, "2026-09-01", True, "up-1",
+        *range(1, 17), 2**62, "2026-09-01", True, "up-1",
     )  # fmt: skip
+
+
+async def test_every_kind_of_usage_has_a_column_that_is_adjusted(pool: Pool) -> None:
+    lost, true = estimate_and_truth()
+    guess = msgspec.structs.replace(lost.attempts[0], usage=counted(10))
+    told = msgspec.structs.replace(true.attempts[0], usage=counted(107))
+    await ingest(pool, "dp-1", [msgspec.structs.replace(lost, attempts=(guess,))])
+    await ingest(pool, "dp-1", [msgspec.structs.replace(true, attempts=(told,))])
+    columns = await ask(
+        pool,
+        "SELECT array_agg(column_name::text ORDER BY column_name) FROM information_schema.columns"
+        " WHERE table_name = 'ledger_attempts' AND (column_name LIKE '%_tokens'"
+        " OR column_name IN ('images', 'audio_ms', 'characters', 'searches'))",
+    )
+    assert columns == (sorted(COLUMNS),)
+    adjustment = await ask(pool, f"SELECT {', '.join(COLUMNS)} FROM ledger_attempts WHERE kind = 'adjustment'")
+    assert adjustment == (97,) * len(COLUMNS)
 
 
 async def test_a_replayed_batch_changes_nothing(pool: Pool) -> None:

@@ -118,7 +118,7 @@ async def test_an_older_schema_and_an_empty_database_are_refused_with_the_remedy
             await check_schema(db)
     await migrate(empty, migrations=shipped()[:1])
     async with await connect(empty) as db:
-        with pytest.raises(MigrationError, match=r"older schema \(missing: 0002_origin\.pre\.sql\)"):
+        with pytest.raises(MigrationError, match=r"older schema \(missing: 0002_origin\.pre\.sql, .*\)"):
             await check_schema(db)
 
 

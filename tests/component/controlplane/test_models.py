@@ -10,7 +10,8 @@ from psycopg import AsyncConnection
 from tollway.controlplane.catalog.pricebook import BOOK_VERSION
 from tollway.controlplane.catalog.snapshot import build_catalog
 from tollway.core.catalog import Catalog, Target, decode_catalog, encode
-from tollway.core.pricing import Price
+from tollway.core.pricing import TOKEN_RATES, Price, Tier, cost
+from tollway.core.usage import Usage
 
 
 async def _catalog(api: Any) -> Catalog:
@@ -27,6 +28,12 @@ async def _providers(api: Any) -> None:
 async def _model(api: Any, name: str, provider: str = "openai", target: str = "gpt-4o-mini", **fields: Any) -> Any:
     request = {"name": name, "targets": [{"provider": provider, "model": target}], **fields}
     return await api.call("POST", "models", request)
+
+
+def _given(price: dict[str, Any]) -> dict[str, Any]:
+    """What a price says: without empty fields, in its tiers too."""
+    named = {name: value for name, value in price.items() if value}
+    return named | ({"tiers": [_given(tier) for tier in price["tiers"]]} if price.get("tiers") else {})
 
 
 async def test_prices_from_the_override_the_book_free_kinds_and_nowhere(api: Any) -> None:
@@ -49,6 +56,30 @@ async def test_prices_from_the_override_the_book_free_kinds_and_nowhere(api: Any
     assert prices["gift"] == Price(version="override@1", input=0, output=0)
     assert prices["unknown"] is None
     assert decode_catalog(encode(catalog)) == catalog
+
+
+async def test_a_price_of_every_kind_goes_through_all_layers(api: Any) -> None:
+    await _providers(api)
+    names = [name for name in TOKEN_RATES if name not in ("input", "output")]
+    tokens = {"input": "1.25", "output": "10"} | {name: f"{n}.5" for n, name in enumerate(names)}
+    others = {"image": "0.04", "audio_minute": "0.006", "characters": "15", "search": "10", "request": "0.005"}
+    tiers = [{"above": "200000", "input": "2.5", "output": "15"}, {"above": "500000", "cached_input": "0.000000001"}]
+    given = tokens | others | {"tiers": tiers[::-1]}
+    made = (await _model(api, "all", price=given)).body["price"]
+    assert _given(made) == tokens | others | {"tiers": tiers, "version": "override@1"}
+    again = (await api.call("PATCH", "models/all", {"price": {**made, "version": ""}})).body["price"]
+    assert again["version"] == "override@1", "what is shown can be set, and is the same"
+    price = (await _catalog(api)).models["all"].price
+    assert price == decode_catalog(encode(await _catalog(api))).models["all"].price
+    assert price is not None
+    assert (price.audio_hour, price.image, price.request) == (360_000_000, 40_000_000, 5_000_000)
+    assert price.tiers == (
+        Tier(above=200_000, input=2_500_000_000, output=15_000_000_000),
+        Tier(above=500_000, cached_input=1),
+    )
+    assert cost(Usage(input=200_001, cached_input=1, output=1), price) == 200_000 * 2_500 + 500 + 15_000 + 5_000_000
+    heard = (await _model(api, "whisper", "other", "own-whisper", price={"audio_hour": "0.04"})).body["price"]
+    assert _given(heard) == {"input": "0", "output": "0", "audio_hour": "0.04", "version": "override@1"}
 
 
 async def test_an_override_is_versioned_and_taken_back(api: Any) -> None:

@@ -16,9 +16,10 @@ from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.api import METHODS
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.model import ListRequestsResponse, QueryUsageResponse, UsageRow
+from tollway.controlplane.ledger.rows import COLUMNS
 from tollway.core.ledger import Outcome, RequestRow
 from tollway.core.usage import Usage
-from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row, schema_database
+from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row, schema_database, uuid7
 from tollway.testkit.servers import PostgresServer
 
 DAY_MS = 86_400_000
@@ -194,6 +195,17 @@ async def test_an_adjusted_estimate_is_no_estimate_any_more(pool: Pool) -> None:
     assert (shown.cost, shown.estimated) == ("0.000003", False)
     amounts = [(a.outcome, a.number, a.input_tokens, a.output_tokens, a.cost) for a in shown.attempts]
     assert amounts == [("lost", 1, 100, 10, "0.000005"), ("adjustment", 1, -10, -3, "-0.000002")]
+
+
+async def test_every_kind_of_usage_is_shown(pool: Pool) -> None:
+    counts = {name: number for number, name in enumerate(Usage.__struct_fields__, 1)}
+    used = attempt_row(usage=msgspec.convert(counts, Usage))
+    request = request_row(model="all-kinds", attempts=(used, msgspec.structs.replace(used, id=uuid7(), number=2)))
+    await ingest(pool, "dp-1", [request])
+    total = (await usage(pool, "model", model="all-kinds")).total
+    assert [getattr(total, column) for column in COLUMNS] == [2 * count for count in counts.values()]
+    (shown,) = (await listed(pool, model="all-kinds")).requests
+    assert [getattr(shown.attempts[1], column) for column in COLUMNS] == list(counts.values())
 
 
 async def test_sums_beyond_64_bits_do_not_fail(pool: Pool) -> None:

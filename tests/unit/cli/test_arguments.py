@@ -24,7 +24,10 @@ def test_wrong_targets(text: str) -> None:
 def test_prices() -> None:
     assert parse_price(["free"]) == Price(free=True)
     assert parse_price(["input=0.1,output=0.2"]) == Price(input="0.1", output="0.2")
+    assert parse_price(["audio_minute=0.006"]) == Price(audio_minute="0.006")
     assert parse_price(None) is None
+    with pytest.raises(Usage, match="unknown tiers"):
+        parse_price(["tiers=1"])
     with pytest.raises(Usage, match="unknown inptu"):
         parse_price(["inptu=1"])
 

@@ -23,6 +23,10 @@ models:
     targets: [{provider: openai, model: gpt-4o-mini, weight: 1, priority: 0}]
     price: {input: "0.15", cached_input: "0.075", output: 1}
   - {name: local, targets: [{provider: openai, model: x}], price: free}
+  - {name: whisper, targets: [{provider: openai, model: whisper-1}], price: {audio_minute: "0.006"}}
+  - name: long
+    targets: [{provider: openai, model: y}]
+    price: {input: "1.25", output: 10, image_input: "1", tiers: [{above: 200000, input: "2.50", output: 15}]}
 business_units: [{name: retail}]
 projects:
   - name: demo
@@ -51,6 +55,8 @@ def test_becomes_the_configuration_of_the_contract() -> None:
     }
     assert made["models"][0]["price"] == {"input": "0.15", "cached_input": "0.075", "output": "1"}
     assert made["models"][1]["price"] == {"free": True}
+    assert made["models"][2]["price"] == {"audio_minute": "0.006"}
+    assert made["models"][3]["price"]["tiers"] == [{"above": 200000, "input": "2.50", "output": "15"}]
     key = made["projects"][0]["keys"][0]
     assert key["expires_seconds"] == 90 * 86400
     assert key["value"] == ENVIRON["DEMO_KEY"]
@@ -124,6 +130,10 @@ def test_a_doubled_dollar_is_a_literal() -> None:
         (
             "version: 1\nmodels: [{name: a, targets: [{provider: p, model: m}], price: {input: 0.15}}]",
             'models[0].price.input: must be an amount in quotes, such as "0.15"',
+        ),
+        (
+            "version: 1\nmodels: [{name: a, targets: [{provider: p, model: m}], price: {tiers: [{input: 1}]}}]",
+            "models[0].price.tiers[0].above: is missing",
         ),
         ("version: 1\nprojects: [{name: a}, {name: a}]", "projects[1].name: a appears twice"),
         ("version: 1\nversion: 1", "line 2: version appears twice in one mapping"),

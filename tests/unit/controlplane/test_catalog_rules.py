@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +13,11 @@ from tollway.controlplane.call import ApiError
 from tollway.controlplane.catalog import rules
 from tollway.controlplane.catalog.capabilities import effective_capabilities, known_row
 from tollway.controlplane.catalog.capability_table import ROWS
-from tollway.controlplane.catalog.model import Capabilities, Price, StoredPrice, shown_price
+from tollway.controlplane.catalog.model import Capabilities, Price, PriceTier, StoredPrice, shown_price
 from tollway.controlplane.catalog.pricebook import BOOK_VERSION, book_price, effective_price
 from tollway.core.catalog import ProviderKind
 from tollway.core.money import format_dollars
+from tollway.core.pricing import Tier
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OPENAI = (ProviderKind.OPENAI, "https://api.openai.com/v1", "gpt-4o-mini")
@@ -32,6 +34,7 @@ def test_an_override_survives_the_way_to_text_and_back(rate_in: int, rate_out: i
     )
     stored = rules.price_override(given_price)
     assert stored == StoredPrice(input=rate_in, output=rate_out, cached_input=cached)
+    assert stored == msgspec.json.decode(msgspec.json.encode(stored), type=StoredPrice)
     shown = shown_price(stored.at("override@1"))
     assert (shown.input, shown.output, shown.cached_input) == (
         given_price.input,
@@ -47,6 +50,17 @@ def test_the_book_knows_commercial_models() -> None:
     claude = book_price(ProviderKind.ANTHROPIC, "https://api.anthropic.com", "claude-sonnet-4-5", NOW)
     assert claude is not None
     assert (claude.input, claude.output) == (3_000_000_000, 15_000_000_000), "the base tier"
+    assert claude.tiers == (
+        Tier(
+            above=200_000,
+            input=6_000_000_000,
+            output=22_500_000_000,
+            cached_input=600_000_000,
+            cache_write_5m=7_500_000_000,
+            cache_write_1h=12_000_000_000,
+        ),
+    )
+    assert claude.search == 10_000_000_000
     assert (claude.cached_input, claude.cache_write_5m, claude.cache_write_1h) == (
         300_000_000,
         3_750_000_000,
@@ -89,12 +103,41 @@ def test_the_order_of_sources() -> None:
         (Price(input="1"), "price.output"),
         (Price(free=True, output="1"), "price.free"),
         (Price(input="1.0000000001", output="1"), "price.input"),
+        (Price(image="1", input="1"), "price.output"),
+        (Price(search="1"), "price.input"),
+        (Price(reasoning="1"), "price.input"),
+        (Price(free=True, image="1"), "price.free"),
+        (Price(free=True, tiers=[PriceTier(above=1, input="0")]), "price.free"),
+        (Price(image="1", tiers=[PriceTier(above=1, input="1")]), "price.input"),
+        (Price(audio_minute="1", audio_hour="60"), "price.audio_minute"),
+        (Price(input="1", output="1", tiers=[PriceTier(input="1")]), "price.tiers[0].above"),
+        (Price(input="1", output="1", tiers=[PriceTier(above=1)]), "price.tiers[0]"),
+        (Price(input="1", output="1", tiers=[PriceTier(above=1, input="x")]), "price.tiers[0].input"),
+        (Price(input="1", output="1", tiers=[PriceTier(above=1, input="1")] * 2), "price.tiers[1].above"),
     ],
 )
 def test_overrides_that_are_refused(price: Price, field: str) -> None:
     with pytest.raises(ApiError) as refused:
         rules.price_override(price)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("price", "stored"),
+    [
+        (Price(image="0.04"), StoredPrice(input=0, output=0, image=40_000_000)),
+        (Price(audio_minute="0.006"), StoredPrice(input=0, output=0, audio_hour=360_000_000)),
+        (Price(audio_hour="0.04"), StoredPrice(input=0, output=0, audio_hour=40_000_000)),
+        (Price(characters="15", search="10"), StoredPrice(input=0, output=0, characters=15 * 10**9, search=10**10)),
+        (Price(request="0"), StoredPrice(input=0, output=0, request=0)),
+    ],
+)
+def test_what_is_sold_by_other_units_needs_no_token_price(price: Price, stored: StoredPrice) -> None:
+    assert rules.price_override(price) == stored
+    shown = shown_price(stored.at("override@1"))
+    kept = {name: text for name, text in msgspec.structs.asdict(price).items() if text}
+    assert {name: getattr(shown, name) for name in kept} == kept
+    assert (shown.input, shown.output, shown.free) == ("0", "0", stored.request == 0)
 
 
 def test_free_is_an_explicit_zero() -> None:

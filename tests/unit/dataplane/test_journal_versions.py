@@ -17,23 +17,10 @@ from tollway.dataplane.outbox.records import Final, Framed, Intent, Progress, fr
 OLD_USAGE = {"input": 100, "cached_input": 40, "cache_write_5m": 1, "cache_write_1h": 2, "audio_input": 3}
 OLD_USAGE |= {"output": 10, "reasoning": 4, "audio_output": 5}
 OLD_PRICE = {"version": "v1", "input": 7, "output": 8, "cached_input": 1, "audio_output": 9}
-ATTEMPT: dict[str, Any] = {
-    "id": "a",
-    "number": 1,
-    "provider": "p",
-    "provider_kind": "openai",
-    "target_model": "m",
-    "started_ms": 10,
-}
-REQUEST: dict[str, Any] = {
-    "id": "r",
-    "organisation": "o",
-    "business_unit": "b",
-    "project": "p",
-    "key_id": "k",
-    "key_public_id": "kk",
-}
-REQUEST |= {"endpoint": "chat.completions", "model": "m", "started_ms": 10}
+ATTEMPT: dict[str, Any] = {"id": "a", "number": 1, "provider": "p", "provider_kind": "openai", "target_model": "m"}
+ATTEMPT |= {"started_ms": 10}
+REQUEST: dict[str, Any] = {"id": "r", "organisation": "o", "business_unit": "b", "project": "p", "key_id": "k"}
+REQUEST |= {"key_public_id": "kk", "endpoint": "chat.completions", "model": "m", "started_ms": 10}
 OLD_REQUEST: dict[str, Any] = {**REQUEST, "attempts": [{**ATTEMPT, "usage": OLD_USAGE}]}
 
 

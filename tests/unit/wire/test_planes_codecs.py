@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.usage import Usage
@@ -19,12 +21,11 @@ from tollway.wire.config_codec import (
     encode_event,
     encode_subscription,
 )
+from tollway.wire.gen.tollway.usage.v1 import usage_pb2 as pb
 from tollway.wire.usage_codec import decode_batch, decode_row, encode_batch, encode_row
 
 AT = Position("e1", 2**53 + 1)
-USAGE = Usage(
-    input=1, cached_input=2, cache_write_5m=3, cache_write_1h=4, audio_input=5, output=6, reasoning=7, audio_output=8
-)
+USAGE = msgspec.convert({name: number for number, name in enumerate(Usage.__struct_fields__, 1)}, Usage)
 FULL = AttemptRow(
     id="a1", number=2, provider="p", provider_kind="openai", target_model="m", credential="c", started_ms=1, ended_ms=2,
     first_byte_ms=3, status=502, outcome="error", error_code="x", usage=USAGE, cost_nano=2**62,
@@ -54,6 +55,24 @@ def test_rows_come_back_as_they_went(request_row: RequestRow) -> None:
     message = encode_batch("", [])
     message.ParseFromString(sent)
     assert decode_batch(message) == ("dp-1", [request_row, request_row])
+
+
+def test_an_older_control_plane_passes_over_new_kinds_of_usage() -> None:
+    """Its message knows the first eight fields alone; and what an older data plane sends has no others."""
+    known = {field.name: field.number for field in pb.Usage.DESCRIPTOR.fields if field.number <= 8}
+    file = descriptor_pb2.FileDescriptorProto(name="older.proto", package="older", syntax="proto3")
+    described = file.message_type.add(name="Usage")
+    for name, number in known.items():
+        described.field.add(name=name, number=number, type="TYPE_INT64", label="LABEL_OPTIONAL")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    older = message_factory.GetMessageClass(pool.FindMessageTypeByName("older.Usage"))()
+    sent = encode_row(row(attempts=(FULL,)))
+    older.ParseFromString(sent.attempts[0].usage.SerializeToString())
+    kept = {name: getattr(older, name) for name in known}
+    assert kept == {name: getattr(USAGE, name) for name in known}
+    sent.attempts[0].usage.CopyFrom(pb.Usage(**kept))
+    assert decode_row(sent).attempts[0].usage == Usage(**kept)
 
 
 @pytest.mark.parametrize(

@@ -73,25 +73,46 @@ TARGET = Object(
         "limits": UNSUPPORTED,
     }
 )
+TOKEN_PRICES = {
+    name: Field(Dollars())
+    for name in (
+        "input",
+        "output",
+        "cached_input",
+        "cache_write_5m",
+        "cache_write_1h",
+        "audio_input",
+        "audio_output",
+        "image_input",
+        "image_output",
+        "reasoning",
+        "prediction_accepted",
+        "prediction_rejected",
+    )
+}
+TIER = Object(
+    {
+        "above": Field(Number(1, 1 << 40), required=True, doc="input tokens; requests with more pay these prices"),
+        **TOKEN_PRICES,
+    }
+)
 PRICES = Object(
     {
-        name: Field(Dollars())
-        for name in (
-            "input",
-            "output",
-            "cached_input",
-            "cache_write_5m",
-            "cache_write_1h",
-            "audio_input",
-            "audio_output",
-        )
+        **TOKEN_PRICES,
+        "image": Field(Dollars(), doc="per image made"),
+        "audio_minute": Field(Dollars(), doc="per minute of sound heard"),
+        "audio_hour": Field(Dollars(), doc="per hour of sound heard, instead of audio_minute"),
+        "characters": Field(Dollars(), doc="per million characters spoken"),
+        "search": Field(Dollars(), doc="per thousand searches"),
+        "request": Field(Dollars(), doc="per call that used anything"),
+        "tiers": Field(Items(TIER, maximum=20), doc="prices of long requests, for the whole of the request"),
     }
 )
 
 
 @dataclass(frozen=True)
 class Price:
-    """`free`, or US dollars per million tokens."""
+    """`free`, or US dollars: per million tokens, and per other units for what is sold by them."""
 
     def read(self, value: Any, path: str, problems: list[str]) -> Any:
         """The API's price."""
@@ -142,7 +163,9 @@ MODEL = Object(
         "aliases": Field(Items(MODEL_NAME, maximum=50)),
         "strategy": Field(Strategy()),
         "targets": Field(Items(TARGET, minimum=1, maximum=100), required=True),
-        "price": Field(Price(), doc="US dollars per million tokens, or `free`; default from the price book"),
+        "price": Field(
+            Price(), doc="US dollars, per million tokens where nothing else is said, or `free`; default: the book's"
+        ),
         "capabilities": Field(CAPABILITIES),
         "fallbacks": UNSUPPORTED,
         "retries": UNSUPPORTED,

@@ -18,6 +18,7 @@ from tollway.core.netguard import Guard, url_refusal
 _FIELDS_DECODER = msgspec.json.Decoder(dict[str, Raw])
 _TEXT_DECODER = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
+_KEPT = frozenset({"container_id", "file_id", "file_ids", "vector_store_ids"})
 _KINDS = {
     ord('"'): "a string",
     ord("{"): "an object",
@@ -175,7 +176,11 @@ def decoded(raw: Raw) -> Any:
 
 
 def check_urls_in(value: Any, path: str) -> None:
-    """Check every URL under `value`; only keys that end in url or uri, and `file_data`, hold one."""
+    """Check every URL under `value`; only keys that end in url or uri, and `file_data`, hold one.
+
+    Ids of what a provider keeps are refused too: behind the gateway all projects share its account there.
+    Raises TollwayError(invalid_request | unsupported_parameter) naming the field.
+    """
     pending: list[tuple[Any, str]] = [(value, path)]
     while pending:
         value, path = pending.pop()
@@ -184,6 +189,9 @@ def check_urls_in(value: Any, path: str) -> None:
         elif isinstance(value, dict):
             for key, item in value.items():
                 place = f"{path}.{key}"
+                if key in _KEPT and item:
+                    message = f"'{place}' names what a provider keeps, which is not available. Send the content itself."
+                    raise TollwayError(Code.UNSUPPORTED_PARAMETER, message, param=place)
                 if not isinstance(item, str):
                     pending.append((item, place))
                 elif key.lower().endswith(("url", "uri")) or (key == "file_data" and "://" in item[:32]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -128,18 +129,41 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
+class TokenPrices(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars per million tokens as decimal strings; empty: as the kind it is a part of."""
 
-    free: bool = False
     input: str = ""
     output: str = ""
     cached_input: str = ""
     cache_write_5m: str = ""
     cache_write_1h: str = ""
     audio_input: str = ""
+    image_input: str = ""
+    reasoning: str = ""
     audio_output: str = ""
+    image_output: str = ""
+    prediction_accepted: str = ""
+    prediction_rejected: str = ""
+
+
+class PriceTier(TokenPrices, frozen=True, kw_only=True):
+    """Prices for the whole of a request with more than `above` input tokens; empty: as below every tier."""
+
+    above: int = 0
+
+
+class Price(TokenPrices, frozen=True, kw_only=True):
+    """A price as it is set and shown: beside tokens what is sold by other units; empty: nothing."""
+
+    free: bool = False
     version: str = ""
+    image: str = ""
+    audio_minute: str = ""
+    audio_hour: str = ""
+    characters: str = ""
+    search: str = ""
+    request: str = ""
+    tiers: list[PriceTier] = []
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,22 +286,15 @@ class StoredTarget(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
 
 
-class StoredPrice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A price override in nano-dollars per million tokens."""
+class StoredPrice(pricing.Rates, frozen=True, kw_only=True, omit_defaults=True):
+    """A price override as the table keeps it."""
 
-    input: int
-    output: int
     free: bool = False
-    cached_input: int | None = None
-    cache_write_5m: int | None = None
-    cache_write_1h: int | None = None
-    audio_input: int | None = None
-    audio_output: int | None = None
 
     def at(self, version: str) -> pricing.Price:
         """The price with the name that ledger rows store."""
-        plain: dict[str, Any] = {name: getattr(self, name) for name in RATE_NAMES}
-        return pricing.Price(version=version, **plain)
+        rates: dict[str, Any] = {name: getattr(self, name) for name in pricing.Rates.__struct_fields__}
+        return pricing.Price(version=version, **rates)
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,8 +316,9 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     applied_digest: bytes | None = None
 
 
-RATE_NAMES = ("input", "output", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output")
 FREE_VERSION = "free"
+MINUTES = 60
+"""Of an hour."""
 
 
 def effective_timeouts(stored: dict[str, float]) -> catalog.Timeouts:
@@ -325,7 +343,16 @@ def stored_timeouts(timeouts: Timeouts | None) -> dict[str, float]:
 
 
 def shown_price(price: pricing.Price) -> Price:
-    """The message of a price; all rates zero is `free`."""
-    rates = {name: getattr(price, name) for name in RATE_NAMES}
-    texts = {name: "" if rate is None else format_dollars(rate) for name, rate in rates.items()}
-    return Price(free=not any(rates.values()), version=price.version, **texts)
+    """The message of a price; all rates zero is `free`. Sound is shown by the minute where that is exact."""
+    rates = {name: getattr(price, name) for name in (*pricing.TOKEN_RATES, *pricing.UNIT_RATES, "request")}
+    tiers = [PriceTier(above=tier.above, **_texts(tier, pricing.TOKEN_RATES)) for tier in price.tiers]
+    texts = _texts(price, rates)
+    if price.audio_hour is not None and price.audio_hour % MINUTES == 0:
+        texts |= {"audio_hour": "", "audio_minute": format_dollars(price.audio_hour // MINUTES)}
+    free = not any(rates.values()) and not price.tiers
+    return Price(free=free, version=price.version, tiers=tiers, **texts)
+
+
+def _texts(rates: pricing.TokenRates, names: Iterable[str]) -> dict[str, Any]:
+    """The rates as decimal dollars; empty for none."""
+    return {name: "" if (rate := getattr(rates, name)) is None else format_dollars(rate) for name in names}

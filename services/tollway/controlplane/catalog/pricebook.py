@@ -1,8 +1,7 @@
 """What a model costs: the override, else free for servers of one's own, else the price book. Pure but for package data.
 
-The book is the data inside the pinned `genai-prices` package; nothing is fetched. Of a price that depends on the length
-of the request the base tier is taken, and of one that depends on the time of day the standard one: both book exact
-amounts for ordinary requests and too little for very long ones, which an override can correct.
+The book is the data inside the pinned `genai-prices` package; nothing is fetched. Of a price that depends on the time
+of day, on the service tier or on batching the standard one is taken, which an override can correct.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, Tiere
 from tollway.controlplane.catalog.model import FREE_VERSION, StoredPrice
 from tollway.core.catalog import ProviderKind
 from tollway.core.money import NANO_PER_DOLLAR
-from tollway.core.pricing import Price
+from tollway.core.pricing import Price, Tier
 
 BOOK_VERSION = f"genai-prices {genai_prices.__version__}"
 FREE_KINDS = frozenset({ProviderKind.VLLM, ProviderKind.SIMULATOR})
@@ -30,6 +29,19 @@ _BOOK_PROVIDERS = {
     ProviderKind.AZURE_OPENAI: "azure",
     ProviderKind.ANTHROPIC: "anthropic",
 }
+_BOOK_TOKENS = {
+    "input": ("input_mtok",),
+    "output": ("output_mtok",),
+    "cached_input": ("cache_read_mtok",),
+    "cache_write_5m": ("cache_write_5m_mtok", "cache_write_mtok"),
+    "cache_write_1h": ("cache_write_1h_mtok",),
+    "audio_input": ("input_audio_mtok",),
+    "image_input": ("input_image_mtok",),
+    "reasoning": ("output_reasoning_mtok",),
+    "audio_output": ("output_audio_mtok",),
+    "image_output": ("output_image_mtok",),
+}
+"""Our rate -> the book's names for it, the most exact one first."""
 _FREE = Price(version=FREE_VERSION, input=0, output=0)
 
 
@@ -50,31 +62,50 @@ def effective_price(
     known = [price for price in prices if price is not None]
     if not known:
         return None
-    dearest = max(known, key=lambda price: price.input + price.output)
+    dearest = max(known, key=_dearness)
     if dearest is _FREE and len(known) < len(prices):
         return None
     return dearest
 
 
+def _dearness(price: Price) -> tuple[int, ...]:
+    """For comparing: tokens first, then whatever else is sold, which matters between models that are sold by it."""
+    others = (price.request, price.image, price.audio_hour, price.characters, price.search)
+    return (price.input + price.output, *(rate or 0 for rate in others))
+
+
 def book_price(kind: ProviderKind, base_url: str, model: str, at: datetime) -> Price | None:
-    """The price book's rates for a provider's model at a time, or None when the book does not know them."""
+    """The price book's rates for a provider's model at a time, or None when the book does not know them.
+
+    A model without a token price is known when it is sold by sound, characters or calls.
+    """
     info = book_model(kind, base_url, model)
     if info is None:
         return None
     prices = _standard_prices(info, at)
-    rate_in, rate_out = _nano(prices, "input_mtok"), _nano(prices, "output_mtok")
-    if rate_in is None:
+    units = {
+        "audio_hour": _nano(prices, "input_audio_hours", "audio_hours"),
+        "characters": _nano(prices, "input_mchars"),
+        "request": _nano(prices, "requests_kcount", divisor=1000),
+    }
+    if _nano(prices, "input_mtok") is None and not any(units.values()):
         return None
-    return Price(
-        version=BOOK_VERSION,
-        input=rate_in,
-        output=rate_out or 0,  # embeddings have no output
-        cached_input=_nano(prices, "cache_read_mtok"),
-        cache_write_5m=_nano(prices, "cache_write_5m_mtok", "cache_write_mtok"),
-        cache_write_1h=_nano(prices, "cache_write_1h_mtok"),
-        audio_input=_nano(prices, "input_audio_mtok"),
-        audio_output=_nano(prices, "output_audio_mtok"),
-    )
+    rates: dict[str, Any] = units | {"search": _nano(prices, "web_searches_kcount")} | _token_rates(prices, 0)
+    starts = {
+        tier.start
+        for names in _BOOK_TOKENS.values()
+        for name in names
+        if isinstance(rate := getattr(prices, name), TieredPrices)
+        for tier in rate.tiers
+    }
+    tiers = tuple(Tier(above=start, **_token_rates(prices, start + 1)) for start in sorted(starts))
+    rates |= {name: rates[name] or 0 for name in ("input", "output")}  # embeddings have no output
+    return Price(version=BOOK_VERSION, tiers=tiers, **rates)
+
+
+def _token_rates(prices: ModelPrice, input_tokens: int) -> dict[str, Any]:
+    """The rates of a request of that size."""
+    return {name: _nano(prices, *names, size=input_tokens) for name, names in _BOOK_TOKENS.items()}
 
 
 @lru_cache(maxsize=4096)
@@ -112,12 +143,12 @@ def _standard_prices(info: ModelInfo, at: datetime) -> ModelPrice:
     return begun[-1] if begun else info.prices[0].prices
 
 
-def _nano(prices: Any, *names: str) -> int | None:
-    """Nano-dollars per million tokens of the first rate that is there."""
+def _nano(prices: ModelPrice, *names: str, size: int = 0, divisor: int = 1) -> int | None:
+    """Nano-dollars of the first rate that is there, for a request of `size` input tokens."""
     for name in names:
         rate = getattr(prices, name)
         if isinstance(rate, TieredPrices):
-            rate = rate.base
+            rate = next((tier.price for tier in reversed(rate.tiers) if size > tier.start), rate.base)
         if rate is not None:
-            return int((Decimal(rate) * NANO_PER_DOLLAR).to_integral_value(ROUND_HALF_EVEN))
+            return int((Decimal(rate) * NANO_PER_DOLLAR / divisor).to_integral_value(ROUND_HALF_EVEN))
     return None

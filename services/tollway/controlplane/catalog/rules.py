@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tollway.controlplane.call import ApiCode, ApiError
-from tollway.controlplane.catalog.model import RATE_NAMES, Price, StoredPrice
+from tollway.controlplane.catalog.model import MINUTES, Price, PriceTier, StoredPrice, TokenPrices
 from tollway.core.catalog import ProviderKind
 from tollway.core.money import parse_dollars
 from tollway.core.netguard import Guard, url_refusal
+from tollway.core.pricing import TOKEN_RATES, Tier
 from tollway.core.provider_kinds import WELL_KNOWN_BASE_URLS
+
+SOLD_ALONE = frozenset({"image", "audio_minute", "audio_hour", "characters", "request"})
+"""Rates that can be a model's whole price. Searches come with tokens."""
+OTHER_RATES = (*sorted(SOLD_ALONE), "search")
 
 
 def base_url(kind: str, given: str, field: str = "base_url") -> str:
@@ -34,19 +40,50 @@ def base_url(kind: str, given: str, field: str = "base_url") -> str:
 
 
 def price_override(price: Price | None, field: str = "price") -> StoredPrice | None:
-    """The stored form of an override; None for no override, which means the price book."""
+    """The stored form of an override; None for no override, which means the price book.
+
+    `input` and `output` are required, but for models that are sold by other units alone: there both are zero.
+    """
     if price is None:
         return None
-    given = {name: text for name in RATE_NAMES if (text := getattr(price, name))}
+    rates = _rates(price, (*TOKEN_RATES, *OTHER_RATES), field)
+    tiers = _tiers(price.tiers, f"{field}.tiers")
     if price.free:
-        if any(_nano(text, f"{field}.{name}") for name, text in given.items()):
+        if any(rates.values()) or tiers:
             raise ApiError(ApiCode.INVALID, f"{field} is either free or has rates, not both", field=f"{field}.free")
         return StoredPrice(input=0, output=0, free=True)
+    if not rates.keys() & {"input", "output"} and rates.keys() & SOLD_ALONE and not tiers:
+        rates |= {"input": 0, "output": 0}
     for name in ("input", "output"):
-        if name not in given:
+        if name not in rates:
             raise ApiError(ApiCode.INVALID, f"{field}.{name} is required", field=f"{field}.{name}")
-    rates = {name: _nano(text, f"{field}.{name}") for name, text in given.items()}
-    return msgspec.convert(rates, StoredPrice)
+    if "audio_minute" in rates:
+        if "audio_hour" in rates:
+            where = f"{field}.audio_minute"
+            raise ApiError(ApiCode.INVALID, f"{where} and {field}.audio_hour exclude each other", field=where)
+        rates["audio_hour"] = rates.pop("audio_minute") * MINUTES
+    return msgspec.structs.replace(msgspec.convert(rates, StoredPrice), tiers=tiers)
+
+
+def _rates(price: TokenPrices, names: Iterable[str], field: str) -> dict[str, int]:
+    """The rates that are given, in nano-dollars."""
+    return {name: _nano(text, f"{field}.{name}") for name in names if (text := getattr(price, name))}
+
+
+def _tiers(given: list[PriceTier], field: str) -> tuple[Tier, ...]:
+    """Tiers in the order of their beginnings. Refuses repetitions, and tiers without a beginning or a rate."""
+    found: dict[int, Tier] = {}
+    for index, tier in enumerate(given):
+        where = f"{field}[{index}]"
+        if tier.above <= 0:
+            raise ApiError(ApiCode.INVALID, f"{where}.above must be 1 or more", field=f"{where}.above")
+        if tier.above in found:
+            raise ApiError(ApiCode.INVALID, f"{where}.above repeats {tier.above}", field=f"{where}.above")
+        rates = _rates(tier, TOKEN_RATES, where)
+        if not rates:
+            raise ApiError(ApiCode.INVALID, f"{where} has no rate", field=where)
+        found[tier.above] = msgspec.convert({"above": tier.above, **rates}, Tier)
+    return tuple(found[above] for above in sorted(found))
 
 
 def _nano(text: str, field: str) -> int:

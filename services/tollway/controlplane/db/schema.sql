@@ -121,7 +121,15 @@ CREATE TABLE ledger_attempts (
     cost_nano bigint NOT NULL DEFAULT 0,
     price_version text,
     estimated boolean NOT NULL DEFAULT false,
-    provider_request_id text
+    provider_request_id text,
+    image_input_tokens bigint NOT NULL DEFAULT 0,
+    image_output_tokens bigint NOT NULL DEFAULT 0,
+    prediction_accepted_tokens bigint NOT NULL DEFAULT 0,
+    prediction_rejected_tokens bigint NOT NULL DEFAULT 0,
+    images bigint NOT NULL DEFAULT 0,
+    audio_ms bigint NOT NULL DEFAULT 0,
+    characters bigint NOT NULL DEFAULT 0,
+    searches bigint NOT NULL DEFAULT 0
 ) PARTITION BY RANGE (day);
 
 CREATE TABLE ledger_quarantine (

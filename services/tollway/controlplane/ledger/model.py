@@ -20,6 +20,18 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     cost: str = "0"
     estimated_cost: str = "0"
     unpriced_requests: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    prediction_accepted_tokens: int = 0
+    prediction_rejected_tokens: int = 0
+    images: int = 0
+    audio_ms: int = 0
+    characters: int = 0
+    searches: int = 0
 
 
 class QueryUsageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +72,18 @@ class LedgerAttempt(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     ended_at: datetime
     provider_request_id: str
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    audio_input_tokens: int
+    image_input_tokens: int
+    audio_output_tokens: int
+    image_output_tokens: int
+    prediction_accepted_tokens: int
+    prediction_rejected_tokens: int
+    images: int
+    audio_ms: int
+    characters: int
+    searches: int
 
 
 class LedgerRequest(msgspec.Struct, frozen=True, kw_only=True):

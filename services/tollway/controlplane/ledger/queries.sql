@@ -24,7 +24,9 @@ INSERT INTO ledger_attempts (
     day, id, request_id, number, business_unit, project, key_id, model, provider, provider_kind, target_model,
     credential, started_at, ended_at, first_byte_at, status, outcome, error_code, input_tokens, cached_input_tokens,
     cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
-    audio_output_tokens, cost_nano, price_version, estimated, provider_request_id
+    audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
+    prediction_rejected_tokens, images, audio_ms, characters, searches, cost_nano, price_version, estimated,
+    provider_request_id
 )
 SELECT
     sent.day, sent.id, sent.request_id, sent.number, sent.business_unit, sent.project, sent.key_id, sent.model,
@@ -32,14 +34,18 @@ SELECT
     to_timestamp(sent.ended_at / 1000.0), to_timestamp(sent.first_byte_at / 1000.0), sent.status, sent.outcome,
     sent.error_code, sent.input_tokens, sent.cached_input_tokens, sent.cache_write_5m_tokens,
     sent.cache_write_1h_tokens, sent.audio_input_tokens, sent.output_tokens, sent.reasoning_tokens,
-    sent.audio_output_tokens, sent.cost_nano, sent.price_version, sent.estimated, sent.provider_request_id
+    sent.audio_output_tokens, sent.image_input_tokens, sent.image_output_tokens, sent.prediction_accepted_tokens,
+    sent.prediction_rejected_tokens, sent.images, sent.audio_ms, sent.characters, sent.searches, sent.cost_nano,
+    sent.price_version, sent.estimated, sent.provider_request_id
 FROM json_to_recordset(%(rows)s::json) AS sent (
     day date, id uuid, request_id uuid, number integer, business_unit text, project text, key_id text, model text,
     provider text, provider_kind text, target_model text, credential text, started_at bigint, ended_at bigint,
     first_byte_at bigint, status integer, outcome text, error_code text, input_tokens bigint, cached_input_tokens
     bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint, output_tokens
-    bigint, reasoning_tokens bigint, audio_output_tokens bigint, cost_nano bigint, price_version text, estimated
-    boolean, provider_request_id text
+    bigint, reasoning_tokens bigint, audio_output_tokens bigint, image_input_tokens bigint, image_output_tokens bigint,
+    prediction_accepted_tokens bigint, prediction_rejected_tokens bigint, images bigint, audio_ms bigint,
+    characters bigint, searches bigint, cost_nano bigint, price_version text, estimated boolean,
+    provider_request_id text
 )
 ORDER BY id, estimated
 ON CONFLICT DO NOTHING;
@@ -51,7 +57,9 @@ INSERT INTO ledger_attempts (
     day, id, request_id, number, business_unit, project, key_id, model, provider, provider_kind, target_model,
     credential, started_at, ended_at, first_byte_at, status, outcome, error_code, input_tokens, cached_input_tokens,
     cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
-    audio_output_tokens, cost_nano, price_version, estimated, provider_request_id
+    audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
+    prediction_rejected_tokens, images, audio_ms, characters, searches, cost_nano, price_version, estimated,
+    provider_request_id
 )
 SELECT
     'adjustment',
@@ -61,16 +69,22 @@ SELECT
     sent.error_code, sent.input_tokens - booked.input_tokens, sent.cached_input_tokens - booked.cached_input_tokens,
     sent.cache_write_5m_tokens - booked.cache_write_5m_tokens, sent.cache_write_1h_tokens -
     booked.cache_write_1h_tokens, sent.audio_input_tokens - booked.audio_input_tokens, sent.output_tokens -
-    booked.output_tokens, sent.reasoning_tokens - booked.reasoning_tokens, sent.audio_output_tokens -
-    booked.audio_output_tokens, sent.cost_nano - booked.cost_nano, sent.price_version, false,
-    sent.provider_request_id
+    booked.output_tokens,
+    sent.reasoning_tokens - booked.reasoning_tokens, sent.audio_output_tokens - booked.audio_output_tokens,
+    sent.image_input_tokens - booked.image_input_tokens, sent.image_output_tokens - booked.image_output_tokens,
+    sent.prediction_accepted_tokens - booked.prediction_accepted_tokens,
+    sent.prediction_rejected_tokens - booked.prediction_rejected_tokens, sent.images - booked.images,
+    sent.audio_ms - booked.audio_ms, sent.characters - booked.characters, sent.searches - booked.searches,
+    sent.cost_nano - booked.cost_nano, sent.price_version, false, sent.provider_request_id
 FROM json_to_recordset(%(rows)s::json) AS sent (
     late_id uuid, day date, id uuid, request_id uuid, number integer, business_unit text, project text, key_id text,
     model text, provider text, provider_kind text, target_model text, credential text, started_at bigint, ended_at
     bigint, first_byte_at bigint, status integer, outcome text, error_code text, input_tokens bigint,
-    cached_input_tokens bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens
-    bigint, output_tokens bigint, reasoning_tokens bigint, audio_output_tokens bigint, cost_nano bigint,
-    price_version text, estimated boolean, provider_request_id text
+    cached_input_tokens bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint,
+    audio_input_tokens bigint, output_tokens bigint, reasoning_tokens bigint, audio_output_tokens bigint,
+    image_input_tokens bigint, image_output_tokens bigint, prediction_accepted_tokens bigint,
+    prediction_rejected_tokens bigint, images bigint, audio_ms bigint, characters bigint, searches bigint,
+    cost_nano bigint, price_version text, estimated boolean, provider_request_id text
 )
 JOIN ledger_attempts booked ON booked.day = sent.day AND booked.id = sent.id
 WHERE booked.kind = 'attempt' AND booked.estimated AND NOT sent.estimated
@@ -145,6 +159,18 @@ SELECT
     sum(cached_input_tokens) AS cached_input_tokens,
     sum(output_tokens) AS output_tokens,
     sum(reasoning_tokens) AS reasoning_tokens,
+    sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
+    sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
+    sum(audio_input_tokens) AS audio_input_tokens,
+    sum(image_input_tokens) AS image_input_tokens,
+    sum(audio_output_tokens) AS audio_output_tokens,
+    sum(image_output_tokens) AS image_output_tokens,
+    sum(prediction_accepted_tokens) AS prediction_accepted_tokens,
+    sum(prediction_rejected_tokens) AS prediction_rejected_tokens,
+    sum(images) AS images,
+    sum(audio_ms) AS audio_ms,
+    sum(characters) AS characters,
+    sum(searches) AS searches,
     sum(cost_nano) AS cost,
     coalesce(sum(cost_nano) FILTER (WHERE estimated AND NOT EXISTS (
         SELECT FROM ledger_attempts late
@@ -223,8 +249,10 @@ LIMIT %(limit)s;
 -- name: attempts_of
 SELECT id, request_id, kind, number, provider, target_model, outcome, coalesce(status, 0) AS status,
        coalesce(error_code, '') AS error_code, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
-       cost_nano, coalesce(price_version, '') AS price_version, estimated, started_at, ended_at,
-       coalesce(provider_request_id, '') AS provider_request_id
+       cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens,
+       image_output_tokens, prediction_accepted_tokens, prediction_rejected_tokens, images, audio_ms, characters,
+       searches, cost_nano, coalesce(price_version, '') AS price_version,
+       estimated, started_at, ended_at, coalesce(provider_request_id, '') AS provider_request_id
 FROM ledger_attempts
 WHERE request_id = ANY(%(ids)s) AND day BETWEEN %(first_day)s AND %(last_day)s
 ORDER BY request_id, number, kind = 'adjustment', id;

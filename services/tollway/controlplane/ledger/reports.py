@@ -26,6 +26,7 @@ from tollway.controlplane.ledger.model import (
     QueryUsageResponse,
     UsageRow,
 )
+from tollway.controlplane.ledger.rows import COLUMNS
 from tollway.controlplane.resources import page_limit, page_start, page_token
 from tollway.core.money import format_dollars
 
@@ -51,6 +52,18 @@ class _Attempts(msgspec.Struct):
     cached_input_tokens: Decimal
     output_tokens: Decimal
     reasoning_tokens: Decimal
+    cache_write_5m_tokens: Decimal
+    cache_write_1h_tokens: Decimal
+    audio_input_tokens: Decimal
+    image_input_tokens: Decimal
+    audio_output_tokens: Decimal
+    image_output_tokens: Decimal
+    prediction_accepted_tokens: Decimal
+    prediction_rejected_tokens: Decimal
+    images: Decimal
+    audio_ms: Decimal
+    characters: Decimal
+    searches: Decimal
     cost: Decimal
     estimated_cost: Decimal
     unpriced: int
@@ -88,6 +101,18 @@ class _Attempt(msgspec.Struct):
     cached_input_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    audio_input_tokens: int
+    image_input_tokens: int
+    audio_output_tokens: int
+    image_output_tokens: int
+    prediction_accepted_tokens: int
+    prediction_rejected_tokens: int
+    images: int
+    audio_ms: int
+    characters: int
+    searches: int
     cost_nano: int
     price_version: str
     estimated: bool
@@ -123,17 +148,15 @@ async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> 
 
 
 def _row(group: str, requests: list[_Requests], attempts: list[_Attempts]) -> UsageRow:
+    counts = {name: _whole(getattr(spent, name) for spent in attempts) for name in COLUMNS}
     return UsageRow(
         group=group,
         requests=sum(found.requests for found in requests),
         errors=sum(found.errors for found in requests),
-        input_tokens=_whole(spent.input_tokens for spent in attempts),
-        cached_input_tokens=_whole(spent.cached_input_tokens for spent in attempts),
-        output_tokens=_whole(spent.output_tokens for spent in attempts),
-        reasoning_tokens=_whole(spent.reasoning_tokens for spent in attempts),
         cost=format_dollars(_whole(spent.cost for spent in attempts)),
         estimated_cost=format_dollars(_whole(spent.estimated_cost for spent in attempts)),
         unpriced_requests=sum(spent.unpriced for spent in attempts),
+        **counts,
     )
 
 

@@ -25,7 +25,10 @@ MAX_TEXT = 2_000
 _DAY_MS = 86_400_000
 _LAST_DAY = (date(9999, 12, 30) - date(1970, 1, 1)).days
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_USAGE = tuple(field.name for field in msgspec.structs.fields(Usage))
+_UNITS = frozenset({"images", "audio_ms", "characters", "searches"})
+_USAGE = {name: name if name in _UNITS else f"{name}_tokens" for name in Usage.__struct_fields__}
+COLUMNS = tuple(_USAGE.values())
+"""The ledger's column of every kind of usage, in the order of `Usage`."""
 _QUARANTINE = UUID("6f6b7a43-1d4f-5a0e-9d1e-3f5c5f0a7c11")
 """Namespace of quarantined rows' ids."""
 
@@ -96,8 +99,8 @@ def _attempt(request: Mapping[str, Any], attempt: AttemptRow) -> dict[str, Any]:
     }
     if attempt.first_byte_ms is not None:
         columns["first_byte_at"] = _time(attempt.first_byte_ms, "attempt.first_byte_ms")
-    for name in _USAGE:
-        columns[f"{name}_tokens"] = _number(getattr(attempt.usage, name), f"attempt.usage.{name}")
+    for name, column in _USAGE.items():
+        columns[column] = _number(getattr(attempt.usage, name), f"attempt.usage.{name}")
     return columns
 
 

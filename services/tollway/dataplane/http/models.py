@@ -9,7 +9,7 @@ from typing import Any
 from tollway.core.catalog import Model, Project
 from tollway.core.errors import Code, TollwayError
 from tollway.core.money import format_dollars
-from tollway.core.pricing import Price
+from tollway.core.pricing import TOKEN_RATES, UNIT_RATES, Price
 from tollway.dataplane.config.directory import Principal
 from tollway.dataplane.config.holder import Candidate, Route, capabilities
 from tollway.dataplane.pipeline.authenticate import presented_key
@@ -25,10 +25,10 @@ async def principal_of(services: Services, headers: Mapping[str, str]) -> Princi
 
 
 def _price(price: Price | None) -> dict[str, str] | None:
-    """Dollars per million tokens; None: not known."""
+    """Dollars per million tokens, or by the unit that a rate is named after; None: not known."""
     if price is None:
         return None
-    rates = {"input": price.input, "output": price.output, "cached_input": price.cached_input}
+    rates = {name: getattr(price, name) for name in (*TOKEN_RATES, *UNIT_RATES, "request")}
     return {name: format_dollars(rate) for name, rate in rates.items() if rate is not None}
 
 

@@ -68,7 +68,7 @@ def test_changed_requests_raise_nothing_but_our_error(changes: list[tuple[tuple[
         with contextlib.suppress(KeyError, IndexError, TypeError):
             for key in path[:-1]:
                 holder = holder[key]
-            holder[path[-1]] = value
+            holder[path[-1]] = copy.deepcopy(value)  # a value put into itself would be no JSON
     raw = json.dumps(body).encode()
     with contextlib.suppress(TollwayError):
         head = read_head(raw)

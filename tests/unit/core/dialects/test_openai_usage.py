@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway.core.dialects.openai_chat import read_usage, write_usage
+from tollway.core.pricing import OUTPUT_PARTS
 from tollway.core.usage import Usage
 
 
@@ -34,6 +35,28 @@ from tollway.core.usage import Usage
                 "completion_tokens_details": {"reasoning_tokens": 100, "audio_tokens": 0},
             },
             Usage(input=1220, cache_write_5m=1217, audio_input=3, output=100, reasoning=100),
+        ),
+        (
+            {
+                "prompt_tokens": 20,
+                "completion_tokens": 30,
+                "prompt_tokens_details": {"text_tokens": 9, "image_tokens": 11},
+                "completion_tokens_details": {
+                    "image_tokens": 4,
+                    "audio_tokens": 3,
+                    "accepted_prediction_tokens": 5,
+                    "rejected_prediction_tokens": 6,
+                },
+            },
+            Usage(
+                input=20,
+                image_input=11,
+                output=30,
+                audio_output=3,
+                image_output=4,
+                prediction_accepted=5,
+                prediction_rejected=6,
+            ),
         ),
         # xAI: reasoning is counted beside completion_tokens.
         (
@@ -70,8 +93,10 @@ def test_what_is_written_is_read_again(prompt: int, output: int, data: st.DataOb
         input=prompt,
         cached_input=data.draw(st.integers(0, prompt)),
         cache_write_5m=data.draw(st.integers(0, prompt)),
+        audio_input=data.draw(st.integers(0, prompt)),
+        image_input=data.draw(st.integers(0, prompt)),
         output=output,
-        reasoning=data.draw(st.integers(0, output)),
+        **{name: data.draw(st.integers(0, output)) for name in OUTPUT_PARTS},
     )
     assert read_usage(write_usage(usage)) == usage
 

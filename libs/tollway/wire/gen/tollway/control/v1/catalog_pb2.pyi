@@ -184,7 +184,7 @@ class Target(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., weight: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class Price(_message.Message):
-    __slots__ = ("free", "input", "output", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output", "version")
+    __slots__ = ("free", "input", "output", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output", "version", "image_input", "image_output", "reasoning", "prediction_accepted", "prediction_rejected", "image", "audio_minute", "audio_hour", "characters", "search", "request", "tiers")
     FREE_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,18 @@ class Price(_message.Message):
     AUDIO_INPUT_FIELD_NUMBER: _ClassVar[int]
     AUDIO_OUTPUT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INPUT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REASONING_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_REJECTED_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_HOUR_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TIERS_FIELD_NUMBER: _ClassVar[int]
     free: bool
     input: str
     output: str
@@ -203,7 +215,49 @@ class Price(_message.Message):
     audio_input: str
     audio_output: str
     version: str
-    def __init__(self, free: _Optional[bool] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., cached_input: _Optional[str] = ..., cache_write_5m: _Optional[str] = ..., cache_write_1h: _Optional[str] = ..., audio_input: _Optional[str] = ..., audio_output: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    image_input: str
+    image_output: str
+    reasoning: str
+    prediction_accepted: str
+    prediction_rejected: str
+    image: str
+    audio_minute: str
+    audio_hour: str
+    characters: str
+    search: str
+    request: str
+    tiers: _containers.RepeatedCompositeFieldContainer[PriceTier]
+    def __init__(self, free: _Optional[bool] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., cached_input: _Optional[str] = ..., cache_write_5m: _Optional[str] = ..., cache_write_1h: _Optional[str] = ..., audio_input: _Optional[str] = ..., audio_output: _Optional[str] = ..., version: _Optional[str] = ..., image_input: _Optional[str] = ..., image_output: _Optional[str] = ..., reasoning: _Optional[str] = ..., prediction_accepted: _Optional[str] = ..., prediction_rejected: _Optional[str] = ..., image: _Optional[str] = ..., audio_minute: _Optional[str] = ..., audio_hour: _Optional[str] = ..., characters: _Optional[str] = ..., search: _Optional[str] = ..., request: _Optional[str] = ..., tiers: _Optional[_Iterable[_Union[PriceTier, _Mapping]]] = ...) -> None: ...
+
+class PriceTier(_message.Message):
+    __slots__ = ("above", "input", "output", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output", "image_input", "image_output", "reasoning", "prediction_accepted", "prediction_rejected")
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_5M_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_1H_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_INPUT_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INPUT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REASONING_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_REJECTED_FIELD_NUMBER: _ClassVar[int]
+    above: int
+    input: str
+    output: str
+    cached_input: str
+    cache_write_5m: str
+    cache_write_1h: str
+    audio_input: str
+    audio_output: str
+    image_input: str
+    image_output: str
+    reasoning: str
+    prediction_accepted: str
+    prediction_rejected: str
+    def __init__(self, above: _Optional[int] = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., cached_input: _Optional[str] = ..., cache_write_5m: _Optional[str] = ..., cache_write_1h: _Optional[str] = ..., audio_input: _Optional[str] = ..., audio_output: _Optional[str] = ..., image_input: _Optional[str] = ..., image_output: _Optional[str] = ..., reasoning: _Optional[str] = ..., prediction_accepted: _Optional[str] = ..., prediction_rejected: _Optional[str] = ...) -> None: ...
 
 class Capabilities(_message.Message):
     __slots__ = ("input_modalities", "output_modalities", "context_tokens", "max_output_tokens", "tools", "streaming")

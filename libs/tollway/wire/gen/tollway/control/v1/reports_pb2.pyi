@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class UsageRow(_message.Message):
-    __slots__ = ("group", "requests", "errors", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost", "estimated_cost", "unpriced_requests")
+    __slots__ = ("group", "requests", "errors", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost", "estimated_cost", "unpriced_requests", "cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "image_input_tokens", "audio_output_tokens", "image_output_tokens", "prediction_accepted_tokens", "prediction_rejected_tokens", "images", "audio_ms", "characters", "searches")
     GROUP_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,18 @@ class UsageRow(_message.Message):
     COST_FIELD_NUMBER: _ClassVar[int]
     ESTIMATED_COST_FIELD_NUMBER: _ClassVar[int]
     UNPRICED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_5M_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_1H_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ACCEPTED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_REJECTED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_MS_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    SEARCHES_FIELD_NUMBER: _ClassVar[int]
     group: str
     requests: int
     errors: int
@@ -34,7 +46,19 @@ class UsageRow(_message.Message):
     cost: str
     estimated_cost: str
     unpriced_requests: int
-    def __init__(self, group: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., cost: _Optional[str] = ..., estimated_cost: _Optional[str] = ..., unpriced_requests: _Optional[int] = ...) -> None: ...
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    audio_input_tokens: int
+    image_input_tokens: int
+    audio_output_tokens: int
+    image_output_tokens: int
+    prediction_accepted_tokens: int
+    prediction_rejected_tokens: int
+    images: int
+    audio_ms: int
+    characters: int
+    searches: int
+    def __init__(self, group: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., cost: _Optional[str] = ..., estimated_cost: _Optional[str] = ..., unpriced_requests: _Optional[int] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., image_input_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., image_output_tokens: _Optional[int] = ..., prediction_accepted_tokens: _Optional[int] = ..., prediction_rejected_tokens: _Optional[int] = ..., images: _Optional[int] = ..., audio_ms: _Optional[int] = ..., characters: _Optional[int] = ..., searches: _Optional[int] = ...) -> None: ...
 
 class QueryUsageRequest(_message.Message):
     __slots__ = ("by", "to", "project", "key", "model")
@@ -60,7 +84,7 @@ class QueryUsageResponse(_message.Message):
     def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ..., total: _Optional[_Union[UsageRow, _Mapping]] = ...) -> None: ...
 
 class LedgerAttempt(_message.Message):
-    __slots__ = ("id", "number", "provider", "target_model", "outcome", "status", "error_code", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost", "price_version", "estimated", "started_at", "ended_at", "provider_request_id")
+    __slots__ = ("id", "number", "provider", "target_model", "outcome", "status", "error_code", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost", "price_version", "estimated", "started_at", "ended_at", "provider_request_id", "cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "image_input_tokens", "audio_output_tokens", "image_output_tokens", "prediction_accepted_tokens", "prediction_rejected_tokens", "images", "audio_ms", "characters", "searches")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +102,18 @@ class LedgerAttempt(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_5M_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_1H_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ACCEPTED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_REJECTED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_MS_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    SEARCHES_FIELD_NUMBER: _ClassVar[int]
     id: str
     number: int
     provider: str
@@ -95,7 +131,19 @@ class LedgerAttempt(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     ended_at: _timestamp_pb2.Timestamp
     provider_request_id: str
-    def __init__(self, id: _Optional[str] = ..., number: _Optional[int] = ..., provider: _Optional[str] = ..., target_model: _Optional[str] = ..., outcome: _Optional[str] = ..., status: _Optional[int] = ..., error_code: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., cost: _Optional[str] = ..., price_version: _Optional[str] = ..., estimated: _Optional[bool] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider_request_id: _Optional[str] = ...) -> None: ...
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    audio_input_tokens: int
+    image_input_tokens: int
+    audio_output_tokens: int
+    image_output_tokens: int
+    prediction_accepted_tokens: int
+    prediction_rejected_tokens: int
+    images: int
+    audio_ms: int
+    characters: int
+    searches: int
+    def __init__(self, id: _Optional[str] = ..., number: _Optional[int] = ..., provider: _Optional[str] = ..., target_model: _Optional[str] = ..., outcome: _Optional[str] = ..., status: _Optional[int] = ..., error_code: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., cost: _Optional[str] = ..., price_version: _Optional[str] = ..., estimated: _Optional[bool] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider_request_id: _Optional[str] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., image_input_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., image_output_tokens: _Optional[int] = ..., prediction_accepted_tokens: _Optional[int] = ..., prediction_rejected_tokens: _Optional[int] = ..., images: _Optional[int] = ..., audio_ms: _Optional[int] = ..., characters: _Optional[int] = ..., searches: _Optional[int] = ...) -> None: ...
 
 class LedgerRequest(_message.Message):
     __slots__ = ("id", "project", "key_public_id", "endpoint", "model", "stream", "outcome", "status", "error_code", "cost", "estimated", "client_request_id", "tags", "started_at", "ended_at", "attempts")

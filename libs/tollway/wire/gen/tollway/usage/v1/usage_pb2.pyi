@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Usage(_message.Message):
-    __slots__ = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "output", "reasoning", "audio_output")
+    __slots__ = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "output", "reasoning", "audio_output", "image_input", "image_output", "prediction_accepted", "prediction_rejected", "images", "audio_ms", "characters", "searches")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CACHED_INPUT_FIELD_NUMBER: _ClassVar[int]
     CACHE_WRITE_5M_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,14 @@ class Usage(_message.Message):
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     REASONING_FIELD_NUMBER: _ClassVar[int]
     AUDIO_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INPUT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_REJECTED_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_MS_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    SEARCHES_FIELD_NUMBER: _ClassVar[int]
     input: int
     cached_input: int
     cache_write_5m: int
@@ -24,7 +32,15 @@ class Usage(_message.Message):
     output: int
     reasoning: int
     audio_output: int
-    def __init__(self, input: _Optional[int] = ..., cached_input: _Optional[int] = ..., cache_write_5m: _Optional[int] = ..., cache_write_1h: _Optional[int] = ..., audio_input: _Optional[int] = ..., output: _Optional[int] = ..., reasoning: _Optional[int] = ..., audio_output: _Optional[int] = ...) -> None: ...
+    image_input: int
+    image_output: int
+    prediction_accepted: int
+    prediction_rejected: int
+    images: int
+    audio_ms: int
+    characters: int
+    searches: int
+    def __init__(self, input: _Optional[int] = ..., cached_input: _Optional[int] = ..., cache_write_5m: _Optional[int] = ..., cache_write_1h: _Optional[int] = ..., audio_input: _Optional[int] = ..., output: _Optional[int] = ..., reasoning: _Optional[int] = ..., audio_output: _Optional[int] = ..., image_input: _Optional[int] = ..., image_output: _Optional[int] = ..., prediction_accepted: _Optional[int] = ..., prediction_rejected: _Optional[int] = ..., images: _Optional[int] = ..., audio_ms: _Optional[int] = ..., characters: _Optional[int] = ..., searches: _Optional[int] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("id", "number", "provider", "provider_kind", "target_model", "credential", "started_ms", "ended_ms", "first_byte_ms", "status", "outcome", "error_code", "usage", "cost_nano", "price_version", "estimated", "provider_request_id")
