@@ -119,6 +119,17 @@ def _items(raw: Raw | None) -> tuple[Raw, ...]:
         return ()
 
 
+def _with_searches(usage: Usage | None, output: tuple[Raw, ...]) -> Usage | None:
+    """The usage with the web searches that the provider made: they are sold apart, and told as items alone."""
+    searches = sum(b"web_search_call" in bytes(item) and _is_search(item) for item in output)
+    return msgspec.structs.replace(usage, searches=searches) if usage is not None and searches else usage
+
+
+def _is_search(item: Raw) -> bool:
+    value = _value(item)
+    return isinstance(value, dict) and value.get("type") == "web_search_call"
+
+
 def _chars(item: Raw) -> int:
     try:
         return lenient_json.decode(_OUTPUT, _Output, bytes(item)).chars()
@@ -155,7 +166,7 @@ def answer_for_client(body: bytes, *, response_id: str, previous_response_id: st
     if "output" not in fields:
         raise garbage("the body is not a response")
     output = _items(fields["output"])
-    usage = read_usage(_value(fields.get("usage")))
+    usage = _with_searches(read_usage(_value(fields.get("usage"))), output)
     _Ours(response_id, previous_response_id, store).put_into(fields)
     return Passed(_encode(fields), usage, sum(map(_chars, output)), output)
 
@@ -267,5 +278,6 @@ class ResponsesView:
             self.started = self.done = True
             self.response = body
             self.output = _items(response.get("output")) or tuple(self._items[i] for i in sorted(self._items))
+            self.usage = _with_searches(self.usage, self.output)
         fields = _read_fields(data) | {"response": Raw(body)}
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
