@@ -77,7 +77,7 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(60)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway(one_machine: Callable[..., Any], vllm: str) -> Any:
     """A gateway whose one provider is vLLM, with a price so that cost can be checked."""
     target = {"provider": "local", "model": NAME}
