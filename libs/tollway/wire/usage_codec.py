@@ -35,26 +35,16 @@ class IngestResult(msgspec.Struct, frozen=True):
     quarantined: int
 
 
-def _set(row: AttemptRow | RequestRow, names: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
-    """The fields to send: a plain one that has its default, or an optional one that is absent, is left out."""
-    plain, optional = names
-    found = {name: value for name in plain if (value := getattr(row, name))}
-    for name in optional:
-        if (value := getattr(row, name)) is not None:
-            found[name] = value
-    return found
-
-
 def encode_row(row: RequestRow) -> pb.Request:
-    """A request with its attempts."""
-    attempts = [
-        pb.Attempt(
-            **_set(attempt, _ATTEMPT),
-            usage=pb.Usage(**{name: count for name in _USAGE if (count := getattr(attempt.usage, name))}),
-        )
-        for attempt in row.attempts
-    ]
-    return pb.Request(**_set(row, _REQUEST), tags=row.tags, attempts=attempts)
+    """A request with its attempts; what has its default is left out, as on the wire.
+
+    The structs leave out their own defaults, of which `outcome` alone is not the wire's.
+    """
+    found = msgspec.to_builtins(row)
+    found["outcome"] = row.outcome
+    for told, attempt in zip(found.get("attempts", ()), row.attempts, strict=True):
+        told["outcome"] = attempt.outcome
+    return pb.Request(**found)
 
 
 def _get(message: Any, names: tuple[tuple[str, ...], ...]) -> dict[str, Any]:

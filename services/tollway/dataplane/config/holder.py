@@ -10,19 +10,25 @@ from collections.abc import Callable
 import msgspec
 
 from tollway.core.catalog import Capabilities, Catalog, Credential, Model, Project, Provider, Target, glob_match
+from tollway.core.operations import Operation
 from tollway.core.pricing import Price
+from tollway.dataplane.endpoints.port import Target as Served
 
 ALLOW_CACHE_LIMIT = 10_000
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One place that can serve a model: the provider, its own name for the model, and the credential to use."""
+    """One place that can serve a model: the provider, its own name for the model, and the credential to use.
+
+    `served` remembers in which form it serves a call; None: not at all.
+    """
 
     provider: Provider
     model: str
     credentials: tuple[Credential, ...]
     weight: int
     priority: int
+    served: dict[Operation, Served | None] = {}
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ def target_of(
     if native is None:
         return None
     habits = habits_of(provider.kind.value, _host(provider.base_url), model, provider.api_version)
-    return Target(provider, model, native, habits, max_output_tokens)
+    return Target(provider, model, native, adapter.url(native, provider, model), habits, max_output_tokens)
 
 
 def outgoing(
@@ -42,4 +42,4 @@ def outgoing(
         **adapter.authorization(credential),
         **payload.headers,
     }
-    return Outgoing(adapter.url(target.native, target.provider, target.model), headers, payload.body)
+    return Outgoing(target.url, headers, payload.body)

@@ -46,7 +46,7 @@ class Asked(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Who is to answer, by which call. `habits` are how it wants to be asked for a chat.
+    """Who is to answer, by which call, at which address. `habits` are how it wants to be asked for a chat.
 
     `max_output_tokens`: the model's most, where known.
     """
@@ -54,6 +54,7 @@ class Target(NamedTuple):
     provider: Provider
     model: str
     native: Operation
+    url: str
     habits: ChatHabits = GENERIC
     max_output_tokens: int | None = None
 

@@ -53,6 +53,9 @@ class Routes:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request. Only the client's own disconnection leaves as an exception."""
+        endpoint = ENDPOINTS.get(request.raw_path)  # as most requests come
+        if endpoint is not None and request.method == "POST":
+            return await self._serve(endpoint, None, request)
         path, model = place_of(request.raw_path)
         endpoint = ENDPOINTS.get(path)
         if endpoint is not None and request.method == "POST":

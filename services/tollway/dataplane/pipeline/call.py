@@ -14,11 +14,10 @@ from aiohttp import ClientResponse
 from tollway.core.catalog import Credential, DialectPolicy, Provider
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
-from tollway.dataplane.config.holder import capabilities
-from tollway.dataplane.endpoints.outgoing import outgoing, target_of
+from tollway.dataplane.endpoints.outgoing import outgoing
 from tollway.dataplane.http.errors import status_of
 from tollway.dataplane.pipeline.attempt import Attempt
-from tollway.dataplane.pipeline.candidates import credential_for
+from tollway.dataplane.pipeline.candidates import credential_for, target_for
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.faults import fault_of
 from tollway.dataplane.providers.port import Outgoing, ProviderFault
@@ -105,12 +104,10 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
 
 def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | None) -> Outgoing:
     """The request for the attempt's target, with this credential. Raises TollwayError for what it cannot be told."""
-    candidate, endpoint = attempt.candidate, exchange.endpoint
-    adapter = exchange.services.providers[candidate.provider.kind]
-    most = capabilities(exchange.route).max_output_tokens
-    target = target_of(adapter, endpoint.operation, candidate.provider, candidate.model, most)
+    adapter = exchange.services.providers[attempt.candidate.provider.kind]
+    target = target_for(exchange, attempt.candidate)
     assert target is not None  # `candidates` leaves out who cannot serve the call
-    exchange.codec = endpoint.codec(exchange.asked(), target)
+    exchange.codec = exchange.endpoint.codec(exchange.asked(), target)
     payload = exchange.codec.payload()
     if payload.dropped and exchange.principal.project.dialect_policy is DialectPolicy.STRICT:
         names = ", ".join(f"'{name}'" for name in payload.dropped)

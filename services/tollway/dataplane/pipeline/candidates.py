@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 from tollway.core.catalog import Credential, Strategy
 from tollway.core.errors import Code, TollwayError
-from tollway.dataplane.config.holder import Candidate
+from tollway.dataplane.config.holder import Candidate, capabilities
+from tollway.dataplane.endpoints.outgoing import target_of
+from tollway.dataplane.endpoints.port import Target
 from tollway.dataplane.pipeline.exchange import Exchange
 
 # Spreads load; nothing secret depends on it.
@@ -34,8 +36,8 @@ def pick_credential(credentials: Sequence[Credential], roll: Callable[[], float]
 
 def candidates(exchange: Exchange) -> None:
     """Orders the targets that can serve the call by the route's strategy: by weight, or by priority first."""
-    route, registry, operation = exchange.route, exchange.services.providers, exchange.endpoint.operation
-    found = [c for c in route.candidates if registry[c.provider.kind].native(operation, c.provider, c.model)]
+    route = exchange.route
+    found = [candidate for candidate in route.candidates if target_for(exchange, candidate) is not None]
     if not found and route.candidates:
         raise TollwayError(
             Code.INVALID_REQUEST,
@@ -55,6 +57,18 @@ def candidates(exchange: Exchange) -> None:
     if route.model is not None and route.model.strategy is Strategy.PRIORITY:
         ordered.sort(key=lambda candidate: candidate.priority)
     exchange.candidates = ordered
+
+
+def target_for(exchange: Exchange, candidate: Candidate) -> Target | None:
+    """How the candidate serves this call; None: not at all. Worked out once for each catalog."""
+    operation = exchange.endpoint.operation
+    served = candidate.served
+    if operation in served:
+        return served[operation]
+    adapter = exchange.services.providers[candidate.provider.kind]
+    most = capabilities(exchange.route).max_output_tokens
+    target = served[operation] = target_of(adapter, operation, candidate.provider, candidate.model, most)
+    return target
 
 
 def credential_for(candidate: Candidate) -> Credential | None:

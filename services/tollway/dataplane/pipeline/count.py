@@ -9,11 +9,11 @@ from aiohttp import web
 
 from tollway.dataplane.config.holder import Candidate
 from tollway.dataplane.endpoints.count_tokens import estimated_count
-from tollway.dataplane.endpoints.outgoing import outgoing, target_of
+from tollway.dataplane.endpoints.outgoing import outgoing
 from tollway.dataplane.endpoints.port import JSON
 from tollway.dataplane.http.errors import SERVER
 from tollway.dataplane.pipeline.call import ERROR_BODY_LIMIT, ERROR_STATUS, timeouts_of
-from tollway.dataplane.pipeline.candidates import credential_for
+from tollway.dataplane.pipeline.candidates import credential_for, target_for
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.faults import fault_of
 from tollway.dataplane.upstream.client import UnsentError, cut, read_whole
@@ -39,7 +39,7 @@ async def _asked(exchange: Exchange, candidate: Candidate) -> bytes | None:
     """What the candidate's provider counts; None when it does not. Raises ProviderFault."""
     services, provider = exchange.services, candidate.provider
     adapter = services.providers[provider.kind]
-    target = target_of(adapter, exchange.endpoint.operation, provider, candidate.model, None)
+    target = target_for(exchange, candidate)
     if target is None:
         return None
     codec = exchange.endpoint.codec(exchange.asked(), target)
