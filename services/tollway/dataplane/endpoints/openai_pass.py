@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tollway.core.dialects import openai_chat
-from tollway.core.dialects.openai_habits import UNCHANGED
+from tollway.core.dialects.openai_habits import UNCHANGED, Changes
 from tollway.core.operations import Operation
 from tollway.dataplane.endpoints.openai_relay import OpenAIRelay
 from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
 from tollway.dataplane.providers.faults import fault_in_stream, garbage
 from tollway.dataplane.providers.told import read_told
+
+_WITHOUT_OPTIONS = Changes(without=("stream_options",), dropped=("stream_options",))
+"""For legacy completions, which have none of the other fields that services differ in."""
 
 
 class OpenAIPass:
@@ -28,8 +31,10 @@ class OpenAIPass:
     def payload(self) -> Payload:
         """As `Codec.payload`; a stream's usage is asked for where the provider can tell it."""
         head, target = self._head, self._target
-        chats = target.native is Operation.CHAT
-        change = openai_chat.changes(target.habits, head) if chats else UNCHANGED
+        if target.native is Operation.CHAT:
+            change = openai_chat.changes(target.habits, head)
+        else:
+            change = UNCHANGED if target.habits.stream_options else _WITHOUT_OPTIONS
         body = openai_chat.splice(
             head,
             target.model,
@@ -37,7 +42,8 @@ class OpenAIPass:
             changes=change.changes,
             without=change.without,
         )
-        return Payload(body, accept=EVENTS if head.stream else JSON, dropped=change.dropped)
+        dropped = tuple(name for name in change.dropped if name in head.fields)
+        return Payload(body, accept=EVENTS if head.stream else JSON, dropped=dropped)
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:
         """As `Codec.finish`."""

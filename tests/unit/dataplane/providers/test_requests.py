@@ -98,6 +98,16 @@ def test_usage_is_asked_for_on_streams_where_it_is_understood() -> None:
         "azure_openai", "https://e.org", version="2024-02-01", stream=True, stream_options={"include_usage": True}
     )
     assert ("stream_options" in json.loads(old.body), dropped) == (False, ("stream_options",))
+    legacy, dropped = send(
+        "azure_openai",
+        path="/v1/completions",
+        model="gpt-35-turbo-instruct",
+        version="2024-02-01",
+        prompt="q",
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert ("stream_options" in json.loads(legacy.body), dropped) == (False, ("stream_options",))
     new, _ = send("azure_openai", "https://e.org", version="2024-10-21", stream=True)
     assert json.loads(new.body)["stream_options"] == {"include_usage": True}
     mistral, dropped = send("openai_compatible", "https://api.mistral.ai/v1", stream=True)
