@@ -9,13 +9,15 @@ BENCH ?= ../shared/bench
 BENCH_ARGS ?= quick -g nginx,aio-app,tollway -n 5
 PYTEST_ARGS ?=
 WORKERS ?= 2
+SECONDS ?= 300
+TARGET ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 UV_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
-.PHONY: help setup run test check fmt lint types gen unit bench test-vllm soak chaos lock upgrade clean
+.PHONY: help setup run test check fmt lint types gen unit bench test-vllm fuzz soak chaos lock upgrade clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +63,10 @@ test-vllm: setup ## official clients through the gateway against a real vLLM on 
 
 chaos: setup ## kill processes under load for a few minutes
 	@$(BIN)/python -m pytest -q -p no:randomly -m chaos tests $(PYTEST_ARGS)
+
+fuzz: setup ## fuzz every parser for minutes; SECONDS=300 each, TARGET=name for one
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
+	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(TARGET)
 
 soak: setup ## the long runs; results belong in docs/reference/soak.md
 	@$(BIN)/python -m pytest -q -p no:randomly -m soak --timeout 7200 tests $(PYTEST_ARGS)

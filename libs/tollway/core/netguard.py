@@ -37,6 +37,9 @@ def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return address
 
 
+_LOCAL_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local")
+
+
 def address_refusal(text: str, guard: Guard) -> str | None:
     """Why the address must not be connected to, or None when it may. `text` is a literal IPv4 or IPv6 address."""
     try:
@@ -86,7 +89,13 @@ def url_refusal(url: str, guard: Guard) -> str | None:
         return "names no host"
     if parts.username is not None or parts.password is not None:
         return "must not carry credentials"
-    if guard is Guard.TENANT and (host == "localhost" or host.endswith((".localhost", ".local", ".internal"))):
+    # Who fetches it may read such a host in other ways than we do: escapes, other dots and digits, a final dot.
+    if not host.isascii() or "%" in host:
+        return "must name its host in plain letters (punycode for others)"
+    host = host.rstrip(".")
+    if guard is Guard.TENANT and (host == "localhost" or host.endswith(_LOCAL_NAMES)):
+        return "names a host of the local network"
+    if guard is Guard.TENANT and "." not in host and ":" not in host and _legacy_ipv4(host) is None:
         return "names a host of the local network"
     if host in ("metadata.google.internal", "metadata"):
         return "names a metadata service"

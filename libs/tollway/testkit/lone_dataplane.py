@@ -61,7 +61,14 @@ class LoneDataPlane:
         self.keys: dict[str, str] = {}
 
     def add_provider(
-        self, name: str, kind: ProviderKind, base_url: str, *, timeouts: Timeouts | None = None, **more: Any
+        self,
+        name: str,
+        kind: ProviderKind,
+        base_url: str,
+        *,
+        timeouts: Timeouts | None = None,
+        api_key: str = "sk-upstream-canary",
+        **more: Any,
     ) -> None:
         """A provider with one credential."""
         self.providers[name] = Provider(
@@ -70,7 +77,7 @@ class LoneDataPlane:
             kind=kind,
             base_url=base_url,
             timeouts=timeouts or Timeouts(),
-            credentials=(Credential(id="c", name="main", api_key="sk-upstream-canary"),),
+            credentials=(Credential(id="c", name="main", api_key=api_key),),
             **more,
         )
 

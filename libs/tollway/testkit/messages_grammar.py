@@ -35,7 +35,7 @@ def check_events(data: bytes, *, may_fail: bool = False, tool_json: bool = True)
     """Raise AssertionError with the reason unless `data` is one whole stream as Anthropic promises it.
 
     `may_fail`: an `error` event may end the stream in place of the rest. `tool_json`: the input of each tool must be
-    JSON of an object; false for streams of a provider whose arguments are broken.
+    JSON of an object, and the tool have a name; false for streams of a provider whose tool calls are broken.
     """
     parser = sse.Parser()
     checker = _Checker(tool_json)
@@ -120,7 +120,7 @@ class _Checker:
                 assert isinstance(block["data"], str), "a redacted block without data"
             case "tool_use":
                 assert block["id"], "a tool_use block without an id"
-                assert block["name"], "a tool_use block without a name"
+                assert block["name"] or not self._tool_json, "a tool_use block without a name"
                 assert isinstance(block["input"], dict), "a tool_use block whose input is no object"
         self._open, self._json, self._signed = block, "", False
 

@@ -26,6 +26,9 @@ NEVER = [
     "http://",
     "not a url",
     "http://[::1",
+    "http://metadata.google.internal./",
+    "http://%31%36%39.254.169.254/",
+    "http://１６９.254.169.254/",
 ]
 PRIVATE = [
     "http://127.0.0.1:11434/v1",
@@ -39,6 +42,10 @@ PRIVATE = [
     "http://2130706433/",
     "http://017700000001/",
     "http://printer.local/",
+    "http://localhost./",
+    "http://vllm:8000/",
+    "http://kubernetes.default.svc/",
+    "http://db.tollway.svc.cluster.local/",
 ]
 PUBLIC = [
     "https://api.openai.com/v1",

@@ -13,6 +13,7 @@ import msgspec
 from tollway.core import chat
 from tollway.core.dialects import lenient_json, sse
 from tollway.core.dialects.anthropic_usage import merge_usage, read_usage
+from tollway.core.dialects.anthropic_writer import json_of
 from tollway.core.dialects.ports import ErrorEvent, garbage
 from tollway.core.errors import TollwayError
 from tollway.core.usage import Usage
@@ -27,7 +28,8 @@ _FINISH = {
     "refusal": chat.Finish.CONTENT_FILTER,
 }
 
-_encode = msgspec.json.Encoder().encode
+_MAX_NAME = 256
+"""Characters of an id or a model's name that are kept: clients are told them again with every event."""
 
 
 class _Block(msgspec.Struct):
@@ -119,8 +121,8 @@ def read_answer(body: bytes, created: int = 0) -> chat.Answer:
     if message.type != "message" or message.content is None:
         raise garbage("the body is not a message")
     return chat.Answer(
-        id=message.id,
-        model=message.model,
+        id=message.id[:_MAX_NAME],
+        model=message.model[:_MAX_NAME],
         created=created,
         finish=_finish(message.stop_reason),
         blocks=tuple(found for block in message.content if (found := _block(block)) is not None),
@@ -152,8 +154,14 @@ def _is_unknown(data: bytes) -> bool:
 
 
 def _arguments(value: Any) -> str:
-    """The JSON text of a tool's input; no input is an empty object."""
-    return _encode(value).decode() if value else "{}"
+    """The JSON text of a tool's input; no input is an empty object.
+
+    Raises TollwayError(provider_error) when it is nested too deeply.
+    """
+    try:
+        return json_of(value).decode() if value else "{}"
+    except RecursionError:
+        raise garbage("the input of a tool is nested too deeply") from None
 
 
 class _OpenCall:
@@ -193,6 +201,8 @@ class StreamReader:
         ErrorEvent for the provider's error event and TollwayError(provider_error) for garbage.
         """
         events: list[chat.Event] = []
+        if self.done or self.failure is not None:
+            return events
         try:
             for event in self._parser.feed(data):
                 self._read(event, events)
@@ -201,7 +211,10 @@ class StreamReader:
         return events
 
     def end(self) -> list[chat.Event]:
-        """The provider closed the stream: events of an unterminated last block. See `done` and `failure` after."""
+        """The provider closed the stream. A last block without its blank line counts when it is the end or an error.
+
+        Any other is a stream that was cut short, of which a piece more is worth nothing. See `done` and `failure`.
+        """
         events: list[chat.Event] = []
         last = self._parser.rest()
         if last is not None:
@@ -209,7 +222,7 @@ class StreamReader:
                 self._read(last, events)
             except TollwayError as error:
                 self.failure = error
-        return events
+        return events if self.done else []
 
     def _read(self, raw: sse.Event, out: list[chat.Event]) -> None:
         if self.done or self.failure is not None:
@@ -258,7 +271,7 @@ class StreamReader:
     def _open(self, answer_id: str, model: str, out: list[chat.Event]) -> None:
         if not self._opened:
             self._opened = True
-            out.append(chat.Opened(answer_id, model))
+            out.append(chat.Opened(answer_id[:_MAX_NAME], model[:_MAX_NAME]))
 
     def _start(self, index: int, block: _Block, out: list[chat.Event]) -> None:
         if block.type == "tool_use":

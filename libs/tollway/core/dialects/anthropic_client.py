@@ -102,7 +102,6 @@ _KINDS_DECODER = msgspec.json.Decoder(list[_ToolKind])
 _MODELLED = frozenset(_Body.__struct_fields__) | {"model", "stream", "max_tokens"}
 _REFUSED = {
     "mcp_servers": "MCP servers are not called for this model. Offer their tools in 'tools'.",
-    "container": "Containers are not available for this model. Leave 'container' out.",
 }
 _LOST_OF_TOOLS = {
     "allowed_callers": (None, ["direct"]),

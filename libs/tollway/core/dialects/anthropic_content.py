@@ -51,7 +51,7 @@ def turns(messages: tuple[chat.Message, ...]) -> list[dict[str, Any]]:
             continue
         role = "assistant" if message.role is chat.Role.ASSISTANT else "user"
         blocks = _tool_result(message) if message.role is chat.Role.TOOL else content_blocks(message)
-        blocks += [_tool_use(call, message.path, index) for index, call in enumerate(message.tool_calls)]
+        blocks += [_tool_use(call) for call in message.tool_calls]
         if not blocks:
             continue
         if written and written[-1]["role"] == role:
@@ -133,16 +133,14 @@ def _identifier(call_id: str) -> str:
     return _NOT_IN_ID.sub("_", call_id)
 
 
-def _tool_use(call: chat.ToolCall, path: str, index: int) -> dict[str, Any]:
-    param = f"{path}.tool_calls[{index}].function.arguments"
+def _tool_use(call: chat.ToolCall) -> dict[str, Any]:
+    """A call; arguments that are no JSON object (a model was cut short) travel as text, as in the other direction."""
     try:
         arguments = msgspec.json.decode(call.arguments) if call.arguments.strip() else {}
     except (ValueError, RecursionError):
-        raise _invalid(
-            param, f"Invalid '{param}': not valid JSON. Send the arguments as the model wrote them."
-        ) from None
+        arguments = None
     if not isinstance(arguments, dict):
-        raise _invalid(param, f"Invalid '{param}': expected the JSON text of an object.")
+        arguments = {"_invalid_arguments": call.arguments}
     return {"type": "tool_use", "id": _identifier(call.id), "name": call.name, "input": arguments}
 
 

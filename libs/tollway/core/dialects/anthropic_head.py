@@ -41,16 +41,21 @@ _OWN_TOOLS = (None, "custom")
 _OPEN_ARRAY = ord("[")
 _OPEN_OBJECT = ord("{")
 _FETCHED = frozenset({"document", "image", "tool_result"})
+_RESULTS = 2
+"""How deep results of tools may be in one another and still be read block by block; the API allows none."""
 _NEVER_FETCHED = frozenset(
     {"mcp_tool_use", "redacted_thinking", "search_result", "server_tool_use", "text", "thinking", "tool_use"}
 )
 
 
-def _refuse_threads(fields: dict[str, Raw]) -> None:
-    """A conversation that a provider holds has an id of the provider's, by which another project could go on with it.
+def _refuse_kept(fields: dict[str, Raw]) -> None:
+    """What a provider holds has an id of the provider's, by which another project could go on with it.
 
     Official clients go on without a thread when they are told so in the provider's own words.
     """
+    if present(fields, "container") is not None:
+        message = "Containers kept by a provider are not available. Leave 'container' out."
+        raise TollwayError(Code.UNSUPPORTED_PARAMETER, message, param="container")
     if present(fields, "thread") is not None:
         message = "Conversations held by a provider are not available. Leave 'thread' out and send all messages."
         error = TollwayError(Code.UNSUPPORTED_PARAMETER, message, param="thread")
@@ -66,7 +71,7 @@ def read_head(body: bytes, *, needs_max_tokens: bool = True) -> Head:
     """
     fields = read_fields(body)
     model = text_field(fields, "model")
-    _refuse_threads(fields)
+    _refuse_kept(fields)
     parts = parts_of_messages(fields)
     max_tokens = integer_field(fields, "max_tokens", 1)
     if max_tokens is None and needs_max_tokens:
@@ -100,9 +105,12 @@ def check_urls(head: Head) -> None:
 
 def _check_blocks(raw: Raw, path: str) -> None:
     """Check the blocks of one content, and those in tool results, without decoding anything else."""
-    pending = [(raw, path)]
+    pending = [(raw, path, 0)]
     while pending:
-        raw, path = pending.pop()
+        raw, path, depth = pending.pop()
+        if depth > _RESULTS:  # each would be read once for every one around it
+            check_urls_in(decoded(raw), path)
+            continue
         try:
             blocks = _BLOCKS_DECODER.decode(raw)
         except msgspec.ValidationError:
@@ -116,7 +124,7 @@ def _check_blocks(raw: Raw, path: str) -> None:
                 if memoryview(block.source)[0] in (_OPEN_OBJECT, _OPEN_ARRAY):
                     check_urls_in(decoded(block.source), f"{place}.source")
                 if memoryview(block.content)[0] == _OPEN_ARRAY:
-                    pending.append((block.content, f"{place}.content"))
+                    pending.append((block.content, f"{place}.content", depth + 1))
             elif kind not in _NEVER_FETCHED and not kind.endswith("_tool_result"):
                 whole = decoded(raw) if whole is None else whole
                 check_urls_in(whole[index], place)

@@ -84,13 +84,16 @@ def _written(schema: Any) -> Schema:
             written["allOf" if name == "allOf" else "anyOf"] = [_written(inner) for inner in value]
         elif name == "items":
             written[name] = _written(value)
-        elif (name == "format" and value in _FORMATS) or (name == "minItems" and value in (0, 1)):
+        elif (name == "format" and isinstance(value, str) and value in _FORMATS) or (
+            name == "minItems" and value in (0, 1)
+        ):
             written[name] = value
         elif name in _BOUNDS:
             bounds[name] = value
         elif name not in _SILENT and name != "additionalProperties":
             raise _NotEnforceableError
-    if "type" in written and written["type"] not in _TYPES:
+    kind = written.get("type")
+    if "type" in written and not (isinstance(kind, str) and kind in _TYPES):
         raise _NotEnforceableError
     if not written.keys() & {"type", "enum", "const", "anyOf", "allOf", "$ref"}:
         raise _NotEnforceableError

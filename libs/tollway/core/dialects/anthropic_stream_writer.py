@@ -8,6 +8,7 @@ is open goes first and the others wait in order, which holds back no more than t
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Any
 
 from tollway.core import chat
@@ -120,7 +121,7 @@ class StreamWriter:
         self._open: _Block | None = None
         self._kind = ""
         self._prefix = b""
-        self._waiting: list[_Block] = []
+        self._waiting: deque[_Block] = deque()
         self._calls: dict[int, _Block] = {}
         self._refused = False
 
@@ -255,7 +256,7 @@ class StreamWriter:
     def _advance(self, out: list[bytes]) -> None:
         """The open block is over: open those that waited for it, up to the first that is not over itself."""
         while self._waiting and (self._open is None or self._open.ended()):
-            self._start(self._waiting.pop(0), out)
+            self._start(self._waiting.popleft(), out)
 
     def _close(self, finish: chat.Finish, usage: Usage | None, stop_sequence: str | None, out: list[bytes]) -> None:
         for block in self._waiting:

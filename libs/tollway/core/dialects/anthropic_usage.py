@@ -12,6 +12,20 @@ import msgspec
 
 from tollway.core.usage import Usage
 
+# What `read_usage` reads. Nothing else is kept of a stream: an event would cost what all events before it said.
+_READ = frozenset(
+    {
+        "cache_creation",
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+        "input_tokens",
+        "iterations",
+        "output_tokens",
+        "output_tokens_details",
+        "server_tool_use",
+    }
+)
+
 
 def _count(holder: Any, name: str) -> int:
     value = holder.get(name) if isinstance(holder, dict) else None
@@ -24,7 +38,7 @@ def merge_usage(known: dict[str, Any], seen: Any) -> dict[str, Any]:
     """`known` with what a later event says: its values are cumulative, so the last one that is not null wins."""
     if not isinstance(seen, dict):
         return known
-    return known | {name: value for name, value in seen.items() if value is not None}
+    return known | {name: seen[name] for name in _READ if seen.get(name) is not None}
 
 
 def _flat(value: dict[str, Any]) -> Usage:

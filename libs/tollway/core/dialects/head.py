@@ -6,7 +6,7 @@ client could point at our network, and the request with few fields changed for a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from tollway.core.netguard import Guard, url_refusal
 _FIELDS_DECODER = msgspec.json.Decoder(dict[str, Raw])
 _TEXT_DECODER = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
-_KEPT = frozenset({"container_id", "file_id", "file_ids", "vector_store_ids"})
+_KEPT = frozenset({"container", "container_id", "file_id", "file_ids", "vector_store_ids"})
 _KINDS = {
     ord('"'): "a string",
     ord("{"): "an object",
@@ -103,6 +103,8 @@ def text_field(fields: dict[str, Raw], name: str) -> str:
         raise invalid(f"Invalid type for '{name}': expected a string, but got {kind_of(raw)} instead.", name) from None
     except msgspec.DecodeError as error:
         raise not_json(str(error)) from None
+    if not text.isprintable():
+        raise invalid(f"Invalid '{name}': it holds control characters.", name)
     if not text:
         raise invalid(f"Invalid '{name}': empty string. Name a model that GET /v1/models lists.", name)
     return text
@@ -175,32 +177,61 @@ def decoded(raw: Raw) -> Any:
         raise not_json("it is nested too deeply") from None
 
 
+def values_in(value: Any) -> Iterator[tuple[Sequence[str | int], Any]]:
+    """Every value below `value` with the keys and indexes that lead to it, outermost first; what holds comes first.
+
+    The steps are those of the walk, which go on to change: a path is made of them for an error alone. Made for each
+    value, paths would be as long as the client's keys, times the number of values below them.
+    """
+    steps: list[str | int] = []
+    below = [_items(value)]
+    while below:
+        for step, item in below[-1]:
+            steps.append(step)
+            yield steps, item
+            if isinstance(item, dict | list):
+                below.append(_items(item))
+                break
+            steps.pop()
+        else:
+            below.pop()
+            if steps:
+                steps.pop()
+
+
+def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return enumerate(value) if isinstance(value, list) else iter(())
+
+
+def path_of(root: str, steps: Iterable[str | int]) -> str:
+    """The place in the client's request, in the words of errors: `messages[0].content`."""
+    return root + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+
+
 def check_urls_in(value: Any, path: str) -> None:
     """Check every URL under `value`; only keys that end in url or uri, and `file_data`, hold one.
 
     Ids of what a provider keeps are refused too: behind the gateway all projects share its account there.
     Raises TollwayError(invalid_request | unsupported_parameter) naming the field.
     """
-    pending: list[tuple[Any, str]] = [(value, path)]
-    while pending:
-        value, path = pending.pop()
-        if isinstance(value, list):
-            pending.extend((item, f"{path}[{index}]") for index, item in enumerate(value))
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                place = f"{path}.{key}"
-                if key in _KEPT and item:
-                    message = f"'{place}' names what a provider keeps, which is not available. Send the content itself."
-                    raise TollwayError(Code.UNSUPPORTED_PARAMETER, message, param=place)
-                if not isinstance(item, str):
-                    pending.append((item, place))
-                elif key.lower().endswith(("url", "uri")) or (key == "file_data" and "://" in item[:32]):
-                    _check_url(item, place)
+    for steps, item in values_in(value):
+        key = steps[-1]
+        if not isinstance(key, str):
+            continue
+        if key in _KEPT and item and (isinstance(item, str) or (isinstance(item, list) and isinstance(item[0], str))):
+            place = path_of(path, steps)
+            message = f"'{place}' names what a provider keeps, which is not available. Send the content itself."
+            raise TollwayError(Code.UNSUPPORTED_PARAMETER, message, param=place)
+        if not isinstance(item, str):
+            continue
+        if key.lower().endswith(("url", "uri")) or (key == "file_data" and "://" in item[:32]):
+            refusal = None if item[:5].lower() == "data:" else url_refusal(item, Guard.TENANT)
+            if refusal:
+                raise refused_url(refusal, path_of(path, steps))
 
 
-def _check_url(url: str, path: str) -> None:
-    if url[:5].lower() == "data:":
-        return
-    refusal = url_refusal(url, Guard.TENANT)
-    if refusal:
-        raise invalid(f"Invalid '{path}': the URL {refusal}. Use a public http(s) URL or a data: URL.", path)
+def refused_url(refusal: str, path: str) -> TollwayError:
+    """The client's URL at this place must not be fetched for a tenant, for this reason."""
+    return invalid(f"Invalid '{path}': the URL {refusal}. Use a public http(s) URL or a data: URL.", path)

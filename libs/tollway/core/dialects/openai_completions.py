@@ -168,9 +168,7 @@ def _finish(finish: chat.Finish) -> str:
 
 def write_answer(answer: chat.Answer) -> bytes:
     """A whole `text_completion` body. A refusal is text here; reasoning has no place."""
-    text = answer.text
-    if text is None:
-        text = answer.refusal or ""
+    text = "".join(block.text for block in answer.blocks if isinstance(block, chat.Text | chat.Refusal))
     body: dict[str, Any] = {
         "id": answer.id,
         "object": "text_completion",

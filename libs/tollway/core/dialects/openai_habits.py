@@ -39,9 +39,10 @@ class ChatHabits(msgspec.Struct, frozen=True, kw_only=True):
     may have, none: it is not sent. `sampling`: temperature and top_p are taken; `sampling_idle`: only while the model
     does not reason, which is its default. `stops`: most stop sequences, None: no limit. `top_k`, `user`,
     `parallel_tool_calls`, `tool_choice`, `strict_tools`, `names` (of messages), `files`, `json_schema`, `refusals`,
-    `cache_control`: whether the field is known. `reasoning_field` carries a message's reasoning back to the service.
-    `call_id_length` is the most characters of a tool call's id, None: no limit; `call_id_exact`: letters and digits,
-    exactly that many. `knobs` are the further top-level fields that are copied.
+    `cache_control`: whether the field is known. `prefill`: an answer that the client has begun can be gone on with.
+    `reasoning_field` carries a message's reasoning back to the service. `call_id_length` is the most characters of a
+    tool call's id, None: no limit; `call_id_exact`: letters and digits, exactly that many. `knobs` are the further
+    top-level fields that are copied.
 
     For requests that pass through: `both_max_tokens`: the service reads `max_tokens` and `max_completion_tokens` alike,
     else the other one is renamed. `stream_options`: known. `developer_role`: known. `renamed` maps fields of OpenAI's
@@ -65,6 +66,7 @@ class ChatHabits(msgspec.Struct, frozen=True, kw_only=True):
     json_schema: bool = True
     refusals: bool = False
     cache_control: bool = False
+    prefill: bool = False
     developer_role: bool = True
     reasoning_field: str | None = None
     call_id_length: int | None = None
@@ -100,6 +102,7 @@ _VLLM = ChatHabits(
     efforts=_LMH,
     top_k=True,
     files=False,
+    prefill=True,
     reasoning_field="reasoning",
     knobs=_SAMPLERS | {"chat_template_kwargs", "min_p", "min_tokens", "priority", "repetition_penalty"},
 )

@@ -27,6 +27,7 @@ _FINISH = {
     "content_filter": chat.Finish.CONTENT_FILTER,
 }
 _IN_ID = 24
+_MAX_NAME = 256
 _DEPTH = 4
 
 
@@ -70,6 +71,11 @@ DECODER = msgspec.json.Decoder(Chunk)
 def string(value: Any) -> str:
     """A text field; anything else counts as empty."""
     return value if isinstance(value, str) else ""
+
+
+def name(value: Any) -> str:
+    """An id or a model's name, bounded: clients are told it again with every chunk."""
+    return string(value)[:_MAX_NAME]
 
 
 def finish_of(reason: Any, *, called: bool) -> chat.Finish:
@@ -193,12 +199,12 @@ def read_answer(body: bytes, created: int = 0) -> chat.Answer:
     if answer.choices is None:
         raise garbage("the body is not a chat completion")
     choice = answer.choices[0] if answer.choices else Choice()
-    blocks = _blocks(choice.message or choice.delta or Content(), string(answer.id))
+    blocks = _blocks(choice.message or choice.delta or Content(), name(answer.id))
     called = any(isinstance(block, chat.ToolCall) for block in blocks)
     known = isinstance(answer.created, int) and not isinstance(answer.created, bool) and 0 < answer.created < 2**53
     return chat.Answer(
-        id=string(answer.id),
-        model=string(answer.model),
+        id=name(answer.id),
+        model=name(answer.model),
         created=answer.created if known else created,
         finish=finish_of(choice.finish_reason, called=called),
         blocks=tuple(blocks),

@@ -7,6 +7,7 @@ left out and named.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -20,6 +21,7 @@ from tollway.core.errors import Code, TollwayError
 
 LOW_BUDGET = 2048
 MEDIUM_BUDGET = 8192
+MAX_USER_LENGTH = 64
 SCHEMA_NAME = "response"
 """What a schema is called when the client's dialect has no name for it."""
 
@@ -50,13 +52,15 @@ def write_request(
         body["stream"] = True
         if habits.stream_options:
             body["stream_options"] = {"include_usage": True}
+    if habits.prefill and _is_begun(request):
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
     if request.max_tokens is not None:
         limit = request.max_tokens if max_output_tokens is None else min(request.max_tokens, max_output_tokens)
         body[habits.max_tokens_field] = limit
     if request.stop:
         body["stop"] = list(request.stop)
     if request.user:
-        _put(body, "user", request.user, habits.user, request, dropped)
+        _put(body, "user", _user(request.user), habits.user, request, dropped)
     _tools(request, habits, body, dropped)
     _format(request, habits, body)
     _reasoning(request, habits, body, dropped)
@@ -66,6 +70,17 @@ def write_request(
         return Written(_encode(body), tuple(sorted(set(dropped))))
     except (UnicodeEncodeError, RecursionError):
         raise TollwayError(Code.INVALID_REQUEST, "The request is nested too deeply or not valid Unicode.") from None
+
+
+def _is_begun(request: chat.Request) -> bool:
+    """Whether the client has begun the answer itself, as Anthropic's clients do."""
+    last = request.messages[-1] if request.messages else None
+    return last is not None and last.role is chat.Role.ASSISTANT and not last.tool_calls and bool(last.parts)
+
+
+def _user(name: str) -> str:
+    """The end user's name; one that is longer than OpenAI takes becomes its hash, which tells users apart as well."""
+    return name if len(name) <= MAX_USER_LENGTH else hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _put(body: dict[str, Any], name: str, value: Any, known: bool, request: chat.Request, dropped: list[str]) -> None:

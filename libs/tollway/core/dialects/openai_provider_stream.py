@@ -20,6 +20,7 @@ from tollway.core.dialects.openai_provider_answer import (
     error_of,
     finish_of,
     made_up_id,
+    name,
     parts_of,
     reasoning_of,
     stop_sequence_of,
@@ -134,8 +135,8 @@ class StreamReader:
         if chunk.usage:
             self._usage = read_usage(chunk.usage) or self._usage
         if not self._opened:
-            self._id = string(chunk.id)
-            self._model = string(chunk.model) or self._model
+            self._id = name(chunk.id)
+            self._model = name(chunk.model) or self._model
             if self._id or chunk.choices:
                 self._open(out)
         for choice in chunk.choices or ():

@@ -16,6 +16,8 @@ _TEXT_KEYS = frozenset(
     {"arguments", "audio", "content", "custom", "function", "input", "reasoning", "text", "thinking", "transcript"}
 )
 
+_DEPTH = 16
+
 
 class Content(msgspec.Struct):
     """A message or a delta. Nothing here has a type that all services keep to."""
@@ -95,14 +97,19 @@ def read_received(data: bytes) -> Received:
     return lenient_json.decode(_DECODER, Received, data)
 
 
-def _chars(value: Any) -> int:
-    """Characters of the texts in `value`: a string, or parts and calls that hold strings under known names."""
+def _chars(value: Any, depth: int = _DEPTH) -> int:
+    """Characters of the texts in `value`: a string, or parts and calls that hold strings under known names.
+
+    No service nests them more than `depth` deep: what is below counts as nothing.
+    """
     if value is None:
         return 0
     if isinstance(value, str):
         return len(value)
+    if not depth:
+        return 0
     if isinstance(value, list):
-        return sum(map(_chars, value))
+        return sum([_chars(item, depth - 1) for item in value])
     if isinstance(value, dict):
-        return sum(_chars(value[key]) for key in _TEXT_KEYS if key in value)
+        return sum([_chars(value[key], depth - 1) for key in _TEXT_KEYS if key in value])
     return 0

@@ -49,7 +49,7 @@ class _Part(msgspec.Struct):
 
 class _CalledFunction(msgspec.Struct):
     name: str
-    arguments: str = ""
+    arguments: str | None = None
 
 
 class _ToolCall(msgspec.Struct):
@@ -68,6 +68,7 @@ class _Message(msgspec.Struct):
     reasoning_content: Any = None
     reasoning: Any = None
     function_call: Any = None
+    audio: Any = None
     cache_control: dict[str, Any] | None = None
 
 
@@ -220,6 +221,9 @@ def between(value: float | None, name: str, most: float) -> float | None:
 def _message(message: _Message, path: str) -> chat.Message:
     if message.role == "function" or message.function_call is not None:
         raise TollwayError(Code.UNSUPPORTED_PARAMETER, _BAD_FUNCTION, param=path)
+    if message.audio is not None:
+        told = "An earlier answer in audio is kept by its provider, and not available here. Send its transcript."
+        raise TollwayError(Code.UNSUPPORTED_PARAMETER, told, param=f"{path}.audio")
     role = _ROLES.get(message.role)
     if role is None:
         known = ", ".join(_ROLES)
@@ -285,7 +289,7 @@ def _call(call: _ToolCall, path: str) -> chat.ToolCall:
             message = f"Tool calls of type '{call.type}' are not available for this model. Use type 'function'."
             raise TollwayError(Code.UNSUPPORTED_PARAMETER, message, param=f"{path}.type")
         raise invalid(f"Missing required parameter: '{path}.function'.", f"{path}.function")
-    return chat.ToolCall(call.id, call.function.name, call.function.arguments)
+    return chat.ToolCall(call.id, call.function.name, call.function.arguments or "")
 
 
 def _tools(body: _Body) -> tuple[tuple[chat.Tool, ...], chat.ToolChoice | None]:

@@ -37,6 +37,20 @@ _REFUSED = {
 }
 _WITHOUT_URLS = frozenset({None, "message", "function_call", "function_call_output", "reasoning", "item_reference"})
 _OWN_TOOLS = ("function", "custom")
+_WRITTEN = (
+    "code_interpreter_call",
+    "computer_call",
+    "custom_tool_call",
+    "file_search_call",
+    "function_call",
+    "image_generation_call",
+    "local_shell_call",
+    "mcp_approval_request",
+    "mcp_call",
+    "mcp_list_tools",
+    "reasoning",
+    "web_search_call",
+)
 _NULL = Raw(b"null")
 _WHERE = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
 
@@ -45,14 +59,15 @@ class _Item(msgspec.Struct):
     """Just enough of an input item to find the ones that may hold URLs, and references."""
 
     type: Any = None
+    role: Any = None
     id: Any = None
     content: Raw = _NULL
     output: Raw = _NULL
 
     def is_plain(self) -> bool:
-        """Whether no part of it can be an address."""
-        if self.type == "reasoning":
-            return True
+        """Whether no part of it can be an address that somebody fetches."""
+        if self.role == "assistant" or self.type in _WRITTEN:
+            return True  # what a model or a provider's tool wrote comes back, and may name any address
         plain = memoryview(self.content)[0] in PLAIN and memoryview(self.output)[0] in PLAIN
         return plain and (self.type is None or (isinstance(self.type, str) and self.type in _WITHOUT_URLS))
 

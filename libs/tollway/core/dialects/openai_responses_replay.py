@@ -21,8 +21,9 @@ from tollway.core.dialects.openai_responses_sealed import is_ours
 from tollway.core.errors import Code, TollwayError
 
 _ENCRYPTED = "reasoning.encrypted_content"
-# These do not reason, and refuse to be asked for encrypted reasoning.
-_WITHOUT_REASONING = re.compile(r"(ft:)?(gpt-3|gpt-4|chatgpt-)|.*-chat-latest$")
+# Those that do not reason refuse to be asked for encrypted reasoning, so a name has to tell; Azure deployments may have
+# any name, and are asked when the client speaks of reasoning itself.
+_REASONS = re.compile(r"(?:ft:)?(?:o\d|gpt-5|gpt-[6-9]|codex)(?!.*-chat)")
 _FALSE = Raw(b"false")
 
 
@@ -120,6 +121,7 @@ def _include(head: Head, model: str) -> Raw | None:
     """The client's list and the encrypted reasoning, without which a later turn could not replay it."""
     raw = present(head.fields, "include")
     wanted = decode_at(_NAMES, raw, "include") if raw is not None else []
-    if _ENCRYPTED in wanted or _WITHOUT_REASONING.match(model):
+    reasons = _REASONS.match(model) is not None or present(head.fields, "reasoning") is not None
+    if _ENCRYPTED in wanted or not reasons:
         return None
     return Raw(_encode([*wanted, _ENCRYPTED]))

@@ -40,6 +40,8 @@ def write_error(message: str, error_type: str, code: str, param: str | None, seq
     The fields are at the top, as the API description says, and in `error`, where the service itself puts them: official
     clients raise their error for that alone.
     """
+    # The provider's words may have half of a surrogate pair in them.
+    message, param = shapes.whole(message), None if param is None else shapes.whole(param)
     error = {"message": message, "type": error_type, "code": code, "param": param}
     flat = {"code": code, "message": message, "param": param}
     return write_event("error", sequence, flat | {"error": error})

@@ -127,7 +127,11 @@ def _with_searches(usage: Usage | None, output: tuple[Raw, ...]) -> Usage | None
 
 def _is_search(item: Raw) -> bool:
     value = _value(item)
-    return isinstance(value, dict) and value.get("type") == "web_search_call"
+    if not isinstance(value, dict) or value.get("type") != "web_search_call":
+        return False
+    action = value.get("action")
+    # Opening a page and looking into it cost nothing of their own.
+    return not isinstance(action, dict) or action.get("type", "search") == "search"
 
 
 def _chars(item: Raw) -> int:
@@ -274,10 +278,11 @@ class ResponsesView:
             return b""
         self._ours.put_into(response)
         body = _encode(response)
+        # First, as it raises: what cannot be passed on has not ended.
+        passed = _encode(_read_fields(data) | {"response": Raw(body)})
         if kind in _ENDS:
             self.started = self.done = True
             self.response = body
             self.output = _items(response.get("output")) or tuple(self._items[i] for i in sorted(self._items))
             self.usage = _with_searches(self.usage, self.output)
-        fields = _read_fields(data) | {"response": Raw(body)}
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), passed)

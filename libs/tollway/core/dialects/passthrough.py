@@ -23,8 +23,11 @@ from tollway.core.dialects.head import (
     invalid,
     kind_of,
     not_json,
+    path_of,
     present,
+    refused_url,
     splice,
+    values_in,
 )
 from tollway.core.dialects.ports import ErrorEvent, garbage
 from tollway.core.errors import TollwayError
@@ -206,15 +209,10 @@ def check_media(raw: Raw, name: str) -> None:
         check_url(value, name)
         return
     check_urls_in(value, name)
-    pending: list[tuple[Any, str, bool]] = [(value, name, name in _MEDIA)]
-    while pending:
-        value, path, media = pending.pop()
-        if isinstance(value, list):
-            pending.extend((item, f"{path}[{index}]", media) for index, item in enumerate(value))
-        elif isinstance(value, dict):
-            pending.extend((item, f"{path}.{key}", media or key.lower() in _MEDIA) for key, item in value.items())
-        elif media and isinstance(value, str):
-            check_url(value, path)
+    for steps, item in values_in(value):
+        refusal = _refusal(item) if isinstance(item, str) else None
+        if refusal and (name in _MEDIA or any(isinstance(step, str) and step.lower() in _MEDIA for step in steps)):
+            raise refused_url(refusal, path_of(name, steps))
 
 
 def check_url(text: str, path: str) -> None:
@@ -222,13 +220,18 @@ def check_url(text: str, path: str) -> None:
 
     Raises TollwayError(invalid_request) naming `path`.
     """
+    refusal = _refusal(text)
+    if refusal:
+        raise refused_url(refusal, path)
+
+
+def _refusal(text: str) -> str | None:
+    """Why a string that is a URL must not be fetched; None: it may be, or it is none."""
     # What comes before the scheme, and line ends anywhere, are skipped by those who fetch.
     beginning = text[:256].translate(_SKIPPED)
     if beginning[:5].lower() == "data:" or not _SCHEME.match(beginning):
-        return
-    refusal = url_refusal(text, Guard.TENANT)
-    if refusal:
-        raise invalid(f"Invalid '{path}': the URL {refusal}. Use a public http(s) URL or a data: URL.", path)
+        return None
+    return url_refusal(text, Guard.TENANT)
 
 
 class Answer(msgspec.Struct):
@@ -268,6 +271,14 @@ def error_in(body: bytes) -> ErrorEvent | None:
     if value.get("error"):
         return ErrorEvent(value["error"])
     return ErrorEvent(value) if "error" in (value.get("object"), value.get("type")) else None
+
+
+def _whole(data: bytes) -> Any:
+    """The decoded JSON; None when only the parts that were needed can be read (a key that is not UTF-8, say)."""
+    try:
+        return lenient_json.loads(data)
+    except ValueError:
+        return None
 
 
 def count(holder: Any, *names: str) -> int | None:
@@ -330,7 +341,7 @@ class EventView(ABC):
             return self._fail(error_in(data) or garbage("an event of the stream is not a JSON object"))
         kind = told.type if isinstance(told.type, str) else event.name
         if told.error or told.object == "error" or kind == "error":
-            return self._fail(error_in(data) or ErrorEvent(lenient_json.loads(data)))
+            return self._fail(error_in(data) or ErrorEvent(_whole(data)))
         self._take(kind, told)
         return True
 

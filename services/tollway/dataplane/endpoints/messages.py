@@ -17,15 +17,17 @@ from tollway.core.errors import TollwayError
 from tollway.dataplane.endpoints.faults import fault_of_answer
 from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
 from tollway.dataplane.endpoints.view_relay import ViewRelay, seen
-from tollway.dataplane.providers.told import header
 
 _PASSED = ("anthropic-version", "anthropic-beta")
 
 
 def passed_headers(asked: Asked) -> dict[str, str]:
     """The client's headers that mean something to a provider of its own dialect."""
-    found = {name: header(asked.headers, name) for name in _PASSED}
-    return {name: value for name, value in found.items() if value is not None}
+    found: dict[str, list[str]] = {}
+    for name, value in asked.headers.items():
+        if name.lower() in _PASSED:
+            found.setdefault(name.lower(), []).append(value)
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 class MessagesClient:

@@ -33,6 +33,10 @@ class OpenAIPass:
         head, target = self._head, self._target
         if target.native is Operation.CHAT:
             change = openai_chat.changes(target.habits, head)
+            if "store" in head.fields and bytes(head.fields["store"]) == b"true":
+                # What a provider stores, it stores for all projects; it takes metadata for that alone.
+                kept = ("store", "metadata")
+                change = Changes(change.changes, (*change.without, *kept), (*change.dropped, *kept))
         else:
             change = UNCHANGED if target.habits.stream_options else _WITHOUT_OPTIONS
         body = openai_chat.splice(

@@ -113,5 +113,5 @@ class OpenAIRelay:
             self.started = True
         if chunk.usage:
             self.usage = read_usage(chunk.usage) or self.usage
-            return self._show_usage or chunk.choices != []
+            return self._show_usage or bool(chunk.choices)
         return True

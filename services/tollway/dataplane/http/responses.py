@@ -14,7 +14,7 @@ from msgspec import Raw
 from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.http.models import principal_of
 from tollway.dataplane.pipeline.exchange import Services
-from tollway.dataplane.pipeline.recall import find, find_all, not_found, unavailable
+from tollway.dataplane.pipeline.recall import find, find_all, is_name, not_found, unavailable
 from tollway.dataplane.stores.ports import StoreUnavailable
 
 MAX_ITEMS = 100
@@ -33,6 +33,8 @@ async def show(services: Services, headers: Mapping[str, str], name: str, query:
 async def forget(services: Services, headers: Mapping[str, str], name: str) -> dict[str, Any]:
     """Deletes it; what goes on from it can then no longer be continued."""
     principal = await principal_of(services, headers)
+    if not is_name(name):
+        raise not_found(name)
     try:
         removed = await services.responses.remove(principal.project.id, name)
     except StoreUnavailable as error:

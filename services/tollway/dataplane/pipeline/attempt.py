@@ -24,6 +24,8 @@ from tollway.runtime import log
 _log = log.get(__name__)
 PROGRESS_MS = 250
 MAX_REQUEST_ID = 200
+MIN_SECRET_LENGTH = 8
+"""Shorter ones are words of errors sooner than secrets."""
 OTHER_MODELS = "other"
 """The metric label of models that are not in the catalog: clients choose those names, and labels must be bounded."""
 
@@ -118,6 +120,8 @@ class Attempt:
             return
         self.closed = True
         exchange = self.exchange
+        if error is not None and self.credential is not None:
+            _hide(error, self.credential.api_key)
         if estimated:
             usage = estimate(usage, exchange.input_tokens, output_chars, output_events)
         row = self._row(outcome, usage or ZERO, error.code if error is not None else None, estimated=estimated)
@@ -187,3 +191,12 @@ class Attempt:
             detail=error.message[:500],
             note=error.operator_note,
         )
+
+
+def _hide(error: TollwayError, secret: str) -> None:
+    """A provider may repeat the credential, in a form that no pattern knows: it is shown to nobody."""
+    if len(secret) < MIN_SECRET_LENGTH:
+        return
+    error.message = error.message.replace(secret, "[redacted]")
+    if error.operator_note is not None:
+        error.operator_note = error.operator_note.replace(secret, "[redacted]")

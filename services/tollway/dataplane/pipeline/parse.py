@@ -8,12 +8,14 @@ import aiohttp
 from aiohttp import web
 
 from tollway.core.dialects.head import with_model
+from tollway.core.dialects.multipart import is_form, read_form, replace_field
 from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.endpoints.port import JSON
 from tollway.dataplane.pipeline.exchange import Exchange
 
 MAX_TAGS = 20
 MAX_TAG_LENGTH = 255
+MAX_PARTS = 256
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
@@ -63,6 +65,13 @@ def parse_tags(text: str) -> dict[str, str]:
     return tags
 
 
+def _named(body: bytes, exchange: Exchange, model: str) -> bytes:
+    """The body with the model that its path names: JSON or a form."""
+    if is_form(exchange.content_type):
+        return replace_field(read_form(body, exchange.content_type, max_parts=MAX_PARTS), "model", model)
+    return with_model(body, model)
+
+
 async def parse(exchange: Exchange) -> None:
     """Body, head and tags; refuses what is no such request, or names an address that it must not."""
     request = exchange.request
@@ -73,7 +82,7 @@ async def parse(exchange: Exchange) -> None:
         wanted = " or ".join(f"'Content-Type: {accepted}'" for accepted in endpoint.accepts)
         raise TollwayError(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request with the header {wanted}.")
     body = await read_body(request, exchange.services.settings.max_body_bytes)
-    exchange.body = body if exchange.model is None or kind != JSON else with_model(body, exchange.model)
+    exchange.body = body if exchange.model is None else _named(body, exchange, exchange.model)
     exchange.head = endpoint.read(exchange.body, exchange.content_type)
     tags = request.headers.get("x-tollway-tags")
     if tags is not None:

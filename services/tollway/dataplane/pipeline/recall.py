@@ -6,6 +6,7 @@ still given: the log says so, and going on from it will say that it is not there
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 
 import msgspec
@@ -23,6 +24,7 @@ from tollway.runtime.seal import SealError
 _log = log.get(__name__)
 PREFIX = "resp_"
 MAX_REFERENCES = 1000
+_NAME = re.compile(r"resp_[0-9a-f]{32}")
 
 
 class _Item(msgspec.Struct):
@@ -117,10 +119,19 @@ async def keep(exchange: Exchange) -> None:
         _log.warning("a response is larger than its project's quota", request_id=exchange.id, bytes=len(sealed))
 
 
-async def find_all(services: Services, project: str, names: tuple[str, ...]) -> list[Kept | None]:
-    """Stored responses of a project. Raises TollwayError while the store cannot be reached."""
+def is_name(text: str) -> bool:
+    """Whether it is an id that the gateway gives to responses."""
+    return _NAME.fullmatch(text) is not None
+
+
+async def find_all(
+    services: Services, project: str, names: tuple[str, ...], param: str | None = None
+) -> list[Kept | None]:
+    """Stored responses of a project. Raises TollwayError for what is no id, or while the store cannot be reached."""
     if not names:
         return []
+    if not all(map(is_name, names)):
+        raise not_found(next(name for name in names if not is_name(name)), param)
     try:
         found = await services.responses.get(project, names)
     except StoreUnavailable as error:
@@ -130,7 +141,7 @@ async def find_all(services: Services, project: str, names: tuple[str, ...]) -> 
 
 async def find(services: Services, project: str, name: str, param: str | None = None) -> Kept:
     """One stored response of a project. Raises TollwayError(response_not_found) naming `param`."""
-    (kept,) = await find_all(services, project, (name,))
+    (kept,) = await find_all(services, project, (name,), param)
     if kept is None:
         raise not_found(name, param)
     return kept

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
@@ -29,6 +30,9 @@ from tollway.runtime import log
 _log = log.get(__name__)
 COMMIT_AFTER_SECONDS = 10.0
 DRAIN = "drain"
+MAX_FIELDS = 50
+MAX_FIELD_NAME = 100
+_SHOWN = "!#$&'()*+./:;<=>?@[]^`{|}~ "
 
 
 def relay(exchange: Exchange) -> Awaitable[None]:
@@ -51,8 +55,15 @@ def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
     if attempt.provider_request_id is not None:
         headers["x-tollway-provider-request-id"] = attempt.provider_request_id
     if exchange.dropped:
-        headers["x-tollway-dropped"] = ", ".join(exchange.dropped)
+        headers["x-tollway-dropped"] = _listed(exchange.dropped)
     return headers
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Names of fields as a header's value: clients choose them, so what no header may hold is percent-encoded."""
+    shown = [quote(name[:MAX_FIELD_NAME], safe=_SHOWN) for name in names[:MAX_FIELDS]]
+    more = len(names) - len(shown)
+    return ", ".join([*shown, f"+{more}"] if more else shown)
 
 
 async def _whole(exchange: Exchange, attempt: Attempt) -> None:

@@ -31,19 +31,24 @@ _STATUS_OF_TYPE = {
     "overloaded_error": 529,
     "timeout_error": 504,
 }
-_CONTEXT_CODES = frozenset({"context_length_exceeded"})
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT_WORDS = re.compile(
+    r"exceed_context_size|exceeds the maximum number of tokens|"
     r"maximum context length|context (?:length|window|limit)|prompt is too long|input is too long|"
     r"`inputs` tokens \+ `max_new_tokens`|"
     r"`?inputs?`? must have less than \d+ tokens|longer than the maximum model length",
     re.IGNORECASE,
 )
-_FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
+_FILTER_CODES = frozenset(
+    {"content_filter", "moderation_blocked", "content_policy_violation", "ResponsibleAIPolicyViolation"}
+)
 _MONEY_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error"})
 _MONEY_WORDS = re.compile(
     r"credit balance is too low|exceeded your (?:current quota|monthly included credits)", re.IGNORECASE
 )
 _KEY_CODES = frozenset({"invalid_api_key", "authentication_error"})
+_KEY_WORDS = re.compile(r"^(?:API key not valid|Incorrect API key provided)", re.IGNORECASE)
+"""Gemini and xAI say so with status 400."""
 _TARGET_CODES = frozenset({"model_not_found", "DeploymentNotFound", "OperationNotSupported", "model_not_supported"})
 _AWAY = frozenset({502, 503, 504, 529}) | frozenset(range(520, 528))
 _WRONG_DOOR = frozenset({404, 405, 406, 410, 415})
@@ -104,7 +109,7 @@ def _meaning(status: int, told: Told) -> tuple[Code, str, bool]:
     if named & _TARGET_CODES or (status in _WRONG_DOOR and not named & _KEY_CODES):
         message = "The provider does not know the model or address that the gateway is configured to use."
         return Code.PROVIDER_ERROR, message + " The gateway's operator has to act.", False
-    if status in (401, 403) or named & _KEY_CODES:
+    if status in (401, 403) or named & _KEY_CODES or _KEY_WORDS.search(told.message):
         return Code.PROVIDER_AUTH_FAILED, "The provider refused the gateway's credential. Your own key is fine.", False
     if status == 429:
         return Code.PROVIDER_RATE_LIMITED, "The provider's rate limit for the gateway is reached. Retry later.", True

@@ -5,6 +5,7 @@ Errors may be a bare string or an array, spent credit is 402, and `retry-after` 
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, urlsplit
 
 from tollway.core.catalog import Provider
@@ -12,6 +13,7 @@ from tollway.core.operations import Operation
 from tollway.dataplane.providers.openai_shape import OpenAIShape
 
 ROUTER = "router.huggingface.co"
+_LEADS_ASIDE = re.compile(r"(?:^|[/:])\.\.?(?:[/:]|$)")
 
 
 def _is_router(provider: Provider) -> bool:
@@ -25,7 +27,8 @@ class HuggingFace(OpenAIShape):
         """As `Adapter.native`; the router chats, and gives embeddings as features; endpoints serve what they run."""
         if _is_router(provider):
             if operation is Operation.EMBEDDINGS:
-                return Operation.FEATURES
+                # The name is a part of the path here, and may be a client's choice.
+                return None if _LEADS_ASIDE.search(target_model) else Operation.FEATURES
             if operation is not Operation.CHAT and operation in self.serves - {Operation.COMPLETIONS}:
                 return None
             return Operation.CHAT
@@ -37,4 +40,6 @@ class HuggingFace(OpenAIShape):
             return super().url(operation, provider, target_model)
         model, _, behind = target_model.partition(":")
         base_url = provider.base_url.rstrip("/").removesuffix("/v1")
-        return f"{base_url}/{behind or 'hf-inference'}/models/{quote(model)}/pipeline/feature-extraction"
+        return (
+            f"{base_url}/{quote(behind or 'hf-inference', safe='')}/models/{quote(model)}/pipeline/feature-extraction"
+        )

@@ -21,6 +21,7 @@ MAX_WAIT_SECONDS = 86_400.0
 _MARKUP = re.compile(r"<\s*(?:!doctype|html|head|body|title|center)\b", re.IGNORECASE)
 _SECRET = re.compile(r"\bsk-[\w*-]{6,}|\b(?:hf|pk|rk|xai|gsk|org|proj)[-_][\w*-]{16,}|\bBearer\s+\S+", re.IGNORECASE)
 _ITEMS = 5
+_DEPTH = 4
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,9 @@ def clean(text: str) -> str:
     if _MARKUP.search(text):
         return ""
     text = _SECRET.sub("[redacted]", " ".join(text.split()))
-    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "..."
+    text = text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "..."
+    # Half of a surrogate pair, which JSON can say and UTF-8 cannot, could not be told to anyone.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def read_told(body: bytes) -> Told:
@@ -63,6 +66,8 @@ def told_of(value: Any) -> Told:
     if isinstance(value, str):
         return Told(message=clean(value))
     if isinstance(value, list):
+        if value and isinstance(value[0], dict):  # Gemini's compatible endpoint
+            return told_of(value[0])
         return Told(message=clean("; ".join(item for item in value[:_ITEMS] if isinstance(item, str))))
     if not isinstance(value, dict):
         return NOTHING
@@ -85,7 +90,7 @@ def told_of(value: Any) -> Told:
         message=clean(message),
         code=_text(code),
         type=_text(value.get("type")),
-        param=_text(value.get("param")) or param,
+        param=_text(value.get("param")) or _text(param),
         status=status if _is_status(status) else None,
         filtered=_filtered(value.get("innererror")),
     )
@@ -105,12 +110,12 @@ def _seconds(value: Any) -> float | None:
     return None
 
 
-def _message(value: Any) -> tuple[str, str | None]:
+def _message(value: Any, depth: int = _DEPTH) -> tuple[str, str | None]:
     """(text, field) of a message: a string, or pydantic's list of `{loc, msg}`, bare or under `detail`."""
     if isinstance(value, str):
         return value, None
-    if isinstance(value, dict):
-        return _message(value.get("detail") or value.get("message"))
+    if isinstance(value, dict) and depth:
+        return _message(value.get("detail") or value.get("message"), depth - 1)
     if not isinstance(value, list):
         return "", None
     texts, param = [], None

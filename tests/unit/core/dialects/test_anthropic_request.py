@@ -158,23 +158,18 @@ def test_images_and_documents() -> None:
             Code.UNSUPPORTED_PARAMETER,
             "messages[0].content[0]",
         ),
-        (
-            {
-                "messages": [
-                    {
-                        "role": "assistant",
-                        "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{not json"}}],
-                    }
-                ]
-            },
-            Code.INVALID_REQUEST,
-            "messages[0].tool_calls[0].function.arguments",
-        ),
     ],
 )
 def test_what_cannot_be_said_is_refused(fields: dict[str, Any], code: Code, param: str) -> None:
     error = refusal(**fields)
     assert (error.code, error.param) == (code, param)
+
+
+@pytest.mark.parametrize("arguments", ["{not json", '{"a": 1', "[]", "7"])
+def test_arguments_that_a_model_was_cut_short_in_go_on_as_text(arguments: str) -> None:
+    call = {"id": "1", "function": {"name": "f", "arguments": arguments}}
+    told, _ = write(messages=[{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [call]}])
+    assert told["messages"][1]["content"][0]["input"] == {"_invalid_arguments": arguments}
 
 
 def test_tuning_knobs_are_dropped_and_named() -> None:

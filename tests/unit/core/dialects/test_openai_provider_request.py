@@ -336,3 +336,18 @@ def test_what_makes_no_sense_is_refused(messages: Any, fields: Any) -> None:
     with pytest.raises(TollwayError) as caught:
         written(OPENAI, *messages, **fields)
     assert caught.value.code is Code.INVALID_REQUEST
+
+
+def test_a_long_name_of_a_user_becomes_its_hash() -> None:
+    body, _ = written(user="u" * 64)
+    assert body["user"] == "u" * 64
+    hashed = {written(user=name * 65)[0]["user"] for name in "uv"}
+    assert [len(name) for name in hashed] == [64, 64]
+
+
+def test_an_answer_that_the_client_has_begun_is_gone_on_with_where_that_can_be_said() -> None:
+    begun = (message(chat.Role.USER, chat.Text("q")), message(chat.Role.ASSISTANT, chat.Text("{")))
+    body, _ = written(habits_of("vllm", "127.0.0.1:8000", "m"), *begun)
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+    assert "continue_final_message" not in written(habits_of("vllm", "127.0.0.1:8000", "m"), begun[0])[0]
+    assert "continue_final_message" not in written(OPENAI, *begun)[0]

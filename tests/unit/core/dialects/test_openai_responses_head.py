@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -131,3 +132,28 @@ def test_other_urls_pass() -> None:
     check_urls(head)
     assert [index for index, _ in head.parts] == [0]
     check_urls(read_head(encoded(tools="none")))
+
+
+SCHEMA = {"properties": {"file_id": {"type": "string"}}}
+CITED = {"type": "output_text", "text": "x", "annotations": [{"file_id": "file-1", "url": "http://10.0.0.1/"}]}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "code_interpreter_call", "id": "ci_1", "container_id": "cntr_1", "code": "1", "outputs": []},
+        {"type": "mcp_list_tools", "id": "m", "tools": [{"input_schema": SCHEMA}]},
+        {"type": "web_search_call", "id": "ws", "action": {"type": "open_page", "url": "http://10.0.0.1/"}},
+        {"role": "assistant", "content": [CITED]},
+    ],
+)
+def test_what_was_answered_comes_back_as_it_was(item: Any) -> None:
+    check_urls(read_head(json.dumps({"model": "m", "input": [item, {"role": "user", "content": "q"}]}).encode()))
+
+
+@pytest.mark.parametrize(("container", "fine"), [({"type": "auto"}, True), ("cntr_1", False)])
+def test_a_container_of_somebody_is_refused(container: Any, fine: bool) -> None:
+    tool = {"type": "code_interpreter", "container": container}
+    head = read_head(json.dumps({"model": "m", "input": "q", "tools": [tool]}).encode())
+    with contextlib.nullcontext() if fine else pytest.raises(TollwayError):
+        check_urls(head)

@@ -114,3 +114,20 @@ def test_changes_of_the_caller() -> None:
 def test_a_string_is_kept_as_a_message() -> None:
     (item,) = input_items(read_head(encoded()))
     assert json.loads(bytes(item)) == {"type": "message", "role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "asked"),
+    [
+        ("prod-4o", {}, False),
+        ("prod", {"reasoning": {"effort": "low"}}, True),
+        ("o4-mini", {}, True),
+        ("gpt-5-mini", {}, True),
+        ("gpt-5-chat", {}, False),
+        ("gpt-5.1-chat-latest", {}, False),
+        ("computer-use-preview", {}, False),
+    ],
+)
+def test_a_model_is_asked_for_its_reasoning_when_it_is_known_to_reason(model: str, fields: Any, asked: bool) -> None:
+    head = read_head(json.dumps({"model": "m", "input": "q", **fields}).encode())
+    assert ("include" in json.loads(outgoing(head, model))) is asked

@@ -270,7 +270,8 @@ def test_no_event_raises(kind: str, fields: dict[str, Any], noise: bytes) -> Non
 def test_web_searches_are_counted_whole_and_streamed() -> None:
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}}
     said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "web_search_call"}]}
-    told: dict[str, Any] = {"id": "resp_p", "status": "completed", "output": [search, said, search]}
+    opened = {"type": "web_search_call", "id": "ws_2", "action": {"type": "open_page", "url": "https://e.org"}}
+    told: dict[str, Any] = {"id": "resp_p", "status": "completed", "output": [search, said, opened, search]}
     told |= {"usage": {"input_tokens": 1, "output_tokens": 1}}
     ours: dict[str, Any] = {"response_id": "resp_a", "previous_response_id": None, "store": True}
     passed = answer_for_client(json.dumps(told).encode(), **ours)

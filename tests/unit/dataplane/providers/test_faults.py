@@ -190,3 +190,29 @@ def test_every_error_is_a_clean_fault(status: int, value: Any, raw: bytes, heade
     for body in (json.dumps(value).encode(), raw):
         got = fault_of(status, {"Retry-After": header, "Date": header}, body, now=1.0)
         assert got.message
+
+
+def test_geminis_errors_come_in_a_list() -> None:
+    told = [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID"}}]
+    assert fault(400, told).code is Code.PROVIDER_AUTH_FAILED
+    long = [
+        {
+            "error": {
+                "code": 400,
+                "message": "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+            }
+        }
+    ]
+    assert fault(400, long).code is Code.CONTEXT_LENGTH_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error": "Incorrect API key provided: xa***23."}, Code.PROVIDER_AUTH_FAILED),
+        ({"error": {"message": "too long", "type": "exceed_context_size_error"}}, Code.CONTEXT_LENGTH_EXCEEDED),
+        ({"error": {"message": "no", "code": "moderation_blocked"}}, Code.CONTENT_FILTER),
+    ],
+)
+def test_words_of_other_services(body: Any, code: Code) -> None:
+    assert fault(400, body).code is code

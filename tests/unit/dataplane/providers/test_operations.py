@@ -143,3 +143,8 @@ def test_the_provider_behind_hugging_faces_router_gives_the_features() -> None:
         Operation.FEATURES, provider("huggingface", "", ROUTER), "o/m:sambanova"
     )
     assert url == "https://router.huggingface.co/sambanova/models/o/m/pipeline/feature-extraction"
+
+
+@pytest.mark.parametrize("model", ["o/m:../../api", "../x", "o/../m", "o/m:.."])
+def test_a_models_name_leads_nowhere_else(model: str) -> None:
+    assert native("huggingface", "embeddings", model=model, base_url=ROUTER) is None
