@@ -41,8 +41,9 @@ class ChatHabits(msgspec.Struct, frozen=True, kw_only=True):
     `parallel_tool_calls`, `tool_choice`, `strict_tools`, `names` (of messages), `files`, `json_schema`, `refusals`,
     `cache_control`: whether the field is known. `prefill`: an answer that the client has begun can be gone on with.
     `reasoning_field` carries a message's reasoning back to the service. `call_id_length` is the most characters of a
-    tool call's id, None: no limit; `call_id_exact`: letters and digits, exactly that many. `knobs` are the further
-    top-level fields that are copied.
+    tool call's id, None: no limit; `call_id_exact`: letters and digits, exactly that many. `tool_name_length`: the
+    most characters of a tool's name ("string too long" in OpenAI's and others' words), None: no limit. `knobs` are the
+    further top-level fields that are copied.
 
     For requests that pass through: `both_max_tokens`: the service reads `max_tokens` and `max_completion_tokens` alike,
     else the other one is renamed. `stream_options`: known. `developer_role`: known. `renamed` maps fields of OpenAI's
@@ -71,6 +72,7 @@ class ChatHabits(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_field: str | None = None
     call_id_length: int | None = None
     call_id_exact: bool = False
+    tool_name_length: int | None = 64
     knobs: frozenset[str] = _OPENAI_KNOBS
     renamed: Mapping[str, str] = {}
     refused: frozenset[str] = frozenset()
@@ -103,6 +105,7 @@ _VLLM = ChatHabits(
     top_k=True,
     files=False,
     prefill=True,
+    tool_name_length=None,
     reasoning_field="reasoning",
     knobs=_SAMPLERS | {"chat_template_kwargs", "min_p", "min_tokens", "priority", "repetition_penalty"},
 )

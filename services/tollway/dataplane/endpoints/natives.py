@@ -16,6 +16,10 @@ from tollway.dataplane.endpoints.translated import ProviderDialect
 class Messages:
     """Anthropic's Messages API."""
 
+    def tool_name_length(self, target: Target) -> int | None:  # noqa: ARG002 - the port's signature
+        """As `ProviderDialect.tool_name_length`; `^[a-zA-Z0-9_-]{1,128}$` in Anthropic's words."""
+        return 128
+
     def write(self, request: chat.Request, target: Target) -> Written:
         """As `ProviderDialect.write`."""
         return anthropic_messages.write_request(request, target.model, max_output_tokens=target.max_output_tokens)
@@ -31,6 +35,10 @@ class Messages:
 
 class Chat:
     """OpenAI's chat completions, with the habits of the target."""
+
+    def tool_name_length(self, target: Target) -> int | None:
+        """As `ProviderDialect.tool_name_length`."""
+        return target.habits.tool_name_length
 
     def write(self, request: chat.Request, target: Target) -> Written:
         """As `ProviderDialect.write`."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tollway.core import chat
 from tollway.core.dialects.ports import ErrorEvent, StreamReader, StreamWriter, Written
+from tollway.core.dialects.tool_names import lengthened, shortened
 from tollway.core.errors import TollwayError
 from tollway.core.usage import Usage
 from tollway.dataplane.endpoints.faults import fault_of_answer
@@ -35,6 +36,9 @@ class ClientDialect(Protocol):
 class ProviderDialect(Protocol):
     """How a provider is asked, and how it answers."""
 
+    def tool_name_length(self, target: Target) -> int | None:
+        """The most characters of a tool's name that the target takes; None: no limit."""
+
     def write(self, request: chat.Request, target: Target) -> Written:
         """The request for it. Raises TollwayError (the client's fault) for what it cannot be told."""
 
@@ -48,8 +52,10 @@ class ProviderDialect(Protocol):
 class TranslatedRelay:
     """A StreamRelay from a reader of the provider's dialect to a writer of the client's."""
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+    def __init__(self, reader: StreamReader, writer: StreamWriter, long_names: Mapping[str, str]) -> None:
+        """`long_names`: what shortened names of tools stand for."""
         self._reader = reader
+        self._long_names = long_names
         self._writer = writer
         self.started = False
         self.output_chars = 0
@@ -99,6 +105,8 @@ class TranslatedRelay:
             case chat.TextDelta(text) | chat.ReasoningDelta(text) | chat.RefusalDelta(text):
                 self.output_chars += len(text)
                 self.output_events += bool(text)
+            case chat.ToolStarted(index, call_id, name) if name in self._long_names:
+                event = chat.ToolStarted(index, call_id, self._long_names[name])
             case chat.ToolDelta(_, arguments):
                 self.output_chars += len(arguments)
                 self.output_events += bool(arguments)
@@ -114,10 +122,13 @@ class TranslatedCodec:
         self._provider = provider
         self._asked = asked
         self._target = target
+        self._long_names: Mapping[str, str] = {}
 
     def payload(self) -> Payload:
         """As `Codec.payload`."""
-        written = self._provider.write(self._client.request(self._asked), self._target)
+        most = self._provider.tool_name_length(self._target)
+        request, self._long_names = shortened(self._client.request(self._asked), most)
+        written = self._provider.write(request, self._target)
         accept = EVENTS if self._asked.head.stream else JSON
         return Payload(written.body, accept=accept, dropped=written.dropped)
 
@@ -127,11 +138,12 @@ class TranslatedCodec:
             answer = self._provider.read(body, int(date_of(header(headers, "date")) or self._asked.created))
         except TollwayError as error:
             raise fault_of_answer(error) from error
-        return Finished(self._client.answer(answer, self._asked), answer.usage, answer.chars)
+        shown = lengthened(answer, self._long_names)
+        return Finished(self._client.answer(shown, self._asked), answer.usage, answer.chars)
 
     def relay(self, headers: Mapping[str, str]) -> StreamRelay:  # noqa: ARG002 - the port's signature
         """As `Codec.relay`."""
-        return TranslatedRelay(self._provider.reader(), self._client.writer(self._asked))
+        return TranslatedRelay(self._provider.reader(), self._client.writer(self._asked), self._long_names)
 
     def content_type(self, headers: Mapping[str, str]) -> str:  # noqa: ARG002 - the port's signature
         """As `Codec.content_type`."""
