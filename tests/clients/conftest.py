@@ -58,7 +58,7 @@ async def plane(
     simulator_server.reset()
     plane = LoneDataPlane(tmp_path_factory.mktemp("plane") / "data", valkey.url)
     for name, (kind, url) in PROVIDERS.items():
-        version = {"api_version": "2024-10-21"} if kind is ProviderKind.AZURE_OPENAI else {}
+        version: dict[str, Any] = {"api_version": "2024-10-21"} if kind is ProviderKind.AZURE_OPENAI else {}
         plane.add_provider(name, kind, getattr(simulator_server, url), **version)
         plane.add_model(name, (name, f"sim-{name}"))
         for behaviour, options in BEHAVIOURS.items():

@@ -72,14 +72,14 @@ def test_messages_responses_and_completions(gateway: Any, counted: Callable[[], 
 def test_a_schema_is_kept_to_in_every_dialect(gateway: Any) -> None:
     claude = anthropic.Anthropic(base_url=gateway.anthropic_url, api_key=gateway.key, max_retries=0)
     client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
-    form = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
+    form: Any = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
     with claude, client:
         response = client.responses.create(
             model="small",
             input=QUESTION,
             max_output_tokens=40,
             temperature=0,
-            text={"format": form},  # type: ignore[arg-type]
+            text={"format": form},
         )
         message = claude.messages.create(
             model="small",

@@ -22,12 +22,11 @@ from tollway.testkit.client_views import (
     RESPONSES,
     Told,
     counts_of,
-    data_of,
     request,
     told,
 )
 from tollway.testkit.messages_grammar import check_events
-from tollway.testkit.recorded_truth import Truth, is_answer, truth_of, whole_of
+from tollway.testkit.recorded_truth import Truth, data_of, is_answer, truth_of, whole_of
 from tollway.testkit.replay import Exchange, recorded, replay
 from tollway.testkit.replay_gateway import ReplayGateway, Reply
 from tollway.testkit.servers import ValkeyServer

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tollway.testkit.client_views import CHAT, COMPLETIONS, MESSAGES, PATHS, RESPONSES, data_of, request
+from tollway.testkit.client_views import CHAT, COMPLETIONS, MESSAGES, PATHS, RESPONSES, request
 from tollway.testkit.messages_grammar import check_events
 from tollway.testkit.openai_schemas import Description
-from tollway.testkit.recorded_truth import is_answer
+from tollway.testkit.recorded_truth import data_of, is_answer
 from tollway.testkit.replay import Exchange, recorded, replay
 from tollway.testkit.replay_gateway import ReplayGateway, Reply
 from tollway.testkit.servers import ValkeyServer

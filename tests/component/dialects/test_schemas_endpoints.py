@@ -17,10 +17,11 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from tollway.core.catalog import ProviderKind
-from tollway.testkit.client_views import CHAT, COMPLETIONS, MESSAGES, PATHS, RESPONSES, data_of, request
+from tollway.testkit.client_views import CHAT, COMPLETIONS, MESSAGES, PATHS, RESPONSES, request
 from tollway.testkit.lone_dataplane import LoneDataPlane
 from tollway.testkit.messages_grammar import check_events
 from tollway.testkit.openai_schemas import Description
+from tollway.testkit.recorded_truth import data_of
 from tollway.testkit.servers import ValkeyServer
 from tollway.testkit.simulator import SimulatorServer
 

@@ -17,10 +17,10 @@ from anthropic.types import Message, RawMessageStreamEvent
 from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
 from pydantic import TypeAdapter
 
-from tollway.testkit.client_views import CHAT, COMPLETIONS, MESSAGES, PATHS, RESPONSES, data_of, request
+from tollway.testkit.client_views import CHAT, COMPLETIONS, MESSAGES, PATHS, RESPONSES, request
 from tollway.testkit.messages_grammar import check_events
 from tollway.testkit.openai_schemas import Description
-from tollway.testkit.recorded_truth import is_answer, truth_of
+from tollway.testkit.recorded_truth import data_of, is_answer, truth_of
 from tollway.testkit.replay import Exchange, recorded, replay
 from tollway.testkit.replay_gateway import ReplayGateway
 from tollway.testkit.servers import ValkeyServer

@@ -55,7 +55,7 @@ async def test_another_project_knows_nothing_of_it(
     answer = await openai_client.responses.create(model="gpt", input="secret")
     item = answer.output[0].id
     async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.keys["strict"], max_retries=0) as stranger:
-        calls = [
+        calls: list[Any] = [
             stranger.responses.retrieve(answer.id),
             stranger.responses.delete(answer.id),
             stranger.responses.input_items.list(answer.id),

@@ -121,7 +121,7 @@ def test_transcripts_tell_tokens_or_seconds(
 
 
 def test_transcripts_come_in_all_formats(client: openai.OpenAI, breaks: Callable[[str, Any], list[str]]) -> None:
-    def ask(kind: str, **fields: Any) -> Any:
+    def ask(kind: Any, **fields: Any) -> Any:
         return client.audio.transcriptions.create(model="whisper-1", file=FILE, response_format=kind, **fields)
 
     assert ask("text") == f"{TEXT}\n"

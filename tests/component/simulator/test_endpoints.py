@@ -155,7 +155,17 @@ def test_every_stream_has_the_faults_within(simulator: SimulatorServer, path: st
 @pytest.mark.parametrize("path", [*JSON, "/messages", "/messages/count_tokens"])
 def test_no_field_that_is_wrong_is_a_failure(simulator: SimulatorServer, path: str) -> None:
     good = {"model": "m", "max_tokens": 20, **(JSON.get(path) or {"messages": MESSAGES})}
-    extra = ("n", "stop", "tools", "tool_choice", "stream", "stream_options", "dimensions", "response_format", "input")
+    extra: tuple[str, ...] = (
+        "n",
+        "stop",
+        "tools",
+        "tool_choice",
+        "stream",
+        "stream_options",
+        "dimensions",
+        "response_format",
+        "input",
+    )
     extra += ("images", "thinking", "system", "text", "reasoning", "include", "metadata", "partial_images", "speed")
     url = f"{simulator.openai_url}{path}"
     statuses = set()

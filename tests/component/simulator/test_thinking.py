@@ -90,7 +90,10 @@ def test_writes_to_the_cache_are_of_the_asked_time(claude: anthropic.Anthropic) 
 
 
 def test_structured_output_follows_its_schema(claude: anthropic.Anthropic) -> None:
-    schema = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
+    schema: dict[str, object] = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    }
     answer: Any = claude.messages.create(
         model="m",
         max_tokens=50,

@@ -8,7 +8,8 @@ import pytest
 
 from tollway.core.catalog import Timeouts
 from tollway.core.errors import Code, TollwayError
-from tollway.dataplane.http.errors import SHAPES, Dialect, error_body, error_headers, status_of
+from tollway.dataplane.endpoints.port import Dialect
+from tollway.dataplane.http.errors import SHAPES, error_body, error_headers, status_of
 from tollway.dataplane.providers.port import ProviderFault
 from tollway.dataplane.upstream.watchdog import timeout_fault
 

@@ -140,7 +140,7 @@ def test_a_strict_service_gets_what_it_knows() -> None:
 
 
 def test_the_role_developer_becomes_system_where_it_is_unknown() -> None:
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "developer", "content": "be brief", "extra": 1.50},
         {"role": "user", "content": 'say "developer"'},
     ]

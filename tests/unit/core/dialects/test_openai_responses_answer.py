@@ -44,9 +44,8 @@ USAGE = Usage(input=10, cached_input=4, cache_write_5m=2, cache_write_1h=1, outp
 
 def written(*blocks: chat.Block, fields: dict[str, Any] | None = None, **answer: Any) -> dict[str, Any]:
     head = read_head(json.dumps(fields or {"model": "m", "input": "hi"}).encode())
-    whole = chat.Answer(
-        **{"id": "x", "model": "claude", "created": 3, "finish": chat.Finish.STOP, "blocks": blocks} | answer
-    )
+    given: dict[str, Any] = {"id": "x", "model": "claude", "created": 3, "finish": chat.Finish.STOP, "blocks": blocks}
+    whole = chat.Answer(**given | answer)
     body: dict[str, Any] = json.loads(write_answer(whole, head.fields, response_id="resp_abc", created=17))
     described = json.loads((FIXTURES / "openai_schemas.json").read_text())
     soft = json.loads((FIXTURES / "soft.json").read_text())["Response"]

@@ -226,7 +226,11 @@ def test_sound_is_not_counted_as_text() -> None:
 def test_what_the_gateway_writes_it_can_read() -> None:
     fields = read_head(b'{"model":"m","input":"hi"}').fields
     out = StreamWriter(response_id="resp_1", created=1, model="m", fields=fields)
-    events = [chat.TextDelta("Hel"), chat.TextDelta("lo"), chat.Closed(chat.Finish.STOP, Usage(input=1, output=2))]
+    events: list[chat.Event] = [
+        chat.TextDelta("Hel"),
+        chat.TextDelta("lo"),
+        chat.Closed(chat.Finish.STOP, Usage(input=1, output=2)),
+    ]
     seen = view()
     for block in sse.Framer().feed(b"".join(map(out.write, events))):
         seen.feed(block)

@@ -45,6 +45,7 @@ def test_recorded_answers(whole: dict[str, Any], kind_of: Any) -> None:
         assert finished.body is body
     if whole["stem"] in USAGE:
         assert finished.usage == USAGE[whole["stem"]]
+    assert finished.usage is not None
     assert (shown["usage"]["prompt_tokens"], shown["usage"]["completion_tokens"]) == (
         finished.usage.input,
         finished.usage.output,
