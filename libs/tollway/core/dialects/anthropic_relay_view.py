@@ -134,7 +134,8 @@ class MessagesView:
                 block = seen.content_block
                 if block is not None:
                     self._deliver(block.text or block.thinking)
-                    self.started = self.started or block.type not in _BEGIN_EMPTY
+                    empty = isinstance(block.type, str) and block.type in _BEGIN_EMPTY
+                    self.started = self.started or not empty
             case "message_start":
                 if seen.message is not None:
                     self._usage = merge_usage(self._usage, seen.message.usage)

@@ -112,9 +112,23 @@ def _value(raw: Raw | None) -> Any:
         return None
 
 
+def _kept(value: bytes) -> Raw:
+    """An item, or all of them, as it is kept: halves of surrogate pairs are replaced, which no request can have.
+
+    The client is told them as they came; kept so, they would make every later request of the conversation unreadable.
+    """
+    if b"\\ud" not in value.lower():
+        return Raw(value)
+    try:
+        text = json.dumps(_value(Raw(value)), ensure_ascii=False)
+    except RecursionError:
+        return Raw(value)
+    return Raw(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
+
+
 def _items(raw: Raw | None) -> tuple[Raw, ...]:
     try:
-        return tuple(Raw(bytes(item)) for item in _ITEMS.decode(raw)) if raw is not None else ()
+        return tuple(Raw(bytes(item)) for item in _ITEMS.decode(_kept(bytes(raw)))) if raw is not None else ()
     except (msgspec.DecodeError, RecursionError):
         return ()
 
@@ -254,7 +268,7 @@ class ResponsesView:
             block = self._patch(kind, event, data)
         elif kind == "response.output_item.done":
             if isinstance(event.output_index, int):
-                self._items[event.output_index] = Raw(bytes(event.item))
+                self._items[event.output_index] = _kept(bytes(event.item))
         elif kind == "response.output_item.added":
             item = _value(event.item)
             if isinstance(item, dict) and str(item.get("type")).endswith("_call"):
