@@ -220,7 +220,7 @@ def check_urls_in(value: Any, path: str) -> None:
         key = steps[-1]
         if not isinstance(key, str):
             continue
-        if key in _KEPT and item and (isinstance(item, str) or (isinstance(item, list) and isinstance(item[0], str))):
+        if key in _KEPT and item and _names_something(item):
             place = path_of(path, steps)
             message = f"'{place}' names what a provider keeps, which is not available. Send the content itself."
             raise TollwayError(Code.UNSUPPORTED_PARAMETER, message, param=place)
@@ -230,6 +230,11 @@ def check_urls_in(value: Any, path: str) -> None:
             refusal = None if item[:5].lower() == "data:" else url_refusal(item, Guard.TENANT)
             if refusal:
                 raise refused_url(refusal, path_of(path, steps))
+
+
+def _names_something(value: Any) -> bool:
+    """Whether it is an id, or a list with one in it; a schema of that name is none."""
+    return isinstance(value, str) or (isinstance(value, list) and any(isinstance(each, str) for each in value))
 
 
 def refused_url(refusal: str, path: str) -> TollwayError:

@@ -39,6 +39,11 @@ def user(*parts: Any) -> dict[str, Any]:
             {"input": "q", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]},
             "tools[0].vector_store_ids",
         ),
+        (
+            "/v1/responses",
+            {"input": "q", "tools": [{"type": "file_search", "vector_store_ids": [None, "vs_1"]}]},
+            "tools[0].vector_store_ids",
+        ),
     ],
 )
 def test_they_are_refused(path: str, fields: dict[str, Any], param: str) -> None:
