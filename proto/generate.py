@@ -118,6 +118,11 @@ def rehome(path: Path) -> None:
     path.write_text(text)
 
 
+def wants_stubs(path: Path) -> bool:
+    """Whether the gRPC stubs are used: not without services, nor for what the dispatcher serves."""
+    return "add_" in path.read_text() and "control" not in path.parts
+
+
 def main() -> None:
     """Replaces the generated tree."""
     with tempfile.TemporaryDirectory() as folder:
@@ -125,8 +130,8 @@ def main() -> None:
         compile_protos(out)
         shutil.rmtree(GEN, ignore_errors=True)
         for path in sorted(out.rglob("*.py*")):
-            if path.name.endswith("_pb2_grpc.py") and "add_" not in path.read_text():
-                continue  # a file without services
+            if path.name.endswith("_pb2_grpc.py") and not wants_stubs(path):
+                continue
             target = GEN / path.relative_to(out)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)

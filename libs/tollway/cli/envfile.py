@@ -51,7 +51,7 @@ def write_private(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: no half of a file with secrets stays behind; it goes on as it came
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         raise
