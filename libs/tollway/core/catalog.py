@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from tollway.core.pricing import Price
+from tollway.core.rules import Rules
 
 
 class ProviderKind(StrEnum):
@@ -108,6 +109,22 @@ class DialectPolicy(StrEnum):
     """The request is refused."""
 
 
+class Bodies(StrEnum):
+    """How much of requests and answers the request log keeps."""
+
+    FULL = "full"
+    MASKED = "masked"
+    """Personal data and secrets are replaced when the body is written."""
+    NONE = "none"
+
+
+class Logging(msgspec.Struct, frozen=True, kw_only=True):
+    """What the request log keeps of a project, and for how many days (1, 7, 30, 90 or 365)."""
+
+    bodies: Bodies = Bodies.FULL
+    retention_days: int = 30
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Whose money it is. `models` are globs of allowed model names."""
 
@@ -117,13 +134,15 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     business_unit: str
     models: tuple[str, ...] = ("*",)
     dialect_policy: DialectPolicy = DialectPolicy.LENIENT
+    logging: Logging = Logging()
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """One consistent state of the configuration at (`epoch`, `version`).
 
     `peppers` maps a pepper's id to its 32 bytes, `index_pepper` finds imported keys. Projects are by id, providers by
-    id; models are by name.
+    id; models are by name. `rules` are by subject: "organisation", "business_unit:<name>", "project:<id>",
+    "user:<name>", "model:<name>"; those of a key are in its entry.
     """
 
     epoch: str
@@ -134,6 +153,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     projects: dict[str, Project] = {}
     peppers: dict[str, bytes] = {}
     index_pepper: bytes = b""
+    rules: dict[str, Rules] = {}
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +165,10 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a data plane knows of one virtual key. `public_id` may be logged; there is no secret in it, only digests."""
+    """What a data plane knows of one virtual key. `public_id` may be logged; there is no secret in it, only digests.
+
+    `user` is who the key belongs to, as people name them (an e-mail address, say); empty: nobody in particular.
+    """
 
     lookup: str
     public_id: str
@@ -158,6 +181,8 @@ class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: int | None = None
     revoked: bool = False
     tags: dict[str, str] = {}
+    user: str = ""
+    rules: Rules | None = None
 
 
 def encode(value: Catalog | DirectoryEntry) -> bytes:

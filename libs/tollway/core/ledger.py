@@ -44,7 +44,10 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One client request with its attempts. `client_request_id` is the caller's own `x-request-id`, if any."""
+    """One client request with its attempts.
+
+    `client_request_id` is the caller's own `x-request-id`, if any; `user` is who the key belongs to, if anybody.
+    """
 
     id: str
     organisation: str
@@ -62,4 +65,5 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_code: str | None = None
     client_request_id: str | None = None
     tags: dict[str, str] = {}
+    user: str = ""
     attempts: tuple[AttemptRow, ...] = ()
