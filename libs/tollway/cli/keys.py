@@ -25,7 +25,7 @@ from tollway.cli.shared import (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Virtual keys: create, list, show, update, rotate, revoke.")
-COLUMNS = ("public_id", "name", "project", "status", "models", "tags", "created_at", "expires_at", "id")
+COLUMNS = ("public_id", "name", "project", "user", "status", "models", "tags", "created_at", "expires_at", "id")
 KEY = Annotated[str, typer.Argument(help="id or public id", metavar="KEY")]
 MODELS = Annotated[list[str] | None, typer.Option("--model", help="glob of allowed models; repeatable")]
 TAGS = Annotated[list[str] | None, typer.Option("--tag", help="name=value; repeatable")]
@@ -40,6 +40,7 @@ def create(
     tag: TAGS = None,
     expires: Annotated[str, typer.Option("--expires", help="90d, or a date or time; default never")] = "",
     value_env: Annotated[str, typer.Option("--value-env", help="import the value in this variable")] = "",
+    user: Annotated[str, typer.Option("--user", help="who the key belongs to, for example an e-mail address")] = "",
     out: OUT = None,
     output: Output = None,
 ) -> None:
@@ -47,7 +48,13 @@ def create(
     value = read_secret("value", value_env) if value_env else ""
     with client() as tollway:
         made = tollway.keys.create(
-            project, name, models=model or [], tags=pairs(tag or [], "--tag"), expires_at=expiry(expires), value=value
+            project,
+            name,
+            models=model or [],
+            tags=pairs(tag or [], "--tag"),
+            expires_at=expiry(expires),
+            value=value,
+            user=user,
         )
     if value:
         show_one(made.key, chosen(output))
@@ -86,15 +93,22 @@ def show(key: KEY, output: Output = None) -> None:
 
 @app.command()
 def update(
-    key: KEY, model: MODELS = None, tag: TAGS = None, expires: str = "", etag: Etag = "", output: Output = None
+    key: KEY,
+    model: MODELS = None,
+    tag: TAGS = None,
+    expires: str = "",
+    user: Annotated[str | None, typer.Option("--user", help="who the key belongs to; empty: nobody")] = None,
+    etag: Etag = "",
+    output: Output = None,
 ) -> None:
-    """Changes models, tags or expiry; what is not given stays."""
-    if not (model or tag or expires):
-        raise Usage("nothing to change: give --model, --tag or --expires")
+    """Changes models, tags, expiry or user; what is not given stays."""
+    if not (model or tag or expires or user is not None):
+        raise Usage("nothing to change: give --model, --tag, --expires or --user")
     tags = pairs(tag, "--tag") if tag else None
     with client() as tollway:
         show_one(
-            tollway.keys.update(key, models=model, tags=tags, expires_at=expiry(expires), etag=etag), chosen(output)
+            tollway.keys.update(key, models=model, tags=tags, expires_at=expiry(expires), user=user, etag=etag),
+            chosen(output),
         )
 
 

@@ -8,7 +8,23 @@ from typing import Annotated
 
 import typer
 
-from tollway.cli import apply, keys, machine, models, projects, providers, reports, units
+from tollway.cli import (
+    alerts,
+    apply,
+    budgets,
+    keys,
+    ledger,
+    limits,
+    logs,
+    machine,
+    models,
+    prices,
+    projects,
+    providers,
+    reconcile,
+    reports,
+    units,
+)
 from tollway.cli.connection import Flags
 from tollway.cli.exits import Failure
 from tollway.cli.shared import Output, use
@@ -47,9 +63,16 @@ app.add_typer(units.app, name="units")
 app.add_typer(units.app, name="business-units", hidden=True)
 app.add_typer(providers.app, name="providers")
 app.add_typer(models.app, name="models")
+app.add_typer(budgets.app, name="budgets")
+app.add_typer(limits.app, name="limits")
+app.add_typer(prices.app, name="prices")
+app.add_typer(reconcile.app, name="reconcile")
 app.command("usage")(reports.usage)
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(reports.requests, name="requests")
 app.add_typer(reports.audit, name="audit")
+app.add_typer(logs.app, name="logs")
+app.add_typer(alerts.app, name="alerts")
 
 
 @app.command()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from tollway.cli.exits import Usage
 from tollway.cli.output import show_list, show_one
-from tollway.cli.shared import Etag, Force, Limit, Output, chosen, client, confirm
+from tollway.cli.shared import Etag, Force, Limit, Output, chosen, client, confirm, duration
+from tollway.core.requestlog import RETENTION_CLASSES
 
 app = typer.Typer(no_args_is_help=True, help="Projects: create, list, show, update, archive.")
 COLUMNS = ("name", "business_unit", "models", "description", "created_at", "id")
@@ -21,7 +23,21 @@ POLICY = Annotated[
         "--dialect-policy", help="lenient or strict: leave out what a provider cannot be told, or refuse the request"
     ),
 ]
+BODIES = Annotated[str | None, typer.Option("--log-bodies", help="full, masked or none: what the request log keeps")]
+RETENTION = Annotated[
+    str | None, typer.Option("--log-retention", help="how long the request log keeps it: 1d, 7d, 30d, 90d or 365d")
+]
 DESCRIPTION = Annotated[str | None, typer.Option("--description")]
+
+
+def _days(retention: str | None) -> int | None:
+    """Days of a retention class; None: not given."""
+    if retention is None:
+        return None
+    back = duration(retention)
+    if back is None or back not in [timedelta(days=days) for days in RETENTION_CLASSES]:
+        raise Usage(f"--log-retention: must be one of {', '.join(f'{days}d' for days in RETENTION_CLASSES)}")
+    return back.days
 
 
 @app.command()
@@ -31,6 +47,8 @@ def create(
     model: MODELS = None,
     description: DESCRIPTION = None,
     dialect_policy: POLICY = None,
+    log_bodies: BODIES = None,
+    log_retention: RETENTION = None,
     output: Output = None,
 ) -> None:
     """Creates a project."""
@@ -41,6 +59,8 @@ def create(
             business_unit=unit or "",
             models=model or [],
             dialect_policy=dialect_policy or "",
+            log_bodies=log_bodies or "",
+            log_retention_days=_days(log_retention) or 0,
         )
     show_one(made, chosen(output))
 
@@ -66,12 +86,17 @@ def update(
     model: MODELS = None,
     description: DESCRIPTION = None,
     dialect_policy: POLICY = None,
+    log_bodies: BODIES = None,
+    log_retention: RETENTION = None,
     etag: Etag = "",
     output: Output = None,
 ) -> None:
     """Changes what is given; the rest stays."""
-    if unit is None and not model and description is None and dialect_policy is None:
-        raise Usage("nothing to change: give --unit, --model, --description or --dialect-policy")
+    given = (unit, description, dialect_policy, log_bodies, log_retention)
+    if not model and all(value is None for value in given):
+        raise Usage(
+            "nothing to change: give --unit, --model, --description, --dialect-policy, --log-bodies or --log-retention"
+        )
     with client() as tollway:
         changed = tollway.projects.update(
             project,
@@ -79,6 +104,8 @@ def update(
             business_unit=unit,
             models=model,
             dialect_policy=dialect_policy,
+            log_bodies=log_bodies,
+            log_retention_days=_days(log_retention),
             etag=etag,
         )
     show_one(changed, chosen(output))

@@ -37,7 +37,7 @@ REQUESTS = (
     "estimated",
 )
 EVENTS = ("at", "actor", "action", "resource", "source", "request_id")
-DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider")
+DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "user", "hour")
 PROJECT = Annotated[str, typer.Option("--project", "-p", help="only this project")]
 KEY = Annotated[str, typer.Option("--key", help="only this key")]
 MODEL = Annotated[str, typer.Option("--model", help="only this model")]
@@ -46,7 +46,9 @@ TO = Annotated[str, typer.Option("--to", help="exclusive; default now")]
 
 
 def usage(
-    by: Annotated[str, typer.Option("--by", help="project, key, model, day, business_unit or provider")] = "project",
+    by: Annotated[
+        str, typer.Option("--by", help="project, key, user, model, day, hour, business_unit or provider")
+    ] = "project",
     project: PROJECT = "",
     key: KEY = "",
     model: MODEL = "",

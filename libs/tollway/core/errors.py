@@ -93,6 +93,8 @@ class TollwayError(Exception):
         self.operator_note = operator_note
         self.details: Mapping[str, object] | None = None
         """What a program can act on beside the code, in the words of the client's dialect."""
+        self.kind: str | None = None
+        """What kind of a code's errors it is, where the code has several: a limit of "tokens", say."""
         self.retryable: bool | None = None
         """Whether the same request may succeed later, where that is known better than by the code."""
 

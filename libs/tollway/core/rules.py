@@ -141,6 +141,11 @@ def limit_at(budget: Budget, at_ms: int) -> int:
     return budget.limit_nano + sum(i.amount_nano for i in budget.increases if i.from_ms <= at_ms < i.until_ms)
 
 
+def carried_over(budget: Budget, used_before_nano: int) -> int:
+    """What the window before left unspent of the limit itself, from 0 to one limit; increases are not carried."""
+    return max(0, min(budget.limit_nano, budget.limit_nano - used_before_nano)) if budget.carry_over else 0
+
+
 @lru_cache(maxsize=4096)
 def _bounds(period: Period, timezone: str, fiscal_start: str, local_day: date) -> Window:
     zone = ZoneInfo(timezone)

@@ -15,9 +15,14 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
+from tollway.sdk.alerts import Alerts, AsyncAlerts
 from tollway.sdk.catalog import Models, Providers
 from tollway.sdk.identity import BusinessUnits, Keys, Projects
+from tollway.sdk.ledger import Ledger
+from tollway.sdk.prices import Prices, Reconciliations
 from tollway.sdk.reports import Reports
+from tollway.sdk.requestlog import RequestLog
+from tollway.sdk.rules import AsyncBudgets, AsyncLimitSets, Budgets, LimitSets
 from tollway.sdk.threads import aiterable, awaitable
 from tollway.sdk.transport import Transport
 
@@ -33,6 +38,13 @@ class Client(Reports):
         self.keys = Keys(self._transport)
         self.providers = Providers(self._transport)
         self.models = Models(self._transport)
+        self.ledger = Ledger(self._transport)
+        self.request_log = RequestLog(self._transport)
+        self.prices = Prices(self._transport)
+        self.reconciliations = Reconciliations(self._transport)
+        self.budgets = Budgets(self._transport)
+        self.limits = LimitSets(self._transport)
+        self.alerts = Alerts(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -90,6 +102,12 @@ class _Providers:
         self.remove_credential = awaitable(sync.remove_credential)
 
 
+class _Ledger:
+    def __init__(self, sync: Ledger) -> None:
+        self.verify = aiterable(sync.verify)
+        self.retain = awaitable(sync.retain)
+
+
 class _Models:
     def __init__(self, sync: Models) -> None:
         self.create = awaitable(sync.create)
@@ -97,6 +115,30 @@ class _Models:
         self.list = aiterable(sync.list)
         self.update = awaitable(sync.update)
         self.archive = awaitable(sync.archive)
+
+
+class _Prices:
+    def __init__(self, sync: Prices) -> None:
+        self.list = aiterable(sync.list)
+        self.get = awaitable(sync.get)
+        self.set = awaitable(sync.set)
+        self.end = awaitable(sync.end)
+        self.take_over = awaitable(sync.take_over)
+        self.rerate = aiterable(sync.rerate)
+
+
+class _Reconciliations:
+    def __init__(self, sync: Reconciliations) -> None:
+        self.upload = awaitable(sync.upload)
+        self.get = awaitable(sync.get)
+        self.list = aiterable(sync.list)
+
+
+class _RequestLog:
+    def __init__(self, sync: RequestLog) -> None:
+        self.search = aiterable(sync.search)
+        self.read = awaitable(sync.read)
+        self.delete = awaitable(sync.delete)
 
 
 class AsyncClient:
@@ -110,6 +152,13 @@ class AsyncClient:
         self.keys = _Keys(sync.keys)
         self.providers = _Providers(sync.providers)
         self.models = _Models(sync.models)
+        self.ledger = _Ledger(sync.ledger)
+        self.request_log = _RequestLog(sync.request_log)
+        self.prices = _Prices(sync.prices)
+        self.reconciliations = _Reconciliations(sync.reconciliations)
+        self.budgets = AsyncBudgets(sync.budgets)
+        self.limits = AsyncLimitSets(sync.limits)
+        self.alerts = AsyncAlerts(sync.alerts)
         self.apply = awaitable(sync.apply)
         self.usage = awaitable(sync.usage)
         self.requests = aiterable(sync.requests)

@@ -68,10 +68,13 @@ class Projects:
         business_unit: str = "",
         models: Sequence[str] = (),
         dialect_policy: str = "",
+        log_bodies: str = "",
+        log_retention_days: int = 0,
     ) -> Project:
         """A new project; without `business_unit` in the unit `default`, without `models` for all models.
 
-        `dialect_policy` is `lenient` (default) or `strict`.
+        `dialect_policy` is `lenient` (default) or `strict`; `log_bodies` is `full` (default), `masked` or `none`, kept
+        for `log_retention_days` (1, 7, 30, 90 or 365; 0: 30).
         """
         body = present(
             name=name,
@@ -79,6 +82,8 @@ class Projects:
             business_unit=business_unit,
             models=list(models),
             dialect_policy=dialect_policy,
+            log_bodies=log_bodies,
+            log_retention_days=log_retention_days,
         )
         return typed(Project, self._transport.call("POST", "/api/v1/projects", body=body))
 
@@ -99,6 +104,8 @@ class Projects:
         business_unit: str | None = None,
         models: Sequence[str] | None = None,
         dialect_policy: str | None = None,
+        log_bodies: str | None = None,
+        log_retention_days: int | None = None,
         etag: str = "",
     ) -> Project:
         """Changes what is given; with `etag`, only if nobody changed the project since."""
@@ -107,6 +114,8 @@ class Projects:
             business_unit=business_unit,
             models=models,
             dialect_policy=dialect_policy,
+            log_bodies=log_bodies,
+            log_retention_days=log_retention_days,
             etag=etag or None,
         )
         return typed(Project, self._transport.call("PATCH", f"/api/v1/projects/{segment(project)}", body=body))
@@ -132,8 +141,11 @@ class Keys:
         tags: Mapping[str, str] | None = None,
         expires_at: datetime | None = None,
         value: str = "",
+        user: str = "",
     ) -> KeyWithSecret:
-        """A new key, with its secret; `value` imports an existing secret instead of generating one."""
+        """A new key, with its secret; `value` imports an existing secret instead of generating one, `user` is who the
+        key belongs to.
+        """
         body = present(
             project=project,
             name=name,
@@ -141,6 +153,7 @@ class Keys:
             tags=dict(tags or {}),
             expires_at=expires_at,
             value=value or None,
+            user=user or None,
         )
         return typed(KeyWithSecret, self._transport.call("POST", "/api/v1/keys", body=body))
 
@@ -160,10 +173,11 @@ class Keys:
         models: Sequence[str] | None = None,
         tags: Mapping[str, str] | None = None,
         expires_at: datetime | None = None,
+        user: str | None = None,
         etag: str = "",
     ) -> Key:
-        """Changes what is given; with `etag`, only if nobody changed the key since."""
-        body = present(models=models, tags=tags, expires_at=expires_at, etag=etag or None)
+        """Changes what is given; with `etag`, only if nobody changed the key since. `user` "": nobody's."""
+        body = present(models=models, tags=tags, expires_at=expires_at, user=user, etag=etag or None)
         return typed(Key, self._transport.call("PATCH", f"/api/v1/keys/{segment(key)}", body=body))
 
     def rotate(self, key: str, *, grace_seconds: int = 0, etag: str = "") -> KeyWithSecret:

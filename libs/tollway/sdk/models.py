@@ -24,7 +24,10 @@ class BusinessUnit:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project; `models` are globs of the models that its keys may use, `dialect_policy` is `lenient` or `strict`."""
+    """A project; `models` are globs of the models that its keys may use, `dialect_policy` is `lenient` or `strict`.
+
+    `log_bodies` (`full`, `masked` or `none`) and `log_retention_days` are what the request log keeps.
+    """
 
     id: str = ""
     name: str = ""
@@ -32,6 +35,8 @@ class Project:
     business_unit: str = ""
     models: list[str] = field(default_factory=list)
     dialect_policy: str = ""
+    log_bodies: str = ""
+    log_retention_days: int = 0
     created_at: datetime | None = None
     updated_at: datetime | None = None
     etag: str = ""
@@ -54,6 +59,7 @@ class Key:
     revoked_at: datetime | None = None
     previous_secret_valid_until: datetime | None = None
     etag: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

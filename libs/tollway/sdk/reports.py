@@ -41,7 +41,7 @@ class Reports:
         key: str = "",
         model: str = "",
     ) -> Usage:
-        """Usage grouped by project, key, model, day, business_unit or provider; `end` is exclusive."""
+        """Usage grouped by project, key, model, day, hour, business_unit, provider or user; `end` is exclusive."""
         query = {"by": by, **_period(start, end), "project": project, "key": key, "model": model}
         return typed(Usage, self._transport.call("GET", "/api/v1/usage", query=query))
 

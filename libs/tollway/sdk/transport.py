@@ -53,7 +53,7 @@ class Transport:
     def call(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         """The decoded JSON answer of one call. GETs are repeated on 503 and on broken connections; nothing else is."""
         target = self._path + path
-        if pairs := [(name, _text(value)) for name, value in (query or {}).items() if value not in (None, "", False)]:
+        if pairs := _pairs(query or {}):
             target += "?" + urlencode(pairs)
         payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         pauses = iter(RETRY_PAUSES_SECONDS if method == "GET" else ())
@@ -155,6 +155,12 @@ def _failure(answer: http.client.HTTPResponse, data: Any) -> ApiError:
         field=str(detail["field"]) if detail.get("field") else None,
         request_id=answer.headers.get("x-request-id"),
     )
+
+
+def _pairs(query: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Parameters that are set; of a list each item is one."""
+    lists = ((name, value if isinstance(value, (list, tuple)) else [value]) for name, value in query.items())
+    return [(name, _text(item)) for name, items in lists for item in items if item not in (None, "", False)]
 
 
 def _text(value: Any) -> str:

@@ -31,6 +31,7 @@ from tollway.core.catalog import (
 )
 from tollway.core.ledger import RequestRow
 from tollway.core.pricing import Price
+from tollway.core.rules import Rules
 from tollway.dataplane.app import Process, bind_socket
 from tollway.dataplane.config.follower import CatalogFile
 from tollway.dataplane.settings import Settings
@@ -52,6 +53,7 @@ class LoneDataPlane:
         self._redis_url = redis_url
         self._fleet_key = secrets.token_bytes(32)
         self._settings = settings
+        self.rules: dict[str, Rules] = {}
         self.providers: dict[str, Provider] = {}
         self.models: dict[str, Model] = {}
         self.entries: list[DirectoryEntry] = []
@@ -59,6 +61,14 @@ class LoneDataPlane:
         self.add_project("p1")
         self.key = self.add_key()
         self.keys: dict[str, str] = {}
+
+    def sibling(self, folder: Path) -> LoneDataPlane:
+        """Another data plane with the same configuration, keys and Redis."""
+        other = LoneDataPlane(folder, self._redis_url, **self._settings)
+        other._fleet_key = self._fleet_key
+        for name in ("rules", "providers", "models", "entries", "projects", "key", "keys"):
+            setattr(other, name, getattr(self, name))
+        return other
 
     def add_provider(
         self,
@@ -116,6 +126,7 @@ class LoneDataPlane:
             projects=self.projects,
             peppers={"a": PEPPER},
             index_pepper=PEPPER,
+            rules=self.rules,
         )
         sealed = sealer.seal(encode(catalog), catalog_place(EPOCH, 1))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -124,16 +135,16 @@ class LoneDataPlane:
         self.process = Process(
             Settings(
                 redis_url=self._redis_url,
-                control_grpc="127.0.0.1:1",
                 fleet_keys=(self._fleet_key,),
                 join_token="join",
                 data_dir=self.folder,
                 segment_bytes=1 << 20,
                 journal_bytes=64 << 20,
                 drain_seconds=2,
-                **self._settings,
+                **{"control_grpc": "127.0.0.1:1", **self._settings},
             )
         )
+        self.process.replica += f"/{self.folder.name}"  # several may share this process
         await self.process.start()
         sock = bind_socket("127.0.0.1", 0, share=False)
         self.origin = f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -158,6 +169,7 @@ class LoneDataPlane:
         await process.store.close()
         await process.channel.close()
         process.journal.close()
+        process.bodies.give_up()
 
     async def chat(self, **fields: Any) -> aiohttp.ClientResponse:
         """One chat request; the response is read when it is not a stream."""

@@ -14,17 +14,32 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from tollway.wire.gen.tollway.control.v1 import (
+    alerts_pb2,
+    budgets_pb2,
     catalog_pb2,
     configuration_pb2,
     identity_pb2,
+    ledger_pb2,
     options_pb2,
+    prices_pb2,
     reports_pb2,
+    requestlog_pb2,
 )
 
 Field: TypeAlias = Any
 MessageType: TypeAlias = Any
 """Descriptors of fields and messages. The library has two implementations of them that share no static type."""
-_FILES = (identity_pb2, catalog_pb2, configuration_pb2, reports_pb2)
+_FILES = (
+    identity_pb2,
+    catalog_pb2,
+    budgets_pb2,
+    configuration_pb2,
+    reports_pb2,
+    requestlog_pb2,
+    alerts_pb2,
+    prices_pb2,
+    ledger_pb2,
+)
 _VERBS = ("get", "put", "post", "delete", "patch")
 PUBLIC = "public"
 """The permission of a method that needs no token."""

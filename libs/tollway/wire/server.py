@@ -20,11 +20,24 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tollway.core.ledger import RequestRow
+from tollway.core.notices import Notice
+from tollway.core.requestlog import LoggedBody
+from tollway.wire.balances_codec import BalancesAsked, BalancesRead, decode_balances_request, encode_balances
+from tollway.wire.bodies_codec import decode_bodies
 from tollway.wire.client import MAX_MESSAGE_BYTES
 from tollway.wire.config_codec import ConfigEvent, Subscription, decode_subscription, encode_event
 from tollway.wire.contract import MethodContract
 from tollway.wire.gen.tollway.config.v1 import config_pb2_grpc
-from tollway.wire.gen.tollway.usage.v1 import usage_pb2, usage_pb2_grpc
+from tollway.wire.gen.tollway.usage.v1 import (
+    balances_pb2_grpc,
+    bodies_pb2,
+    bodies_pb2_grpc,
+    notices_pb2,
+    notices_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
+)
+from tollway.wire.notices_codec import decode_report
 from tollway.wire.usage_codec import IngestResult, decode_batch
 
 Server = grpc.aio.Server
@@ -79,6 +92,9 @@ Invoke = Callable[[MethodContract, Message, GrpcCall], Awaitable[tuple[Message, 
 """Runs a management method; returns the answer and the request id, or raises CallFailed."""
 Subscribe = Callable[[Subscription, str], AsyncGenerator[ConfigEvent, None]]
 Ingest = Callable[[str, Sequence[RequestRow]], Awaitable[IngestResult]]
+ReadBalances = Callable[[BalancesAsked], Awaitable[BalancesRead]]
+Report = Callable[[str, Sequence[Notice], int], Awaitable[None]]
+StoreBodies = Callable[[str, Sequence[LoggedBody], int], Awaitable[int]]
 OnDefect = Callable[[str, Exception], None]
 
 
@@ -157,6 +173,55 @@ class _UsageIngest:
             replica, rows = decode_batch(request)
             done = await self._ingest(replica, rows)
             return usage_pb2.IngestResponse(inserted=done.inserted, quarantined=done.quarantined)
+
+
+class _Balances:
+    def __init__(self, read: ReadBalances, gate: _PlaneGate) -> None:
+        self._read = read
+        self._gate = gate
+
+    async def Read(self, request: Any, context: Any) -> Any:
+        async with self._gate.guard(context, "Balances/Read"):
+            return encode_balances(await self._read(decode_balances_request(request)))
+
+
+class _BodyIngest:
+    def __init__(self, store: StoreBodies, gate: _PlaneGate) -> None:
+        self._store = store
+        self._gate = gate
+
+    async def StoreBodies(self, request: Any, context: Any) -> Any:
+        async with self._gate.guard(context, "BodyIngest/StoreBodies"):
+            return bodies_pb2.StoreBodiesResponse(stored=await self._store(*decode_bodies(request)))
+
+
+class _NoticeIngest:
+    def __init__(self, report: Report, gate: _PlaneGate) -> None:
+        self._report = report
+        self._gate = gate
+
+    async def Report(self, request: Any, context: Any) -> Any:
+        async with self._gate.guard(context, "NoticeIngest/Report"):
+            await self._report(*decode_report(request))
+            return notices_pb2.ReportResponse()
+
+
+def add_balances(server: grpc.aio.Server, read: ReadBalances, token: str, on_defect: OnDefect) -> None:
+    """Serves the ledger's balances to whoever has the join token."""
+    add: Any = balances_pb2_grpc.add_BalancesServicer_to_server  # generated without types
+    add(_Balances(read, _PlaneGate(token, on_defect)), server)
+
+
+def add_body_ingest(server: grpc.aio.Server, store: StoreBodies, token: str, on_defect: OnDefect) -> None:
+    """Serves the request log to whoever has the join token; `store` returns when the bodies are stored."""
+    add: Any = bodies_pb2_grpc.add_BodyIngestServicer_to_server  # generated without types
+    add(_BodyIngest(store, _PlaneGate(token, on_defect)), server)
+
+
+def add_notice_ingest(server: grpc.aio.Server, report: Report, token: str, on_defect: OnDefect) -> None:
+    """Serves notices to whoever has the join token; `report` returns when they are committed."""
+    add: Any = notices_pb2_grpc.add_NoticeIngestServicer_to_server  # generated without types
+    add(_NoticeIngest(report, _PlaneGate(token, on_defect)), server)
 
 
 def add_config_push(server: grpc.aio.Server, subscribe: Subscribe, token: str, on_defect: OnDefect) -> None:

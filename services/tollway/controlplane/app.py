@@ -15,11 +15,13 @@ from typing import Any
 import psycopg
 from aiohttp import web
 
+from tollway.controlplane.alerts.sending import Mailer, WebhookSender
+from tollway.controlplane.alerts.service import Alerts
 from tollway.controlplane.api import system
 from tollway.controlplane.api.dispatcher import Dispatcher
 from tollway.controlplane.api.methods import collect
 from tollway.controlplane.api.rest import RestApi
-from tollway.controlplane.api.rpc import GrpcApi, add_plane_services
+from tollway.controlplane.api.rpc import GrpcApi, add_notices, add_plane_services
 from tollway.controlplane.api.telemetry import Telemetry
 from tollway.controlplane.auth import Authenticator
 from tollway.controlplane.catalog.snapshot import SnapshotSource
@@ -29,8 +31,13 @@ from tollway.controlplane.db.pool import OUTAGE, create_pool
 from tollway.controlplane.db.statements import Database
 from tollway.controlplane.db.versions import ensure_installation
 from tollway.controlplane.identity.service import ensure_defaults
+from tollway.controlplane.ledger import admin_api as ledger_admin
 from tollway.controlplane.ledger.service import Ledger
+from tollway.controlplane.prices.watch import PriceWatch
 from tollway.controlplane.publish.service import ConfigPublisher
+from tollway.controlplane.requestlog import api as request_log_api
+from tollway.controlplane.requestlog.service import RequestLog, open_contents
+from tollway.controlplane.requestlog.store import ContentStore, StoreUnavailable
 from tollway.controlplane.settings import Settings
 from tollway.runtime import log
 from tollway.runtime.admin import admin_app
@@ -123,17 +130,40 @@ class ControlPlane:
         self.publisher = ConfigPublisher(
             self.pool, settings.database_url, source, Sealer(settings.fleet_keys), self.clock
         )
-        self.ledger = Ledger(self.pool, self.clock)
-        methods = collect(system.methods(self.publisher.subscribers))
-        self.dispatcher = Dispatcher(self.pool, methods, self.clock, self.vault, self.telemetry)
+        self.ledger = Ledger(self.pool, self.clock, retention_days=settings.ledger_retention_days)
+        self.prices = PriceWatch(self.pool, self.clock)
+        self.request_log = RequestLog(self.pool, self.clock, await _contents(settings))
+        self._opened.push_async_callback(self.request_log.close)
+        self.alerts = Alerts(
+            self.pool,
+            self.vault,
+            self.clock,
+            WebhookSender(settings.webhook_networks),
+            _mailer(settings),
+        )
+        await self.alerts.open()
+        self._opened.push_async_callback(self.alerts.close)
+        methods = collect(
+            system.methods(self.publisher.subscribers),
+            ledger_admin.methods(self.ledger),
+            request_log_api.methods(self.request_log.contents),
+            self.alerts.methods(),
+        )
+        self.dispatcher = Dispatcher(
+            self.pool, methods, self.clock, self.vault, self.telemetry, networks=settings.webhook_networks
+        )
         self.authenticator = Authenticator(settings.admin_token)
         self._measure()
         self.health.require("configuration", self.publisher.problem)
         self.health.require("database", self._database_problem)
         self._opened.push_async_callback(self.publisher.close)
         self._opened.push_async_callback(self.ledger.close)
+        self._opened.push_async_callback(self.prices.close)
         self.publisher.start()
         self.ledger.start()
+        self.prices.start()
+        self.alerts.start()
+        self.request_log.start()
 
     def _database_problem(self) -> str | None:
         return None if self.publisher.fresh else "the database does not answer"
@@ -148,7 +178,8 @@ class ControlPlane:
         self._opened.push_async_callback(self.grpc.stop, GRPC_GRACE_SECONDS)
         self.grpc_health = HealthService(self.grpc)
         GrpcApi(self.dispatcher, self.authenticator).add_to(self.grpc)
-        add_plane_services(self.grpc, self.publisher, self.ledger, settings.join_token)
+        add_plane_services(self.grpc, self.publisher, self.ledger, self.request_log, settings.join_token)
+        add_notices(self.grpc, self.alerts, settings.join_token)
         self.ports["control"] = await self._serve(control, settings.bind, settings.port_control, self._tls)
         self.ports["admin"] = await self._serve(admin, internal, settings.port_admin, None)
         self.ports["grpc"] = listen(self.grpc, internal, settings.port_grpc)
@@ -176,6 +207,9 @@ class ControlPlane:
         measure = self.telemetry
         measure.totals("config", "Config push", _counters(self.publisher.counters))
         measure.totals("ledger", "Ledger ingest", _counters(self.ledger.counters))
+        measure.totals("alerts", "Alerts", _counters(self.alerts.counters))
+        measure.totals("alert_deliveries", "Deliveries of alerts", _counters(self.alerts.deliverer.counters))
+        measure.totals("request_log", "Request log", _counters(self.request_log.counters))
         measure.gauge(
             "config_subscribers", "Data planes on the push stream.", lambda: len(self.publisher.subscribers())
         )
@@ -196,6 +230,27 @@ class ControlPlane:
         await self.grpc_health.set(False)
         await self.publisher.close()  # ends the streams, for which the servers would wait
         await self._opened.aclose()
+
+
+def _mailer(settings: Settings) -> Mailer:
+    """What sends e-mail. Raises StartError when half of its settings is missing."""
+    if settings.smtp is not None and "@" not in settings.smtp_from:
+        raise StartError("TOLLWAY_SMTP_FROM: set the address that alerts by e-mail come from, with TOLLWAY_SMTP_URL")
+    return Mailer(settings.smtp, settings.smtp_from)
+
+
+async def _contents(settings: Settings) -> ContentStore:
+    """Where bodies are kept. Raises StartError when the object store refuses."""
+    try:
+        return await open_contents(
+            settings.bodies_s3_url,
+            endpoint=settings.bodies_s3_endpoint,
+            region=settings.bodies_s3_region,
+            access_key=settings.bodies_s3_access_key,
+            secret_key=settings.bodies_s3_secret_key,
+        )
+    except StoreUnavailable as error:
+        raise StartError(f"TOLLWAY_BODIES_S3_URL: {error}") from error
 
 
 def _counters(counters: Any) -> Callable[[], dict[str, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -76,6 +77,8 @@ class Call:
     catalog_changed: bool = False
     changed_keys: set[UUID] = field(default_factory=set)
     sealing: Vault | None = field(default=None, repr=False)
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Private networks that tenants' webhooks may reach."""
 
     @property
     def vault(self) -> Vault:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from tollway.controlplane.alerts.sending import SmtpServer, parse_smtp
 from tollway.controlplane.credentials.vault import parse_keks
+from tollway.controlplane.requestlog.place import Place, parse_endpoint, parse_place
 from tollway.runtime.seal import parse_key
 from tollway.runtime.settings import choice, port, positive, setting
 
 MEBIBYTE = 1 << 20
 MIN_TOKEN = 16
+MIN_RETENTION_DAYS = 35
 
 
 def fleet_keys(text: str) -> tuple[bytes, ...]:
@@ -23,6 +27,22 @@ def fleet_keys(text: str) -> tuple[bytes, ...]:
 def keks(text: str) -> tuple[bytes, ...]:
     """One or two comma-separated key-encryption keys, the current one first."""
     return tuple(parse_keks(text))
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Comma-separated networks in CIDR notation."""
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(","))
+    except ValueError:
+        raise ValueError("must be networks such as 10.0.0.0/8, separated by commas") from None
+
+
+def retention_days(text: str) -> int:
+    """Days, or 0 for ever. Less than 35 would take the rows of a month that budgets still count."""
+    days = int(text)
+    if days and not MIN_RETENTION_DAYS <= days <= 36_500:
+        raise ValueError(f"0, or {MIN_RETENTION_DAYS} to 36500")
+    return days
 
 
 def token(text: str) -> str:
@@ -88,6 +108,46 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = setting(
         "TOLLWAY_MAX_BODY_BYTES", "largest request body of the management API", parse=positive, default=16 * MEBIBYTE
     )
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = setting(
+        "TOLLWAY_WEBHOOK_NETWORKS",
+        "private networks that webhooks may reach, as 10.0.0.0/8,192.168.0.0/16; default: public addresses alone",
+        parse=networks,
+        default=(),
+    )
+    smtp: SmtpServer | None = setting(
+        "TOLLWAY_SMTP_URL",
+        "mail server for alerts: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465",
+        parse=parse_smtp,
+        default=None,
+        secret=True,
+    )
+    smtp_from: str = setting("TOLLWAY_SMTP_FROM", "sender of alerts by e-mail", default="")
+    ledger_retention_days: int = setting(
+        "TOLLWAY_LEDGER_RETENTION_DAYS",
+        "days that rows of the ledger are kept, at least 35 (sums are kept for ever); default: 0, all rows",
+        parse=retention_days,
+        default=0,
+    )
     drain_seconds: int = setting(
         "TOLLWAY_DRAIN_SECONDS", "how long calls in flight may run on after SIGTERM", parse=positive, default=10
     )
+    bodies_s3_url: Place | None = setting(
+        "TOLLWAY_BODIES_S3_URL",
+        "s3://bucket/prefix for the bodies of the request log; default: the database",
+        parse=parse_place,
+        default=None,
+    )
+    bodies_s3_endpoint: str = setting(
+        "TOLLWAY_BODIES_S3_ENDPOINT",
+        "URL of an S3-compatible server; default: Amazon's of the region",
+        parse=parse_endpoint,
+        default="",
+    )
+    bodies_s3_region: str = setting("TOLLWAY_BODIES_S3_REGION", "its region; default: us-east-1", default="")
+    bodies_s3_access_key: str = setting(
+        "TOLLWAY_BODIES_S3_ACCESS_KEY",
+        "its access key; default: the machine's role, as the AWS tools find it",
+        default="",
+        secret=True,
+    )
+    bodies_s3_secret_key: str = setting("TOLLWAY_BODIES_S3_SECRET_KEY", "its secret key", default="", secret=True)

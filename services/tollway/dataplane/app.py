@@ -7,24 +7,31 @@ import gc
 import json
 import os
 import resource
+import signal
 import socket
 import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc.aio
 import uuid_utils
 from aiohttp import web
 
+from tollway.dataplane.admission.redis_counters import RedisCounters
+from tollway.dataplane.admission.service import Admission
 from tollway.dataplane.config.directory import Directory
 from tollway.dataplane.config.follower import CatalogFile, Follower
 from tollway.dataplane.config.holder import CatalogHolder
 from tollway.dataplane.http.routes import Routes
+from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.outbox.shipper import Shipper
 from tollway.dataplane.pipeline.exchange import Services
 from tollway.dataplane.pipeline.health import TargetHealth
 from tollway.dataplane.providers.registry import REGISTRY
+from tollway.dataplane.requestlog.counts import BodyMetrics
+from tollway.dataplane.requestlog.request_log import RequestLog
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.ports import StoreUnavailable
 from tollway.dataplane.stores.redis_connection import RedisConnection
@@ -37,18 +44,22 @@ from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.dataplane.upstream.watchdog import Ticker
 from tollway.runtime import log
 from tollway.runtime.admin import admin_app
-from tollway.runtime.clock import SystemClock
+from tollway.runtime.clock import Clock, SystemClock
 from tollway.runtime.health import Health
 from tollway.runtime.lifecycle import StartError
 from tollway.runtime.seal import Sealer
 from tollway.runtime.tasks import Tasks
+from tollway.wire.balances_client import BalancesClient
+from tollway.wire.bodies_client import BodyIngestClient
 from tollway.wire.client import ConfigPushClient, UsageIngestClient, connect
+from tollway.wire.notices_client import NoticeIngestClient
 
 _log = log.get(__name__)
 BACKLOG = 4096
 GAUGE_SECONDS = 1.0
 GC_THRESHOLDS = (20_000, 20, 50)
 FLUSH_SECONDS = 10.0
+BODIES_FLUSH_SECONDS = 2.0
 KEEPALIVE_SECONDS = 75.0
 MEBIBYTE = 1 << 20
 
@@ -63,6 +74,7 @@ class Process:
         self.tasks = Tasks()
         self.replica = f"{socket.gethostname()}/{os.getpid()}"
         self.telemetry = Telemetry()
+        self.body_metrics = BodyMetrics(self.telemetry.registry)
         self._closers: list[Callable[[], object]] = []
 
     async def start(self) -> None:
@@ -91,7 +103,26 @@ class Process:
         await self.follower.start(self.tasks)
         ingest = UsageIngestClient(self.channel, settings.join_token)
         self.shipper = Shipper(self.replica, self.journal, root, ingest, self.clock)
+        self.notices = Notices(self.replica, NoticeIngestClient(self.channel, settings.join_token), self.clock)
+        self.notices.start(self.tasks)
+        self.counters = RedisCounters(settings.redis_url)
+        self.admission = Admission(
+            self.replica,
+            self.journal,
+            self.shipper,
+            self.counters,
+            BalancesClient(self.channel, settings.join_token),
+            self.notices,
+            self.clock,
+            self.tasks,
+            _end,
+        )
+        holder.on_swap(self.admission.prepare)
+        if holder.routes is not None:
+            self.admission.prepare(holder.routes)
         self.shipper.start(self.tasks)
+        self.bodies = _bodies(settings, self.replica, self.channel, self.clock, self.notices)
+        self.bodies.start(self.tasks)
         self.upstream = Upstream()
         services = Services(
             settings=settings,
@@ -109,6 +140,9 @@ class Process:
             responses=RedisResponses(redis),
             sealer=sealer,
             entra=EntraTokens(self.upstream, self.tasks, self.clock.monotonic),
+            notices=self.notices,
+            admission=self.admission,
+            bodies=self.bodies,
         )
         self.routes = Routes(services, self.health)
         self.store = store
@@ -125,12 +159,15 @@ class Process:
             self.telemetry.flush()
             self.telemetry.in_flight.set(self.routes.in_flight)
             self.telemetry.backlog.set(self.journal.backlog_bytes)
+            self.notices.pressure("journal", self.journal.backlog_bytes, self.settings.journal_bytes)
             self.telemetry.staleness.set(min(self.follower.stale_seconds, 1e9))
+            self.bodies.tick(self.body_metrics)
             await asyncio.sleep(GAUGE_SECONDS)
 
     def metrics(self) -> bytes:
         """This process's metrics in the Prometheus text format."""
         self.telemetry.flush()
+        self.body_metrics.update(self.bodies.counts, self.bodies.levels())
         return render(self.telemetry.registry, "")
 
     async def listen(self, sock: socket.socket) -> None:
@@ -153,11 +190,20 @@ class Process:
         await self.runner.cleanup()
         if not await self.shipper.flush(FLUSH_SECONDS):
             _log.warning("ledger rows stay in the journal for a successor", backlog_bytes=self.journal.backlog_bytes)
+        await self.bodies.close(BODIES_FLUSH_SECONDS)
+        await self.admission.leave()
         await self.tasks.close()
+        await self.counters.close()
         await self.upstream.close()
         await self.store.close()
         await self.channel.close()
         self.journal.close()
+        self.bodies.give_up()
+
+
+def _end() -> None:
+    """Ends this process in order; whoever runs it begins another."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _journal(root: Path, settings: Settings) -> Journal:
@@ -167,6 +213,15 @@ def _journal(root: Path, settings: Settings) -> Journal:
         return Journal(
             root, str(uuid_utils.uuid7()), segment_bytes=settings.segment_bytes, capacity=settings.journal_bytes
         )
+    except OSError as error:
+        raise StartError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
+
+
+def _bodies(settings: Settings, replica: str, channel: grpc.aio.Channel, clock: Clock, notices: Notices) -> RequestLog:
+    """This process's request log."""
+    client = BodyIngestClient(channel, settings.join_token)
+    try:
+        return RequestLog(settings, replica, client, clock, notices)
     except OSError as error:
         raise StartError(f"the data directory {settings.data_dir} cannot be used: {error.strerror}") from error
 

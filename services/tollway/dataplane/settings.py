@@ -85,6 +85,21 @@ class Settings:
     responses_bytes: int = setting(
         "TOLLWAY_RESPONSES_BYTES", "stored responses of one project, in Redis", parse=positive, default=64 * MEBIBYTE
     )
+    bodies_spool_bytes: int = setting(
+        "TOLLWAY_BODIES_SPOOL_BYTES",
+        "space of each process for bodies that are not shipped yet",
+        parse=positive,
+        default=1024 * MEBIBYTE,
+    )
+    bodies_memory_bytes: int = setting(
+        "TOLLWAY_BODIES_MEMORY_BYTES",
+        "bodies held in memory by each process, under way and not written yet",
+        parse=positive,
+        default=128 * MEBIBYTE,
+    )
+    max_logged_body_bytes: int = setting(
+        "TOLLWAY_MAX_LOGGED_BODY_BYTES", "how much of a body the request log keeps", parse=positive, default=MEBIBYTE
+    )
     log_level: str = setting(
         "TOLLWAY_LOG_LEVEL",
         "debug, info, warning or error",

@@ -143,6 +143,12 @@ async def api(plane: ControlPlane, database: str) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
+def make_api() -> Callable[..., Api]:
+    """`Api(plane, url)`, for planes that a test makes; to be closed by it."""
+    return Api
+
+
+@pytest.fixture
 def canary() -> str:
     """A value that must appear nowhere."""
     return f"sk-canary-{secrets.token_hex(16)}"

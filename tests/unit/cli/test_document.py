@@ -77,8 +77,8 @@ def test_a_doubled_dollar_is_a_literal() -> None:
         ("version: 1\nproject: []", 'project: unknown field; did you mean "projects"?'),
         ("version: 1\nprojects: [{name: a, modles: []}]", 'projects[0].modles: unknown field; did you mean "models"?'),
         (
-            "version: 1\nprojects: [{name: a, budget: {limit: 1}}]",
-            "projects[0].budget: not supported by this version; remove it",
+            "version: 1\nprojects: [{name: a, cache: {}}]",
+            "projects[0].cache: not supported by this version; remove it",
         ),
         ("version: 1\nroles: []", "roles: not supported by this version; remove it"),
         (
@@ -145,7 +145,7 @@ def test_says_what_is_wrong_and_where(text: str, expected: str) -> None:
 
 
 def test_names_all_problems_at_once() -> None:
-    assert len(problems("version: 1\nfoo: 1\nprojects: [{name: a, limits: {}}, {}]")) == 3
+    assert len(problems("version: 1\nfoo: 1\nprojects: [{name: a, cache: {}}, {}]")) == 3
 
 
 def test_values_never_appear_in_messages() -> None:
@@ -159,7 +159,7 @@ def test_the_schema_accepts_what_the_parser_accepts() -> None:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(yaml.safe_load(GOOD), schema)
-    assert "budget" not in json.dumps(schema)
+    assert "managers" not in json.dumps(schema)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
 from tollway.core.pricing import Price
 from tollway.core.usage import Usage
-from tollway.dataplane.outbox.journal import Journal, JournalFull, adopt, lost_and_finished
+from tollway.dataplane.outbox.journal import Journal, JournalFull
+from tollway.dataplane.outbox.orphans import adopt, read_estate
 from tollway.dataplane.outbox.records import Final, Intent, Progress, estimate, frame, frames
 
 PRICE = Price(version="v1", input=1_000_000_000, output=2_000_000_000)
@@ -73,7 +74,7 @@ def test_a_dead_process_leaves_its_unfinished_calls_as_estimates(tmp_path: Path)
     opened.progress(Progress("lost", 99, 41, None))
     abandon(opened)
     (orphan,) = adopt(tmp_path, now_ms=1234)
-    rows = {row.id: row for row in orphan.rows}
+    rows = {row.id: row for row in orphan.estate.rows}
     assert rows["done"].outcome == Outcome.OK
     (attempt,) = rows["lost"].attempts
     assert attempt.estimated
@@ -91,7 +92,7 @@ def test_a_retry_keeps_the_first_attempt(tmp_path: Path) -> None:
     opened.intend(Intent(request("r", attempts=2), PRICE, 1))
     abandon(opened)
     (orphan,) = adopt(tmp_path, 0)
-    (row,) = orphan.rows
+    (row,) = orphan.estate.rows
     assert [a.estimated for a in row.attempts] == [False, True]
     orphan.release()
 
@@ -153,7 +154,7 @@ def test_a_torn_tail_never_hides_what_was_written_before(
     assert found[:sound] == records[:sound]
     folder = tmp_path_factory.mktemp("journal")
     (folder / "1.segment").write_bytes(data)
-    assert {row.id for row in lost_and_finished(folder, 0)} >= {f"r{n}" for n in range(sound)}
+    assert {row.id for row in read_estate(folder, 0).rows} >= {f"r{n}" for n in range(sound)}
 
 
 @given(

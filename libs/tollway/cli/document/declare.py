@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tollway.cli.document.alerts import CHANNEL
 from tollway.cli.document.kinds import (
     INVALID,
     UNSUPPORTED,
@@ -19,8 +20,10 @@ from tollway.cli.document.kinds import (
     Labels,
     Number,
     Object,
+    Retention,
     Text,
 )
+from tollway.cli.document.rules import MODEL_LIMITS, RULES, USER, USER_NAME, Organisations
 
 SLUG = Text(
     pattern=r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
@@ -170,7 +173,7 @@ MODEL = Object(
         "fallbacks": UNSUPPORTED,
         "retries": UNSUPPORTED,
         "breaker": UNSUPPORTED,
-        "limits": UNSUPPORTED,
+        "limits": MODEL_LIMITS,
         "cache": UNSUPPORTED,
     }
 )
@@ -179,8 +182,7 @@ BUSINESS_UNIT = Object(
         "name": Field(SLUG, required=True),
         "description": Field(Text(maximum=1000)),
         "managers": UNSUPPORTED,
-        "budget": UNSUPPORTED,
-        "limits": UNSUPPORTED,
+        **RULES,
     }
 )
 KEY = Object(
@@ -194,8 +196,17 @@ KEY = Object(
             Duration(315_360_000, whole=True), to="expires_seconds", doc="counts from the key's creation; absent: never"
         ),
         "tags": Field(Labels()),
-        "budget": UNSUPPORTED,
-        "limits": UNSUPPORTED,
+        "user": Field(USER_NAME, doc="who the key belongs to, for example an e-mail address"),
+        **RULES,
+    }
+)
+LOGGING = Object(
+    {
+        "bodies": Field(
+            Text(choices=("full", "masked", "none")),
+            doc="requests and answers whole, with personal data and secrets replaced, or not at all",
+        ),
+        "retention": Field(Retention(), to="retention_days"),
     }
 )
 PROJECT = Object(
@@ -209,9 +220,8 @@ PROJECT = Object(
             doc="what becomes of a tuning field that a provider cannot be told: left out and named, or refused",
         ),
         "keys": Field(Items(KEY)),
-        "budget": UNSUPPORTED,
-        "limits": UNSUPPORTED,
-        "logging": UNSUPPORTED,
+        **RULES,
+        "logging": Field(LOGGING, doc="what the request log keeps; default: everything, for 30 days"),
         "cache": UNSUPPORTED,
     }
 )
@@ -232,24 +242,6 @@ class Version:
         return {"const": 1}
 
 
-@dataclass(frozen=True)
-class Organisations:
-    """Only the organisation `default` exists as yet."""
-
-    def read(self, value: Any, path: str, problems: list[str]) -> Any:
-        """Accepted and left out: it is what there is anyway."""
-        names = value if isinstance(value, list) else [value]
-        for index, item in enumerate(names):
-            if item not in ("default", {"name": "default"}):
-                problems.append(f"{path}[{index}]: only the organisation `default` is supported by this version")
-        return INVALID
-
-    def schema(self) -> dict[str, Any]:
-        """The one name."""
-        one = {"anyOf": [{"const": "default"}, {"const": {"name": "default"}}]}
-        return {"anyOf": [{"const": "default"}, {"type": "array", "items": one}]}
-
-
 DOCUMENT = Object(
     {
         "version": Field(Version(), required=True),
@@ -260,10 +252,10 @@ DOCUMENT = Object(
         "projects": Field(Items(PROJECT)),
         "identity": UNSUPPORTED,
         "roles": UNSUPPORTED,
-        "users": UNSUPPORTED,
+        "users": Field(Items(USER)),
         "prices": UNSUPPORTED,
         "policies": UNSUPPORTED,
-        "alert_channels": UNSUPPORTED,
+        "alert_channels": Field(Items(CHANNEL, maximum=1000)),
         "defaults": UNSUPPORTED,
     }
 )

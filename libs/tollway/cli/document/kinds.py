@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
 from tollway.cli.document.problems import child, suggestion
+from tollway.core.requestlog import RETENTION_CLASSES
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
@@ -132,6 +133,24 @@ class Duration:
     def schema(self) -> dict[str, Any]:
         """A string with the form of a duration."""
         return {"type": "string", "pattern": rf"\$\{{|^{_DURATION.pattern}$", "examples": ["5s", "10m", "12h", "90d"]}
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long the request log keeps something: one of a few numbers of days."""
+
+    def read(self, value: Any, path: str, problems: list[str]) -> Any:
+        """Days."""
+        seconds = Duration(max(RETENTION_CLASSES) * 86400, whole=True).read(value, path, [])
+        if seconds is not INVALID and seconds % 86400 == 0 and seconds // 86400 in RETENTION_CLASSES:
+            return seconds // 86400
+        problems.append(f"{path}: must be one of {', '.join(f'{days}d' for days in RETENTION_CLASSES)}")
+        return INVALID
+
+    def schema(self) -> dict[str, Any]:
+        """A string, as people write it."""
+        days = "|".join(f"{days}d" for days in RETENTION_CLASSES)
+        return {"type": "string", "pattern": rf"\$\{{|^({days})$", "examples": ["30d"]}
 
 
 @dataclass(frozen=True)

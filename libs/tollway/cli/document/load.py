@@ -13,6 +13,7 @@ from tollway.cli.document.problems import DocumentError
 
 MAX_BYTES = 32 << 20
 _NAMED = {"providers": "credentials", "models": None, "business_units": None, "projects": "keys"}
+_NAMED |= {"users": None, "alert_channels": None}
 
 
 def read_text(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import psycopg
@@ -19,6 +20,8 @@ from tollway.controlplane.call import ApiCode, ApiError, Call, Method, Principal
 from tollway.controlplane.credentials.vault import Vault
 from tollway.controlplane.db.pool import OUTAGE, WAIT_SECONDS, Pool
 from tollway.controlplane.db.versions import publish
+from tollway.controlplane.prices import published as prices
+from tollway.controlplane.resources import from_ms
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.wire.codec import ContractViolation, decode, encode, mask_of
@@ -46,13 +49,21 @@ class Dispatcher:
     """Runs the methods of the contract. One for a process."""
 
     def __init__(
-        self, pool: Pool, methods: Mapping[str, Method], clock: Clock, vault: Vault, telemetry: CallTelemetry
+        self,
+        pool: Pool,
+        methods: Mapping[str, Method],
+        clock: Clock,
+        vault: Vault,
+        telemetry: CallTelemetry,
+        *,
+        networks: tuple[IPv4Network | IPv6Network, ...] = (),
     ) -> None:
         self._pool = pool
         self._methods = methods
         self._clock = clock
         self._vault = vault
         self._telemetry = telemetry
+        self._networks = networks
         self._wait = WAIT_SECONDS
 
     async def invoke(self, principal: Principal, contract: MethodContract, message: Any, context: CallContext) -> Any:
@@ -133,6 +144,7 @@ class Dispatcher:
                         reason=context.reason,
                         update_mask=mask_of(message),
                         sealing=self._vault,
+                        networks=self._networks,
                     )
                     return await self._transact(call, contract, method, request)
             except _LOST_RACES as error:
@@ -146,6 +158,8 @@ class Dispatcher:
             await call.db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return await method.handler(call, request)
         response = await method.handler(call, request)
+        if call.catalog_changed:
+            await prices.record(call.db, from_ms(self._clock.now_ms()))
         await audit.write(call)
         await publish(call.db, catalog=call.catalog_changed, keys=call.changed_keys)
         return response

@@ -11,6 +11,9 @@ from tollway.controlplane.configuration import api as configuration
 from tollway.controlplane.identity import api as identity
 from tollway.controlplane.keys import api as keys
 from tollway.controlplane.ledger import api as ledger
+from tollway.controlplane.prices import api as prices
+from tollway.controlplane.reconciliation import api as reconciliation
+from tollway.controlplane.rules import api as rules
 from tollway.wire.contract import METHODS as CONTRACT
 
 _FEATURES = (
@@ -20,6 +23,9 @@ _FEATURES = (
     configuration.METHODS,
     ledger.METHODS,
     audit.METHODS,
+    prices.METHODS,
+    reconciliation.METHODS,
+    rules.METHODS,
 )
 
 

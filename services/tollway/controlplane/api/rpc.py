@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from tollway.controlplane.alerts.service import Alerts
 from tollway.controlplane.api.dispatcher import CallContext, Dispatcher
 from tollway.controlplane.api.rest import ANONYMOUS, REASON_HEADER, reason, request_id
 from tollway.controlplane.auth import Authenticator
 from tollway.controlplane.call import ApiError
 from tollway.controlplane.db.pool import OUTAGE
+from tollway.controlplane.ledger.balances import UnknownQuery
 from tollway.controlplane.ledger.service import Ledger
 from tollway.controlplane.publish.service import ConfigPublisher
+from tollway.controlplane.requestlog.service import RequestLog
+from tollway.controlplane.requestlog.store import StoreUnavailable
 from tollway.core.ledger import RequestRow
+from tollway.core.notices import Notice
+from tollway.core.requestlog import LoggedBody
 from tollway.runtime import log
+from tollway.wire.balances_codec import BalancesAsked, BalancesRead
 from tollway.wire.contract import METHODS, PUBLIC, MethodContract
 from tollway.wire.server import (
     CallFailed,
     GrpcCall,
     Unavailable,
+    add_balances,
+    add_body_ingest,
     add_config_push,
     add_management,
+    add_notice_ingest,
     add_usage_ingest,
 )
 from tollway.wire.usage_codec import IngestResult
@@ -64,8 +74,43 @@ def _address(peer: str) -> str:
     return peer.partition(":")[2].rpartition(":")[0].strip("[]").replace("%5B", "").replace("%5D", "")
 
 
-def add_plane_services(server: Any, publisher: ConfigPublisher, ledger: Ledger, join_token: str) -> None:
-    """Adds config push and usage ingest, for whoever has the join token."""
+def add_notices(server: Any, alerts: Alerts, join_token: str) -> None:
+    """Adds the ear for notices, for whoever has the join token."""
+
+    async def report(replica: str, notices: Sequence[Notice], lost: int) -> None:
+        try:
+            await alerts.report(replica, notices, lost)
+        except OUTAGE as error:
+            raise Unavailable("the database does not answer") from error
+
+    add_notice_ingest(server, report, join_token, report_defect)
+
+
+def _balances(publisher: ConfigPublisher, ledger: Ledger) -> Callable[[BalancesAsked], Awaitable[BalancesRead]]:
+    async def read(asked: BalancesAsked) -> BalancesRead:
+        _log.info(
+            "balances asked for",
+            replica=asked.replica,
+            organisation=asked.organisation,
+            epoch=asked.epoch,
+            queries=len(asked.queries),
+        )
+        try:
+            used, cut_us = await ledger.balances(asked.organisation, asked.queries, asked.cut_us)
+        except UnknownQuery as error:
+            raise Unavailable(f"this control plane does not know the question: {error}") from error
+        except OUTAGE as error:
+            raise Unavailable("the database does not answer") from error
+        replicas = sorted({subscriber.replica for subscriber in publisher.subscribers()})
+        return BalancesRead(used=tuple(used), replicas=tuple(replicas), cut_us=cut_us)
+
+    return read
+
+
+def add_plane_services(
+    server: Any, publisher: ConfigPublisher, ledger: Ledger, request_log: RequestLog, join_token: str
+) -> None:
+    """Adds config push, usage ingest, balances and body ingest, for whoever has the join token."""
 
     async def ingest(replica: str, rows: Sequence[RequestRow]) -> IngestResult:
         try:
@@ -74,5 +119,14 @@ def add_plane_services(server: Any, publisher: ConfigPublisher, ledger: Ledger, 
             _log.warning("ledger rows could not be stored; they will be sent again", replica=replica, rows=len(rows))
             raise Unavailable("the database does not answer") from error
 
+    async def store(replica: str, bodies: Sequence[LoggedBody], dropped: int) -> int:
+        try:
+            return await request_log.store(replica, bodies, dropped)
+        except (*OUTAGE, StoreUnavailable) as error:
+            _log.warning("bodies could not be stored; they will be sent again", replica=replica, bodies=len(bodies))
+            raise Unavailable("the store of bodies does not answer") from error
+
+    add_balances(server, _balances(publisher, ledger), join_token, report_defect)
+    add_body_ingest(server, store, join_token, report_defect)
     add_config_push(server, publisher.subscribe, join_token, report_defect)
     add_usage_ingest(server, ingest, join_token, report_defect)

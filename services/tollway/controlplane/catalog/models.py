@@ -27,7 +27,8 @@ from tollway.controlplane.catalog.model import (
     UpdateModelRequest,
     shown_price,
 )
-from tollway.controlplane.catalog.pricebook import effective_price
+from tollway.controlplane.prices import published
+from tollway.controlplane.prices.book import PriceBook
 from tollway.controlplane.resources import (
     changed_fields,
     check_etag,
@@ -55,9 +56,9 @@ def target_facts(row: ModelRow, providers: Mapping[UUID, ProviderRow]) -> list[F
     return [(ProviderKind(provider.kind), provider.base_url, model) for provider, model in found]
 
 
-def price_of(row: ModelRow, providers: Mapping[UUID, ProviderRow], at: datetime) -> Price | None:
-    """The price in force; None: not known."""
-    return effective_price(row.price, row.price_revision, target_facts(row, providers), at)
+def price_of(row: ModelRow, providers: Mapping[UUID, ProviderRow], book: PriceBook, at: datetime) -> Price | None:
+    """The price in force by the book of that model; None: not known."""
+    return book.price(row.name, published.own_price(row), published.targets_of(row, providers), at)
 
 
 def capabilities_of(row: ModelRow, providers: Mapping[UUID, ProviderRow]) -> catalog.Capabilities:
@@ -70,8 +71,8 @@ async def _providers_of(call: Call, rows: Sequence[ModelRow]) -> dict[UUID, Prov
     return {provider_id: await postgres.provider_by_id(call.db, provider_id) for provider_id in wanted}
 
 
-def _view(row: ModelRow, providers: Mapping[UUID, ProviderRow], at: datetime) -> Model:
-    price = price_of(row, providers, at)
+def _view(row: ModelRow, providers: Mapping[UUID, ProviderRow], book: PriceBook, at: datetime) -> Model:
+    price = price_of(row, providers, book, at)
     able = capabilities_of(row, providers)
     return Model(
         id=str(row.id),
@@ -105,8 +106,9 @@ def _view(row: ModelRow, providers: Mapping[UUID, ProviderRow], at: datetime) ->
 
 async def _views(call: Call, rows: Sequence[ModelRow]) -> list[Model]:
     providers = await _providers_of(call, rows)
+    book = await published.book_of(call.db, rows, providers)
     now = from_ms(call.clock.now_ms())
-    return [_view(row, providers, now) for row in rows]
+    return [_view(row, providers, book, now) for row in rows]
 
 
 async def _stored_targets(call: Call, targets: Sequence[Target]) -> list[StoredTarget]:

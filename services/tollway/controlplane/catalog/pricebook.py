@@ -42,7 +42,7 @@ _BOOK_TOKENS = {
     "image_output": ("output_image_mtok",),
 }
 """Our rate -> the book's names for it, the most exact one first."""
-_FREE = Price(version=FREE_VERSION, input=0, output=0)
+FREE = Price(version=FREE_VERSION, input=0, output=0)
 
 
 def effective_price(
@@ -58,14 +58,18 @@ def effective_price(
     """
     if override is not None:
         return override.at(f"override@{price_revision}")
-    prices = [_FREE if kind in FREE_KINDS else book_price(kind, url, model, at) for kind, url, model in targets]
+    return dearest([FREE if kind in FREE_KINDS else book_price(kind, url, model, at) for kind, url, model in targets])
+
+
+def dearest(prices: Sequence[Price | None]) -> Price | None:
+    """Of the prices of all targets the dearest; None when none is known, or one is unknown beside free ones."""
     known = [price for price in prices if price is not None]
     if not known:
         return None
-    dearest = max(known, key=_dearness)
-    if dearest is _FREE and len(known) < len(prices):
+    found = max(known, key=_dearness)
+    if not any(_dearness(found)) and len(known) < len(prices):
         return None
-    return dearest
+    return found
 
 
 def _dearness(price: Price) -> tuple[int, ...]:
@@ -80,9 +84,11 @@ def book_price(kind: ProviderKind, base_url: str, model: str, at: datetime) -> P
     A model without a token price is known when it is sold by sound, characters or calls.
     """
     info = book_model(kind, base_url, model)
-    if info is None:
-        return None
-    prices = _standard_prices(info, at)
+    return None if info is None else rates_of(_standard_prices(info, at))
+
+
+def rates_of(prices: ModelPrice) -> Price | None:
+    """The rates of one of the book's prices; None where it says nothing that is charged here."""
     units = {
         "audio_hour": _nano(prices, "input_audio_hours", "audio_hours"),
         "characters": _nano(prices, "input_mchars"),

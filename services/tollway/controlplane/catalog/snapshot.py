@@ -19,6 +19,8 @@ from tollway.controlplane.db.statements import Database
 from tollway.controlplane.identity import postgres as identity
 from tollway.controlplane.identity.model import ORGANISATION
 from tollway.controlplane.keys import postgres as keys
+from tollway.controlplane.prices import published
+from tollway.controlplane.rules import published as rules
 from tollway.core.catalog import (
     Catalog,
     Credential,
@@ -31,6 +33,7 @@ from tollway.core.catalog import (
     Strategy,
     Target,
 )
+from tollway.core.pricing import Price
 
 
 async def build_catalog(db: Database, vault: Vault) -> Catalog:
@@ -38,13 +41,12 @@ async def build_catalog(db: Database, vault: Vault) -> Catalog:
     position = await postgres.position(db)
     providers = {row.id: row for row in await postgres.providers(db)}
     peppers = await vault.peppers(db)
-    now = datetime.now(UTC)
     return Catalog(
         epoch=position.epoch,
         version=position.version,
         organisation=ORGANISATION,
         providers=await _providers(db, vault, list(providers.values())),
-        models={row.name: _model(row, providers, now) for row in await postgres.models(db)},
+        models=await _models(db, providers),
         projects={
             str(row.id): Project(
                 id=str(row.id),
@@ -53,11 +55,13 @@ async def build_catalog(db: Database, vault: Vault) -> Catalog:
                 business_unit=row.business_unit,
                 models=tuple(row.models),
                 dialect_policy=row.dialect_policy,
+                logging=row.logging,
             )
             for row in await identity.projects(db)
         },
         peppers=peppers.digest if peppers is not None else {},
         index_pepper=peppers.index if peppers is not None else b"",
+        rules=await rules.catalog_rules(db, datetime.now(UTC)),
     )
 
 
@@ -82,7 +86,19 @@ async def _providers(db: Database, vault: Vault, rows: Sequence[ProviderRow]) ->
     }
 
 
-def _model(row: ModelRow, providers: dict[UUID, ProviderRow], now: datetime) -> Model:
+async def _models(db: Database, providers: dict[UUID, ProviderRow]) -> dict[str, Model]:
+    """Each model with the price that was published with the catalog's version, or with the present one if none was."""
+    rows = await postgres.models(db)
+    prices = await published.current(db)
+    missing = [row for row in rows if row.id not in prices]
+    if missing:
+        book = await published.book_of(db, missing, providers)
+        now = datetime.now(UTC)
+        prices |= {row.id: models.price_of(row, providers, book, now) for row in missing}
+    return {row.name: _model(row, providers, prices[row.id]) for row in rows}
+
+
+def _model(row: ModelRow, providers: dict[UUID, ProviderRow], price: Price | None) -> Model:
     return Model(
         id=str(row.id),
         name=row.name,
@@ -92,7 +108,7 @@ def _model(row: ModelRow, providers: dict[UUID, ProviderRow], now: datetime) -> 
         ),
         aliases=tuple(row.aliases),
         strategy=Strategy(row.strategy),
-        price=models.price_of(row, providers, now),
+        price=price,
         capabilities=models.capabilities_of(row, providers),
         created=int(row.created_at.timestamp()),
     )
@@ -114,6 +130,10 @@ async def _entries(db: Database, rows: Sequence[keys.EntryRow]) -> list[Director
         secrets[secret.key_id].append(
             Secret(digest=secret.digest, pepper=secret.pepper, not_after_ms=_milliseconds(secret.not_after))
         )
+    # A key that was replaced goes on under the rules of its successor, which is the name that counts.
+    followers_first = sorted(rows, key=lambda row: row.rules_of == row.id)
+    owners = {row.rules_of: f"{row.project}/{row.name}" for row in followers_first}
+    held = await rules.key_rules(db, owners, datetime.now(UTC))
     return [
         DirectoryEntry(
             lookup=row.lookup,
@@ -127,6 +147,8 @@ async def _entries(db: Database, rows: Sequence[keys.EntryRow]) -> list[Director
             expires_ms=_milliseconds(row.expires_at),
             revoked=row.revoked_at is not None,
             tags=row.tags,
+            user=row.user_name,
+            rules=held.get(row.rules_of),
         )
         for row in rows
     ]

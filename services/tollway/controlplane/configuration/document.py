@@ -21,7 +21,8 @@ from tollway.controlplane.catalog.model import (
     stored_timeouts,
 )
 from tollway.controlplane.configuration.model import Configuration, KeySpec, ModelSpec, ProjectSpec, ProviderSpec
-from tollway.controlplane.identity.model import DEFAULT_UNIT, allow_list, policy_of
+from tollway.controlplane.identity.model import DEFAULT_UNIT, allow_list, logging_of, policy_of
+from tollway.core.catalog import Logging
 
 ROOT = "configuration"
 _DEFAULT_STRATEGY = "weighted"
@@ -41,6 +42,9 @@ def check(document: Configuration, known: Known) -> None:
     _unique(f"{ROOT}.providers", document.providers)
     _unique(f"{ROOT}.business_units", document.business_units)
     _unique(f"{ROOT}.projects", document.projects)
+    _unique(f"{ROOT}.organisations", document.organisations)
+    _unique(f"{ROOT}.users", document.users)
+    _unique(f"{ROOT}.alert_channels", document.alert_channels)
     for index, provider in enumerate(document.providers):
         _unique(f"{ROOT}.providers[{index}].credentials", provider.credentials)
     for index, project in enumerate(document.projects):
@@ -138,9 +142,15 @@ def project_fields(spec: ProjectSpec, units: Mapping[str, str]) -> dict[str, Any
         "business_unit": units.get(unit, unit),
         "models": allow_list(spec.models),
         "dialect_policy": policy_of(spec.dialect_policy).value,
+        **logging_fields(logging_of(spec.logging.bodies, spec.logging.retention_days)),
     }
+
+
+def logging_fields(logging: Logging) -> dict[str, Any]:
+    """The comparable form of what the request log keeps of a project."""
+    return {"log_bodies": logging.bodies.value, "log_retention_days": logging.retention_days}
 
 
 def key_fields(spec: KeySpec) -> dict[str, Any]:
     """The comparable fields of a key but for those that need the present key (expiry and value)."""
-    return {"models": allow_list(spec.models), "tags": dict(spec.tags)}
+    return {"models": allow_list(spec.models), "tags": dict(spec.tags), "user": spec.user}

@@ -9,6 +9,7 @@ from tollway.controlplane.call import ApiError, Call
 from tollway.controlplane.catalog import model as catalog
 from tollway.controlplane.catalog import models, providers
 from tollway.controlplane.configuration import state
+from tollway.controlplane.configuration.channels import Channels
 from tollway.controlplane.configuration.model import (
     Configuration,
     GeneratedKey,
@@ -18,6 +19,7 @@ from tollway.controlplane.configuration.model import (
     ProviderSpec,
 )
 from tollway.controlplane.configuration.plan import SECRET_FIELD, Kind, Step
+from tollway.controlplane.configuration.rules import Rules
 from tollway.controlplane.configuration.state import State
 from tollway.controlplane.credentials.model import NewCredential
 from tollway.controlplane.identity import model as identity
@@ -41,6 +43,8 @@ class Executor:
         self._providers = {spec.name: spec for spec in configuration.providers}
         self._models = {spec.name: spec for spec in configuration.models}
         self._projects = {spec.name: spec for spec in configuration.projects}
+        self._rules = Rules(call, configuration, before.present)
+        self._channels = Channels(call, configuration)
 
     async def create(self, step: Step) -> None:
         """Makes an object of the document."""
@@ -154,6 +158,8 @@ class Executor:
             business_unit=spec.business_unit,
             models=spec.models,
             dialect_policy=spec.dialect_policy,
+            log_bodies=spec.logging.bodies,
+            log_retention_days=spec.logging.retention_days,
         )
         await identities.create_project(self._call, request)
 
@@ -165,6 +171,8 @@ class Executor:
             business_unit=spec.business_unit,
             models=spec.models,
             dialect_policy=spec.dialect_policy,
+            log_bodies=spec.logging.bodies,
+            log_retention_days=spec.logging.retention_days,
         )
         await identities.update_project(self._call, request)
 
@@ -185,6 +193,7 @@ class Executor:
             tags=spec.tags,
             expires_at=state.expiry(spec, now),
             value=spec.value,
+            user=spec.user,
         )
         made = await key_service.create_key_at(self._call, request, now)
         if made.secret:
@@ -206,6 +215,7 @@ class Executor:
                 models=spec.models,
                 tags=spec.tags,
                 expires_at=state.expiry(spec, self._before.created[step.name]),
+                user=spec.user,
             )
             await key_service.update_key(self._call, request)
 
@@ -222,6 +232,9 @@ _CREATE: dict[Kind, Work] = {
     Kind.MODEL: Executor._create_model,
     Kind.PROJECT: Executor._create_project,
     Kind.KEY: Executor._create_key,
+    Kind.BUDGET: lambda executor, step: executor._rules.set_budget(step),
+    Kind.LIMITS: lambda executor, step: executor._rules.set_limits(step),
+    Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.create(step),
 }
 _UPDATE: dict[Kind, Work] = {
     Kind.BUSINESS_UNIT: Executor._update_unit,
@@ -230,6 +243,9 @@ _UPDATE: dict[Kind, Work] = {
     Kind.MODEL: Executor._update_model,
     Kind.PROJECT: Executor._update_project,
     Kind.KEY: Executor._update_key,
+    Kind.BUDGET: lambda executor, step: executor._rules.set_budget(step),
+    Kind.LIMITS: lambda executor, step: executor._rules.set_limits(step),
+    Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.update(step),
 }
 _ARCHIVE: dict[Kind, Work] = {
     Kind.BUSINESS_UNIT: Executor._archive_unit,
@@ -238,6 +254,9 @@ _ARCHIVE: dict[Kind, Work] = {
     Kind.MODEL: Executor._archive_model,
     Kind.PROJECT: Executor._archive_project,
     Kind.KEY: Executor._archive_key,
+    Kind.BUDGET: lambda executor, step: executor._rules.remove_budget(step),
+    Kind.LIMITS: lambda executor, step: executor._rules.remove_limits(step),
+    Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.delete(step),
 }
 
 

@@ -4,10 +4,46 @@ from __future__ import annotations
 
 import msgspec
 
+from tollway.controlplane.alerts.model import AlertChannelSpec
 from tollway.controlplane.catalog.model import Capabilities, Price, Target, Timeouts
 from tollway.controlplane.credentials.model import NewCredential
+from tollway.controlplane.rules.model import Limit
 
 DEFAULT_SET = "default"
+
+
+class BudgetSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    limit: str
+    period: str = ""
+    timezone: str = ""
+    fiscal_start: str = ""
+    mode: str = ""
+    carry_over: bool = False
+    alerts: list[float] = []
+
+
+class LimitsSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    limits: list[Limit] = []
+
+
+class OrganisationSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    budget: BudgetSpec | None = None
+    limits: LimitsSpec | None = None
+
+
+class UserSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    name: str
+    budget: BudgetSpec | None = None
+    limits: LimitsSpec | None = None
 
 
 class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +67,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str = ""
     price: Price | None = None
     capabilities: Capabilities | None = None
+    limits: LimitsSpec | None = None
 
 
 class BusinessUnitSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +75,8 @@ class BusinessUnitSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
+    budget: BudgetSpec | None = None
+    limits: LimitsSpec | None = None
 
 
 class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +87,19 @@ class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
     models: list[str] = []
     expires_seconds: int = 0
     tags: dict[str, str] = {}
+    user: str = ""
+    budget: BudgetSpec | None = None
+    limits: LimitsSpec | None = None
 
     def __repr__(self) -> str:
         return f"KeySpec(name={self.name!r})"
+
+
+class LoggingSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract: what the request log keeps of a project."""
+
+    bodies: str = ""
+    retention_days: int = 0
 
 
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +111,9 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     models: list[str] = []
     keys: list[KeySpec] = []
     dialect_policy: str = ""
+    logging: LoggingSpec = LoggingSpec()
+    budget: BudgetSpec | None = None
+    limits: LimitsSpec | None = None
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +123,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelSpec] = []
     business_units: list[BusinessUnitSpec] = []
     projects: list[ProjectSpec] = []
+    organisations: list[OrganisationSpec] = []
+    users: list[UserSpec] = []
+    alert_channels: list[AlertChannelSpec] = []
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,9 @@ class Kind(StrEnum):
     MODEL = "model"
     PROJECT = "project"
     KEY = "key"
+    BUDGET = "budget"
+    LIMITS = "limits"
+    ALERT_CHANNEL = "alert_channel"
 
 
 class Action(StrEnum):

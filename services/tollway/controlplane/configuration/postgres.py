@@ -23,6 +23,7 @@ class KeyState(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     models: list[str]
     tags: dict[str, str]
+    user_name: str
     created_at: datetime
     expires_at: datetime | None
     managed_by: str | None

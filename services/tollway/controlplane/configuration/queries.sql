@@ -3,7 +3,7 @@
 SELECT pg_advisory_xact_lock(%(lock)s);
 
 -- name: keys
-SELECT k.id, p.name AS project, k.name, k.models, k.tags, k.created_at, k.expires_at, k.managed_by, k.applied_digest
+SELECT k.id, p.name AS project, k.name, k.models, k.tags, k.user_name, k.created_at, k.expires_at, k.managed_by, k.applied_digest
 FROM keys k JOIN projects p ON p.id = k.project_id
 WHERE k.revoked_at IS NULL AND p.archived_at IS NULL AND (k.managed_by = %(set)s OR p.name = ANY (%(projects)s));
 
@@ -21,7 +21,19 @@ UNION ALL
 SELECT id, 'project', name FROM projects WHERE managed_by = %(set)s AND archived_at IS NOT NULL
 UNION ALL
 SELECT k.id, 'key', p.name || '/' || k.name FROM keys k JOIN projects p ON p.id = k.project_id
-WHERE k.managed_by = %(set)s AND k.revoked_at IS NOT NULL AND p.archived_at IS NULL;
+WHERE k.managed_by = %(set)s AND k.revoked_at IS NOT NULL AND p.archived_at IS NULL
+UNION ALL
+SELECT b.id, 'budget', CASE WHEN b.scope = 'organisation' THEN b.scope
+                            ELSE b.scope || ':' || coalesce(u.name, p.name, kp.name || '/' || k.name, b.subject) END
+FROM budgets b
+LEFT JOIN business_units u ON u.id = CASE WHEN b.scope = 'business_unit' THEN b.subject::uuid END
+LEFT JOIN projects p ON p.id = CASE WHEN b.scope = 'project' THEN b.subject::uuid END
+LEFT JOIN keys k ON k.id = CASE WHEN b.scope = 'key' THEN b.subject::uuid END
+LEFT JOIN projects kp ON kp.id = k.project_id
+WHERE b.managed_by = %(set)s AND b.removed_at IS NOT NULL
+  AND u.archived_at IS NULL AND p.archived_at IS NULL AND k.revoked_at IS NULL AND kp.archived_at IS NULL
+UNION ALL
+SELECT id, 'alert_channel', name FROM alert_channels WHERE managed_by = %(set)s AND archived_at IS NOT NULL;
 
 -- name: stamp_business_unit
 UPDATE business_units SET managed_by = %(set)s, applied_digest = given.digest
@@ -76,3 +88,30 @@ WHERE keys.id = given.id
 
 -- name: release_key
 UPDATE keys SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_budget
+UPDATE budgets SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE budgets.id = given.id
+  AND (budgets.managed_by, budgets.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_budget
+UPDATE budgets SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_limits
+UPDATE limit_sets SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE limit_sets.id = given.id
+  AND (limit_sets.managed_by, limit_sets.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_limits
+UPDATE limit_sets SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_alert_channel
+UPDATE alert_channels SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE alert_channels.id = given.id
+  AND (alert_channels.managed_by, alert_channels.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_alert_channel
+UPDATE alert_channels SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);

@@ -109,7 +109,9 @@ async def _remember(
         digests = {}
         for item in desired:
             if item.kind is kind:
-                present = after.present[kind, item.name]
-                digests[present.identity] = applied_digest({name: present.fields[name] for name in item.fields})
+                # A set of limits that was emptied and belongs to nobody is not there any more.
+                present = after.present.get((kind, item.name))
+                if present is not None:
+                    digests[present.identity] = applied_digest({name: present.fields[name] for name in item.fields})
         if digests:
             await postgres.stamp(call.db, kind, managing_set, digests)

@@ -14,7 +14,7 @@ import msgspec
 from tollway.controlplane.call import Call
 from tollway.controlplane.catalog import postgres as catalog
 from tollway.controlplane.catalog.model import ModelRow, ProviderRow, effective_timeouts
-from tollway.controlplane.configuration import document, postgres
+from tollway.controlplane.configuration import channels, document, postgres, rules
 from tollway.controlplane.configuration.document import ROOT, Known
 from tollway.controlplane.configuration.model import Configuration, KeySpec
 from tollway.controlplane.configuration.plan import SECRET_FIELD, Desired, Kind, Present, Ref, read_applied
@@ -22,7 +22,7 @@ from tollway.controlplane.credentials import postgres as credentials
 from tollway.controlplane.credentials.model import NewCredential
 from tollway.controlplane.credentials.vault import Peppers, value_fingerprint
 from tollway.controlplane.identity import postgres as identity
-from tollway.controlplane.identity.model import DEFAULT_UNIT, UnitRow
+from tollway.controlplane.identity.model import DEFAULT_UNIT, ProjectRow, UnitRow
 from tollway.controlplane.keys import postgres as keys
 from tollway.controlplane.keys.model import SecretRow
 from tollway.core.ids import secret_digest
@@ -72,13 +72,7 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
     for model in await catalog.models(db):
         add(Kind.MODEL, model.name, model, _model_fields(model, providers))
     for project in await identity.projects(db):
-        fields: dict[str, Any] = {
-            "description": project.description,
-            "business_unit": project.business_unit,
-            "models": project.models,
-            "dialect_policy": project.dialect_policy.value,
-        }
-        add(Kind.PROJECT, project.name, project, fields)
+        add(Kind.PROJECT, project.name, project, _project_fields(project))
     rows = await postgres.keys(db, managing_set, [spec.name for spec in configuration.projects])
     secrets: dict[UUID, list[SecretRow]] = {row.id: [] for row in rows}
     for secret in await keys.secrets(db, list(secrets)):
@@ -86,8 +80,9 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
             secrets[secret.key_id].append(secret)
     for row in rows:
         value = ",".join(sorted(secret.digest.hex() for secret in secrets[row.id]))
-        fields = {"models": row.models, "tags": row.tags, "expires_at": _iso(row.expires_at), SECRET_FIELD: value}
-        add(Kind.KEY, f"{row.project}/{row.name}", row, fields)
+        add(Kind.KEY, f"{row.project}/{row.name}", row, _present_key(row) | {SECRET_FIELD: value})
+    found |= await rules.load(db)
+    found |= await channels.load(db)
     known = Known(
         providers={reference: row.name for row in providers.values() for reference in (str(row.id), row.name)},
         units={reference: row.name for row in units for reference in (str(row.id), row.name)},
@@ -99,6 +94,11 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
         secrets={f"{row.project}/{row.name}": tuple(secrets[row.id]) for row in rows},
         peppers=peppers,
     )
+
+
+def _present_key(row: postgres.KeyState) -> dict[str, Any]:
+    """The comparable fields of a key but for its value."""
+    return {"models": row.models, "tags": row.tags, "user": row.user_name, "expires_at": _iso(row.expires_at)}
 
 
 def _adopt_default_unit(found: dict[Ref, Present], units: list[UnitRow]) -> None:
@@ -116,6 +116,16 @@ def _provider_fields(row: ProviderRow) -> dict[str, Any]:
         "api_version": row.api_version,
         "timeouts": msgspec.to_builtins(effective_timeouts(row.timeouts)),
         "hangup": row.hangup,
+    }
+
+
+def _project_fields(row: ProjectRow) -> dict[str, Any]:
+    return {
+        "description": row.description,
+        "business_unit": row.business_unit,
+        "models": row.models,
+        "dialect_policy": row.dialect_policy.value,
+        **document.logging_fields(row.logging),
     }
 
 
@@ -153,6 +163,8 @@ def desired(configuration: Configuration, state: State) -> Iterator[Desired]:
         for number, key in enumerate(project.keys):
             name = f"{project.name}/{key.name}"
             yield Desired(Kind.KEY, name, _key_fields(key, name, state), f"{path}.keys[{number}]")
+    yield from rules.desired(configuration, state.present)
+    yield from channels.desired(configuration, state.present, state.peppers)
 
 
 def _credential_fields(spec: NewCredential, present: Present | None, peppers: Peppers) -> dict[str, Any]:

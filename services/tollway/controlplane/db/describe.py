@@ -48,8 +48,8 @@ def _constraint(found: _Constraint) -> str:
 
 
 def _table(relation: _Relation) -> str:
-    if relation.partition_of is not None:
-        return f"CREATE TABLE {relation.name} PARTITION OF {relation.partition_of} {relation.bound};\n\n"
-    columns = ",\n    ".join(relation.columns)
     partitioned = f" PARTITION BY {relation.partition_key}" if relation.partitioned else ""
+    if relation.partition_of is not None:
+        return f"CREATE TABLE {relation.name} PARTITION OF {relation.partition_of} {relation.bound}{partitioned};\n\n"
+    columns = ",\n    ".join(relation.columns)
     return f"CREATE TABLE {relation.name} (\n    {columns}\n){partitioned};\n\n"

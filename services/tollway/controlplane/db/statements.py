@@ -32,6 +32,11 @@ class Statements:
             await cursor.execute(self._sql[name], params)
             return cursor.rowcount
 
+    async def copy(self, db: Database, name: str, data: bytes) -> None:
+        """Feeds a COPY ... FROM STDIN statement."""
+        async with db.cursor() as cursor, cursor.copy(self._sql[name]) as target:
+            await target.write(data)
+
     async def all(self, db: Database, name: str, row: type[T], /, **params: Any) -> list[T]:
         """The rows of a statement, each as a `row` struct."""
         async with db.cursor(row_factory=dict_row) as cursor:

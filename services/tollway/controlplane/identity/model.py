@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tollway.controlplane.resources import etag
-from tollway.core.catalog import DialectPolicy
+from tollway.core.catalog import Bodies, DialectPolicy, Logging
 
 ORGANISATION = "default"
 DEFAULT_UNIT = "default"
@@ -80,6 +80,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     etag: str
     dialect_policy: str
+    log_bodies: str
+    log_retention_days: int
 
 
 class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +92,8 @@ class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     business_unit: str = ""
     models: list[str] = []
     dialect_policy: str = ""
+    log_bodies: str = ""
+    log_retention_days: int = 0
 
 
 class GetProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +126,8 @@ class UpdateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     models: list[str] = []
     etag: str = ""
     dialect_policy: str = ""
+    log_bodies: str = ""
+    log_retention_days: int = 0
 
 
 class ArchiveProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,12 +172,19 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     models: list[str]
     dialect_policy: DialectPolicy
+    log_bodies: Bodies
+    log_retention_days: int
     revision: int
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None = None
     managed_by: str | None = None
     applied_digest: bytes | None = None
+
+    @property
+    def logging(self) -> Logging:
+        """What the request log keeps of it."""
+        return Logging(bodies=self.log_bodies, retention_days=self.log_retention_days)
 
     def view(self) -> Project:
         """The project as it is shown."""
@@ -185,12 +198,22 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
             updated_at=self.updated_at,
             etag=etag(self.id, self.revision),
             dialect_policy=self.dialect_policy.value,
+            log_bodies=self.log_bodies.value,
+            log_retention_days=self.log_retention_days,
         )
 
 
 def policy_of(text: str) -> DialectPolicy:
     """The policy with this name; nothing means lenient."""
     return DialectPolicy(text) if text else DialectPolicy.LENIENT
+
+
+def logging_of(bodies: str, retention_days: int) -> Logging:
+    """What the request log shall keep; what is empty or 0 has its default."""
+    default = Logging()
+    return Logging(
+        bodies=Bodies(bodies) if bodies else default.bodies, retention_days=retention_days or default.retention_days
+    )
 
 
 def allow_list(models: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.identity.model import ORGANISATION, ProjectRow, UnitRow
 from tollway.controlplane.resources import as_uuid
-from tollway.core.catalog import DialectPolicy
+from tollway.core.catalog import DialectPolicy, Logging
 
 _SQL = Statements(__package__)
 Lock = Literal["", "_for_share", "_for_update"]
@@ -86,7 +86,13 @@ async def projects(
 
 
 async def insert_project(
-    db: Database, unit_id: UUID, name: str, description: str, models: list[str], policy: DialectPolicy
+    db: Database,
+    unit_id: UUID,
+    name: str,
+    description: str,
+    models: list[str],
+    policy: DialectPolicy,
+    logging: Logging,
 ) -> UUID | None:
     """A new project; None when a live one has the name."""
     project_id = uuid7()
@@ -99,6 +105,8 @@ async def insert_project(
         description=description,
         models=models,
         policy=policy.value,
+        log_bodies=logging.bodies.value,
+        log_retention_days=logging.retention_days,
     )
     return project_id if touched else None
 
@@ -110,6 +118,7 @@ async def update_project(
     description: str,
     models: list[str],
     policy: DialectPolicy,
+    logging: Logging,
     at: datetime,
 ) -> None:
     """Writes what can change of a project."""
@@ -121,6 +130,8 @@ async def update_project(
         description=description,
         models=models,
         policy=policy.value,
+        log_bodies=logging.bodies.value,
+        log_retention_days=logging.retention_days,
         at=at,
     )
 

@@ -28,6 +28,7 @@ from tollway.controlplane.identity.model import (
     UpdateBusinessUnitRequest,
     UpdateProjectRequest,
     allow_list,
+    logging_of,
     policy_of,
 )
 from tollway.controlplane.resources import (
@@ -136,6 +137,7 @@ async def create_project(call: Call, request: CreateProjectRequest) -> Project:
         request.description,
         allow_list(request.models),
         policy_of(request.dialect_policy),
+        logging_of(request.log_bodies, request.log_retention_days),
     )
     if project_id is None:
         raise taken("project", request.name)
@@ -161,10 +163,10 @@ async def list_projects(call: Call, request: ListProjectsRequest) -> ListProject
 
 
 async def update_project(call: Call, request: UpdateProjectRequest) -> Project:
-    """Changes description, unit, allowed models or the dialect policy."""
+    """Changes description, unit, allowed models, the dialect policy or what the request log keeps."""
     row = await _project(call.db, request.project, "_for_update")
     check_etag(request.etag, row.id, row.revision, f"project {row.name!r}")
-    known = frozenset({"description", "business_unit", "models", "dialect_policy"})
+    known = frozenset({"description", "business_unit", "models", "dialect_policy", "log_bodies", "log_retention_days"})
     fields = changed_fields(call.update_mask, request, known)
     unit_id = row.business_unit_id
     if "business_unit" in fields:
@@ -172,10 +174,15 @@ async def update_project(call: Call, request: UpdateProjectRequest) -> Project:
     description = request.description if "description" in fields else row.description
     models = allow_list(request.models) if "models" in fields else row.models
     policy = policy_of(request.dialect_policy) if "dialect_policy" in fields else row.dialect_policy
-    before = (row.business_unit_id, row.description, row.models, row.dialect_policy)
-    if (unit_id, description, models, policy) == before:
+    kept = logging_of(
+        request.log_bodies if "log_bodies" in fields else row.log_bodies,
+        request.log_retention_days if "log_retention_days" in fields else row.log_retention_days,
+    )
+    before = (row.business_unit_id, row.description, row.models, row.dialect_policy, row.logging)
+    if (unit_id, description, models, policy, kept) == before:
         return row.view()
-    await postgres.update_project(call.db, row.id, unit_id, description, models, policy, from_ms(call.clock.now_ms()))
+    now = from_ms(call.clock.now_ms())
+    await postgres.update_project(call.db, row.id, unit_id, description, models, policy, kept, now)
     view = (await postgres.project_by_id(call.db, row.id)).view()
     call.audit(f"project:{view.name}", snapshot(row.view()), snapshot(view))
     call.catalog_change()

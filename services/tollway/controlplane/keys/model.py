@@ -47,6 +47,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     previous_secret_valid_until: datetime | None = None
     etag: str = ""
+    user: str = ""
 
 
 class KeyWithSecret(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,7 @@ class CreateKeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     expires_at: datetime | None = None
     value: str = ""
+    user: str = ""
 
     def __repr__(self) -> str:
         return f"CreateKeyRequest(project={self.project!r}, name={self.name!r})"
@@ -103,6 +105,7 @@ class UpdateKeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     expires_at: datetime | None = None
     etag: str = ""
+    user: str = ""
 
 
 class RotateKeyRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +134,7 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     public_id: str
     imported: bool
     name: str
+    user_name: str
     models: list[str]
     tags: dict[str, str]
     version: int
@@ -143,6 +147,8 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     applied_digest: bytes | None = None
     grace_until: datetime | None = None
     """The latest end of an earlier secret's grace."""
+    rules_of: UUID | None = None
+    """The key that took this one's place; None: this one's own rules hold."""
 
     def status(self, now: datetime) -> KeyStatus:
         """Revoked before expired before active."""
@@ -169,6 +175,7 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
             revoked_at=self.revoked_at,
             previous_secret_valid_until=grace if self.revoked_at is None else None,
             etag=etag(self.id, self.revision),
+            user=self.user_name,
         )
 
 

@@ -22,9 +22,12 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     project_id: UUID
+    project: str
     lookup: str
     public_id: str
     name: str
+    user_name: str
+    rules_of: UUID
     models: list[str]
     tags: dict[str, str]
     version: int
@@ -67,6 +70,7 @@ async def insert(
     expires_at: datetime | None,
     created_at: datetime,
     at: datetime,
+    user: str,
 ) -> bool:
     """A new key without secrets; False when lookup, public id or name is taken."""
     touched = await _SQL.run(
@@ -83,6 +87,7 @@ async def insert(
         expires_at=expires_at,
         created_at=created_at,
         at=at,
+        user=user,
     )
     return touched == 1
 
@@ -103,10 +108,16 @@ async def insert_secret(db: Database, key_id: UUID, digest: bytes, pepper: str, 
 
 
 async def update(
-    db: Database, key_id: UUID, models: list[str], tags: dict[str, str], expires_at: datetime | None, at: datetime
+    db: Database,
+    key_id: UUID,
+    models: list[str],
+    tags: dict[str, str],
+    expires_at: datetime | None,
+    user: str,
+    at: datetime,
 ) -> None:
     """Writes what can change of a key."""
-    await _SQL.run(db, "update", id=key_id, models=models, tags=Jsonb(tags), expires_at=expires_at, at=at)
+    await _SQL.run(db, "update", id=key_id, models=models, tags=Jsonb(tags), expires_at=expires_at, user=user, at=at)
 
 
 async def end_secrets(db: Database, key_id: UUID, not_after: datetime, at: datetime) -> None:
@@ -134,6 +145,22 @@ async def release(db: Database, key_id: UUID) -> None:
 async def inherit_management(db: Database, key_id: UUID, old: KeyRow) -> None:
     """Puts a successor into the declarative set of the key that it replaces."""
     await _SQL.run(db, "inherit_management", id=key_id, managed_by=old.managed_by, applied_digest=old.applied_digest)
+
+
+async def succeed(db: Database, key_id: UUID, successor: UUID) -> None:
+    """Makes the rules of a successor hold for the key that it replaces, and for those that this one replaced."""
+    await _SQL.run(db, "succeed", id=key_id, successor=successor)
+
+
+async def followers(db: Database, key_id: UUID) -> list[UUID]:
+    """The keys that this one replaced: its rules hold for them too."""
+    return [row.id for row in await _SQL.all(db, "followers", _Id, key=key_id)]
+
+
+async def by_name(db: Database, project: str, name: str) -> KeyRow | None:
+    """The key of a live project with that name, unless it is revoked."""
+    found = await _SQL.one(db, "by_name", _Id, project=project, name=name)
+    return None if found is None else await key(db, str(found.id))
 
 
 async def secrets(db: Database, key_ids: Sequence[UUID]) -> list[SecretRow]:

@@ -1,8 +1,9 @@
 -- name: insert
 -- A public id or a value that is taken makes no row.
-INSERT INTO keys (id, project_id, lookup, public_id, imported, name, models, tags, expires_at, created_at, updated_at)
+INSERT INTO keys (id, project_id, lookup, public_id, imported, name, models, tags, expires_at, created_at, updated_at,
+                  user_name)
 VALUES (%(id)s, %(project)s, %(lookup)s, %(public_id)s, %(imported)s, %(name)s, %(models)s, %(tags)s, %(expires_at)s,
-        %(created_at)s, %(at)s)
+        %(created_at)s, %(at)s, %(user)s)
 ON CONFLICT DO NOTHING;
 
 -- name: name_taken
@@ -16,7 +17,7 @@ INSERT INTO key_secrets (key_id, digest, pepper, created_at) VALUES (%(key)s, %(
 
 -- name: key
 SELECT k.id, k.project_id, p.name AS project, p.archived_at IS NOT NULL AS project_archived, k.lookup, k.public_id,
-       k.imported, k.name, k.models, k.tags, k.version, k.revision, k.created_at, k.updated_at, k.expires_at,
+       k.imported, k.name, k.user_name, k.rules_of, k.models, k.tags, k.version, k.revision, k.created_at, k.updated_at, k.expires_at,
        k.revoked_at, k.managed_by, k.applied_digest,
        (SELECT max(s.not_after) FROM key_secrets s WHERE s.key_id = k.id) AS grace_until
 FROM keys k JOIN projects p ON p.id = k.project_id
@@ -24,7 +25,7 @@ WHERE k.id = %(id)s OR (k.public_id = %(public_id)s AND NOT k.imported);
 
 -- name: key_for_update
 SELECT k.id, k.project_id, p.name AS project, p.archived_at IS NOT NULL AS project_archived, k.lookup, k.public_id,
-       k.imported, k.name, k.models, k.tags, k.version, k.revision, k.created_at, k.updated_at, k.expires_at,
+       k.imported, k.name, k.user_name, k.rules_of, k.models, k.tags, k.version, k.revision, k.created_at, k.updated_at, k.expires_at,
        k.revoked_at, k.managed_by, k.applied_digest,
        (SELECT max(s.not_after) FROM key_secrets s WHERE s.key_id = k.id) AS grace_until
 FROM keys k JOIN projects p ON p.id = k.project_id
@@ -33,7 +34,7 @@ FOR UPDATE OF k;
 
 -- name: keys
 SELECT k.id, k.project_id, p.name AS project, p.archived_at IS NOT NULL AS project_archived, k.lookup, k.public_id,
-       k.imported, k.name, k.models, k.tags, k.version, k.revision, k.created_at, k.updated_at, k.expires_at,
+       k.imported, k.name, k.user_name, k.rules_of, k.models, k.tags, k.version, k.revision, k.created_at, k.updated_at, k.expires_at,
        k.revoked_at, k.managed_by, k.applied_digest,
        (SELECT max(s.not_after) FROM key_secrets s WHERE s.key_id = k.id) AS grace_until
 FROM keys k JOIN projects p ON p.id = k.project_id
@@ -44,8 +45,8 @@ ORDER BY k.id
 LIMIT %(limit)s;
 
 -- name: update
-UPDATE keys SET models = %(models)s, tags = %(tags)s, expires_at = %(expires_at)s, revision = revision + 1,
-       updated_at = %(at)s
+UPDATE keys SET models = %(models)s, tags = %(tags)s, expires_at = %(expires_at)s, user_name = %(user)s,
+       revision = revision + 1, updated_at = %(at)s
 WHERE id = %(id)s;
 
 -- name: touch
@@ -77,9 +78,21 @@ UPDATE keys SET managed_by = %(managed_by)s, applied_digest = %(applied_digest)s
 SELECT key_id, digest, pepper, not_after FROM key_secrets WHERE key_id = ANY (%(keys)s) ORDER BY key_id, created_at, digest;
 
 -- name: entry_keys
-SELECT id, project_id, lookup, public_id, name, models, tags, version, expires_at, revoked_at
+SELECT id, project_id, (SELECT p.name FROM projects p WHERE p.id = project_id) AS project, lookup, public_id, name,
+       user_name, coalesce(rules_of, id) AS rules_of, models, tags, version, expires_at, revoked_at
 FROM keys WHERE id = ANY (%(keys)s) ORDER BY id;
 
 -- name: entry_page
-SELECT id, project_id, lookup, public_id, name, models, tags, version, expires_at, revoked_at
+SELECT id, project_id, (SELECT p.name FROM projects p WHERE p.id = project_id) AS project, lookup, public_id, name,
+       user_name, coalesce(rules_of, id) AS rules_of, models, tags, version, expires_at, revoked_at
 FROM keys WHERE (%(after)s::uuid IS NULL OR id > %(after)s::uuid) ORDER BY id LIMIT %(limit)s;
+
+-- name: succeed
+UPDATE keys SET rules_of = %(successor)s WHERE id = %(id)s OR rules_of = %(id)s;
+
+-- name: followers
+SELECT id FROM keys WHERE rules_of = %(key)s ORDER BY id;
+
+-- name: by_name
+SELECT k.id FROM keys k JOIN projects p ON p.id = k.project_id
+WHERE k.name = %(name)s AND k.revoked_at IS NULL AND p.name = %(project)s AND p.archived_at IS NULL;

@@ -45,6 +45,8 @@ from tollway.controlplane.resources import (
     page_token,
     taken,
 )
+from tollway.controlplane.rules import checks
+from tollway.controlplane.rules import postgres as rules
 from tollway.core.ids import imported_lookup, native_key, parse_native, secret_digest, with_secret
 
 _ATTEMPTS = 8
@@ -87,6 +89,8 @@ async def create_key_at(call: Call, request: CreateKeyRequest, created_at: datet
     if project is None:
         raise not_found("project", request.project, "project")
     _check_expiry(request.expires_at, _now(call))
+    if request.user:
+        checks.user_name(request.user, "user")
     key_id, secret = await _insert(call, project.id, request, created_at)
     row = await postgres.key(call.db, str(key_id))
     assert row is not None
@@ -125,6 +129,7 @@ async def _insert(call: Call, project_id: UUID, request: CreateKeyRequest, creat
             expires_at=request.expires_at,
             created_at=created_at,
             at=now,
+            user=request.user,
         )
         if inserted:
             digest = secret_digest(peppers.digest[peppers.current], text)
@@ -171,21 +176,24 @@ async def list_keys(call: Call, request: ListKeysRequest) -> ListKeysResponse:
 
 
 async def update_key(call: Call, request: UpdateKeyRequest) -> Key:
-    """Changes allowed models, tags or expiry of a key that is not revoked."""
+    """Changes allowed models, tags, expiry or the user of a key that is not revoked."""
     row = await _key(call, request.key)
     check_etag(request.etag, row.id, row.revision, "the key")
     now = _now(call)
-    fields = changed_fields(call.update_mask, request, frozenset({"models", "tags", "expires_at"}))
+    fields = changed_fields(call.update_mask, request, frozenset({"models", "tags", "expires_at", "user"}))
     models = allow_list(request.models) if "models" in fields else row.models
     tags = request.tags if "tags" in fields else row.tags
     expires_at = request.expires_at if "expires_at" in fields else row.expires_at
-    if (models, tags, expires_at) == (row.models, row.tags, row.expires_at):
+    user = request.user if "user" in fields else row.user_name
+    if user:
+        checks.user_name(user, "user")
+    if (models, tags, expires_at, user) == (row.models, row.tags, row.expires_at, row.user_name):
         return row.view(now)
     if row.revoked_at is not None:
         raise ApiError(ApiCode.FAILED_PRECONDITION, "the key is revoked")
     if expires_at != row.expires_at:
         _check_expiry(expires_at, now)
-    await postgres.update(call.db, row.id, models, tags, expires_at, now)
+    await postgres.update(call.db, row.id, models, tags, expires_at, user, now)
     return await _changed(call, row)
 
 
@@ -237,9 +245,13 @@ async def replace_key(call: Call, row: KeyRow, grace: timedelta, value: str = ""
         tags=row.tags,
         expires_at=row.expires_at,
         value=value,
+        user=row.user_name,
     )
     made = await create_key_at(call, request, row.created_at)
     await postgres.inherit_management(call.db, UUID(made.key.id), row)
+    # Budget and limits go on: one count for both keys, so that a grace gives nobody a second budget.
+    await postgres.succeed(call.db, row.id, UUID(made.key.id))
+    await rules.move(call.db, row.id, UUID(made.key.id))
     return made
 
 

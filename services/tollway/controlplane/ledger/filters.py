@@ -86,7 +86,7 @@ async def selection(
         "first_day": first_day,
         "last_day": last_day,
         "projects": await _projects(db, project) if project else None,
-        "keys": await _keys(db, key, first_day, last_day) if key else None,
+        "keys": await _keys(db, key) if key else None,
         "model": model or None,
     }
 
@@ -98,12 +98,12 @@ async def _projects(db: Database, text: str) -> list[str]:
     return [text, *(present or [project.id for project in found])]
 
 
-async def _keys(db: Database, text: str, first_day: date, last_day: date) -> list[str]:
+async def _keys(db: Database, text: str) -> list[str]:
     """A key by id, public id or "<project>/<name>"."""
     project, _, name = text.partition("/")
     found = await _sql.all(db, "keys_named", _Named, text=text, project=project, key=name)
     if not found:
-        found = await _sql.all(db, "keys_in_ledger", _Named, text=text, first_day=first_day, last_day=last_day)
+        found = await _sql.all(db, "keys_in_ledger", _Named, text=text)
     return [text, *(key.id for key in found)]
 
 

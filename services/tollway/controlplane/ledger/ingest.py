@@ -6,13 +6,15 @@ Rows are only ever added. A row that cannot be stored goes to quarantine with th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from tollway.controlplane.db.statements import Statements
+from tollway.controlplane.db.statements import Database, Statements
+from tollway.controlplane.ledger.packing import copy_data
 from tollway.controlplane.ledger.rows import FlatRow, Unstorable, flatten, quarantined
 from tollway.core.ledger import RequestRow
 from tollway.runtime import log
@@ -23,6 +25,17 @@ _sql = Statements(__package__ or "")
 Pool = AsyncConnectionPool[Any]
 _REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 """The database refused a value. All else (it went away, it is full, it shuts down) is for the sender to retry."""
+INGEST_LOCK = 0x6C656467_696E6773
+"""Advisory lock that those who take rows in share: whoever holds it alone knows that no row is under way."""
+TOO_OLD = "the row is older than what the ledger keeps"
+
+
+class _Horizon(msgspec.Struct):
+    horizon: date
+
+
+class _Id(msgspec.Struct):
+    id: str
 
 
 async def ingest(pool: Pool, replica: str, rows: Sequence[RequestRow]) -> IngestResult:
@@ -38,17 +51,34 @@ async def ingest(pool: Pool, replica: str, rows: Sequence[RequestRow]) -> Ingest
             good.append(flatten(row))
         except Unstorable as error:
             bad.append(quarantined(row, str(error)))
-    good.sort(key=lambda flat: str(flat.request["id"]))
+    good.sort(key=_by_id)
     try:
         inserted = await _store(pool, replica, good, bad)
     except _REFUSED:
+        kept, old = await _by_age(pool, good)
+        bad += old
         inserted = await _store(pool, replica, [], bad)
-        stored, refused = await _isolate(pool, replica, good)
+        stored, refused = await _isolate(pool, replica, kept)
         inserted += stored
         bad += refused
     if bad:
         _log.error("ledger rows in quarantine", replica=replica, rows=len(bad), reason=bad[0]["reason"])
     return IngestResult(inserted, len(bad))
+
+
+def _by_id(flat: FlatRow) -> str:
+    return flat.id
+
+
+async def _by_age(pool: Pool, rows: list[FlatRow]) -> tuple[list[FlatRow], list[dict[str, Any]]]:
+    """Rows of days that retention has dropped, apart: taken in again they would count twice in the roll-ups."""
+    async with pool.connection() as db:
+        found = await _sql.one(db, "horizon", _Horizon)
+    if found is None:
+        return rows, []
+    first = (found.horizon - date(1970, 1, 1)).days
+    old = [quarantined(flat.row, TOO_OLD) for flat in rows if flat.day < first]
+    return [flat for flat in rows if flat.day >= first], old
 
 
 async def _isolate(pool: Pool, replica: str, rows: list[FlatRow]) -> tuple[int, list[dict[str, Any]]]:
@@ -76,20 +106,33 @@ async def _store(pool: Pool, replica: str, rows: list[FlatRow], bad: list[dict[s
     """
     if not rows and not bad:
         return 0
-    attempts = [attempt for flat in rows for attempt in flat.attempts]
     async with pool.connection() as db, db.transaction():
         await db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        await _sql.run(db, "ingest_lock", lock=INGEST_LOCK)
         inserted = 0
         if rows:
-            inserted = await _sql.run(db, "insert_requests", rows=_json([flat.request for flat in rows]))
-        if attempts:
-            packed = _json(attempts)
-            if await _sql.run(db, "insert_attempts", rows=packed) < len(attempts):
-                await _sql.run(db, "insert_adjustments", rows=packed)
+            await _sql.run(db, "make_sent_requests")
+            await _sql.copy(db, "copy_requests", copy_data(flat.packed for flat in rows))
+            inserted = await _sql.run(db, "insert_requests")
+            fresh = None  # all of them, nearly always
+            if inserted < len(rows):
+                fresh = {found.id for found in await _sql.all(db, "fresh_requests", _Id)}
+            await _store_attempts(db, [flat for flat in rows if fresh is None or flat.id in fresh], "on")
+            await _store_attempts(db, [flat for flat in rows if fresh is not None and flat.id not in fresh], "off")
         if bad:
-            await _sql.run(db, "insert_quarantine", rows=_json(bad), replica=replica)
+            packed = msgspec.json.encode(bad).decode()
+            await _sql.run(db, "insert_quarantine", rows=packed, replica=replica)
     return inserted
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
-    return msgspec.json.encode(rows).decode()
+async def _store_attempts(db: Database, rows: list[FlatRow], fresh: str) -> None:
+    """The attempts of requests that are all new in the ledger (`fresh` "on"), or all known ("off")."""
+    attempts = [attempt.packed for flat in rows for attempt in flat.attempts]
+    if not attempts:
+        return
+    await _sql.run(db, "say_whether_fresh", fresh=fresh)
+    await _sql.run(db, "make_sent_attempts")
+    await _sql.copy(db, "copy_attempts", copy_data(attempts))
+    if await _sql.run(db, "insert_attempts") < len(attempts):
+        await _sql.run(db, "insert_adjustments")
+    await _sql.run(db, "forget_attempts")

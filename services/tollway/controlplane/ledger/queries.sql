@@ -1,95 +1,110 @@
--- The ledger's statements. Rows come as one JSON array, flat, sorted by id: writers that meet wait for each other in the
--- same order (requests, attempts, adjustments; each by id) and so never for good. Times come as Unix milliseconds.
+-- The ledger's statements: taking rows in.
+--
+-- Rows are copied into a table of the session, then inserted in the order of their ids: writers that meet wait for each
+-- other in the same order (requests, attempts, adjustments; each by id) and so never for good.
+
+-- name: make_sent_requests
+CREATE TEMPORARY TABLE IF NOT EXISTS sent_requests (
+    day date, id uuid, started_at timestamptz, ended_at timestamptz, stream boolean, status integer, organisation
+    text, business_unit text, project text, key_id text, model text, user_name text, key_public_id text, endpoint
+    text, outcome text, error_code text, client_request_id text, tags jsonb
+) ON COMMIT DELETE ROWS;
+
+-- name: make_sent_attempts
+CREATE TEMPORARY TABLE IF NOT EXISTS sent_attempts (
+    day date, id uuid, late_id uuid, request_id uuid, number integer, request_started_at timestamptz, started_at
+    timestamptz, ended_at timestamptz, cost_nano bigint, estimated boolean, input_tokens bigint, cached_input_tokens
+    bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint, image_input_tokens
+    bigint, output_tokens bigint, reasoning_tokens bigint, audio_output_tokens bigint, image_output_tokens bigint,
+    prediction_accepted_tokens bigint, prediction_rejected_tokens bigint, images bigint, audio_ms bigint, characters
+    bigint, searches bigint, first_byte_at timestamptz, status integer, organisation text, business_unit text, project
+    text, key_id text, model text, user_name text, provider text, provider_kind text, target_model text, credential
+    text, outcome text, error_code text, price_version text, provider_request_id text
+) ON COMMIT DELETE ROWS;
+
+-- name: copy_requests
+COPY pg_temp.sent_requests FROM STDIN (FORMAT binary);
+
+-- name: copy_attempts
+COPY pg_temp.sent_attempts FROM STDIN (FORMAT binary);
 
 -- name: insert_requests
 INSERT INTO ledger_requests (
-    day, id, organisation, business_unit, project, key_id, key_public_id, endpoint, model, stream, started_at,
-    ended_at, status, outcome, error_code, client_request_id, tags
+    day, id, started_at, ended_at, stream, status, organisation, business_unit, project, key_id, model, user_name,
+    key_public_id, endpoint, outcome, error_code, client_request_id, tags
 )
 SELECT
-    sent.day, sent.id, sent.organisation, sent.business_unit, sent.project, sent.key_id, sent.key_public_id,
-    sent.endpoint, sent.model, sent.stream, to_timestamp(sent.started_at / 1000.0), to_timestamp(sent.ended_at /
-    1000.0), sent.status, sent.outcome, sent.error_code, sent.client_request_id, sent.tags
-FROM json_to_recordset(%(rows)s::json) AS sent (
-    day date, id uuid, organisation text, business_unit text, project text, key_id text, key_public_id text,
-    endpoint text, model text, stream boolean, started_at bigint, ended_at bigint, status integer, outcome text,
-    error_code text, client_request_id text, tags jsonb
-)
+    day, id, started_at, ended_at, stream, status, organisation, business_unit, project, key_id, model, user_name,
+    key_public_id, endpoint, outcome, error_code, client_request_id, tags
+FROM pg_temp.sent_requests
 ORDER BY id
 ON CONFLICT DO NOTHING;
+
+-- name: fresh_requests
+-- Those of the requests sent that this transaction has inserted.
+SELECT kept.id::text
+FROM pg_temp.sent_requests sent
+JOIN ledger_requests kept ON kept.day = sent.day AND kept.id = sent.id
+WHERE kept.xmin = pg_current_xact_id()::xid;
+
+-- name: say_whether_fresh
+SELECT set_config('tollway.new_requests', %(fresh)s, true);
 
 -- name: insert_attempts
 -- Of two rows of one attempt in one batch the true one comes first.
 INSERT INTO ledger_attempts (
-    day, id, request_id, number, business_unit, project, key_id, model, provider, provider_kind, target_model,
-    credential, started_at, ended_at, first_byte_at, status, outcome, error_code, input_tokens, cached_input_tokens,
-    cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
-    audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
-    prediction_rejected_tokens, images, audio_ms, characters, searches, cost_nano, price_version, estimated,
-    provider_request_id
+    day, id, request_id, number, request_started_at, started_at, ended_at, cost_nano, estimated, input_tokens,
+    cached_input_tokens, cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens,
+    output_tokens, reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+    prediction_rejected_tokens, images, audio_ms, characters, searches, first_byte_at, status, organisation,
+    business_unit, project, key_id, model, user_name, provider, provider_kind, target_model, credential, outcome,
+    error_code, price_version, provider_request_id
 )
 SELECT
-    sent.day, sent.id, sent.request_id, sent.number, sent.business_unit, sent.project, sent.key_id, sent.model,
-    sent.provider, sent.provider_kind, sent.target_model, sent.credential, to_timestamp(sent.started_at / 1000.0),
-    to_timestamp(sent.ended_at / 1000.0), to_timestamp(sent.first_byte_at / 1000.0), sent.status, sent.outcome,
-    sent.error_code, sent.input_tokens, sent.cached_input_tokens, sent.cache_write_5m_tokens,
-    sent.cache_write_1h_tokens, sent.audio_input_tokens, sent.output_tokens, sent.reasoning_tokens,
-    sent.audio_output_tokens, sent.image_input_tokens, sent.image_output_tokens, sent.prediction_accepted_tokens,
-    sent.prediction_rejected_tokens, sent.images, sent.audio_ms, sent.characters, sent.searches, sent.cost_nano,
-    sent.price_version, sent.estimated, sent.provider_request_id
-FROM json_to_recordset(%(rows)s::json) AS sent (
-    day date, id uuid, request_id uuid, number integer, business_unit text, project text, key_id text, model text,
-    provider text, provider_kind text, target_model text, credential text, started_at bigint, ended_at bigint,
-    first_byte_at bigint, status integer, outcome text, error_code text, input_tokens bigint, cached_input_tokens
-    bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint, output_tokens
-    bigint, reasoning_tokens bigint, audio_output_tokens bigint, image_input_tokens bigint, image_output_tokens bigint,
-    prediction_accepted_tokens bigint, prediction_rejected_tokens bigint, images bigint, audio_ms bigint,
-    characters bigint, searches bigint, cost_nano bigint, price_version text, estimated boolean,
-    provider_request_id text
-)
+    day, id, request_id, number, request_started_at, started_at, ended_at, cost_nano, estimated, input_tokens,
+    cached_input_tokens, cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens,
+    output_tokens, reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+    prediction_rejected_tokens, images, audio_ms, characters, searches, first_byte_at, status, organisation,
+    business_unit, project, key_id, model, user_name, provider, provider_kind, target_model, credential, outcome,
+    error_code, price_version, provider_request_id
+FROM pg_temp.sent_attempts
 ORDER BY id, estimated
 ON CONFLICT DO NOTHING;
 
 -- name: insert_adjustments
 -- What a true row adds to the estimate that was booked before it. It belongs to whatever the estimate was booked on.
 INSERT INTO ledger_attempts (
-    kind,
-    day, id, request_id, number, business_unit, project, key_id, model, provider, provider_kind, target_model,
-    credential, started_at, ended_at, first_byte_at, status, outcome, error_code, input_tokens, cached_input_tokens,
-    cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
-    audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
-    prediction_rejected_tokens, images, audio_ms, characters, searches, cost_nano, price_version, estimated,
-    provider_request_id
+    kind, day, id, request_id, number, request_started_at, started_at, ended_at, cost_nano, estimated, input_tokens,
+    cached_input_tokens, cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens,
+    output_tokens, reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+    prediction_rejected_tokens, images, audio_ms, characters, searches, first_byte_at, status, organisation,
+    business_unit, project, key_id, model, user_name, provider, provider_kind, target_model, credential, outcome,
+    error_code, price_version, provider_request_id, estimated_nano
 )
 SELECT
-    'adjustment',
-    booked.day, sent.late_id, booked.request_id, booked.number, booked.business_unit, booked.project, booked.key_id,
-    booked.model, booked.provider, booked.provider_kind, booked.target_model, booked.credential, booked.started_at,
-    to_timestamp(sent.ended_at / 1000.0), to_timestamp(sent.first_byte_at / 1000.0), sent.status, sent.outcome,
-    sent.error_code, sent.input_tokens - booked.input_tokens, sent.cached_input_tokens - booked.cached_input_tokens,
-    sent.cache_write_5m_tokens - booked.cache_write_5m_tokens, sent.cache_write_1h_tokens -
-    booked.cache_write_1h_tokens, sent.audio_input_tokens - booked.audio_input_tokens, sent.output_tokens -
-    booked.output_tokens,
-    sent.reasoning_tokens - booked.reasoning_tokens, sent.audio_output_tokens - booked.audio_output_tokens,
-    sent.image_input_tokens - booked.image_input_tokens, sent.image_output_tokens - booked.image_output_tokens,
-    sent.prediction_accepted_tokens - booked.prediction_accepted_tokens,
-    sent.prediction_rejected_tokens - booked.prediction_rejected_tokens, sent.images - booked.images,
-    sent.audio_ms - booked.audio_ms, sent.characters - booked.characters, sent.searches - booked.searches,
-    sent.cost_nano - booked.cost_nano, sent.price_version, false, sent.provider_request_id
-FROM json_to_recordset(%(rows)s::json) AS sent (
-    late_id uuid, day date, id uuid, request_id uuid, number integer, business_unit text, project text, key_id text,
-    model text, provider text, provider_kind text, target_model text, credential text, started_at bigint, ended_at
-    bigint, first_byte_at bigint, status integer, outcome text, error_code text, input_tokens bigint,
-    cached_input_tokens bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint,
-    audio_input_tokens bigint, output_tokens bigint, reasoning_tokens bigint, audio_output_tokens bigint,
-    image_input_tokens bigint, image_output_tokens bigint, prediction_accepted_tokens bigint,
-    prediction_rejected_tokens bigint, images bigint, audio_ms bigint, characters bigint, searches bigint,
-    cost_nano bigint, price_version text, estimated boolean, provider_request_id text
-)
+    'adjustment', booked.day, sent.late_id, booked.request_id, booked.number, booked.request_started_at,
+    booked.started_at, sent.ended_at, sent.cost_nano - booked.cost_nano, false, sent.input_tokens -
+    booked.input_tokens, sent.cached_input_tokens - booked.cached_input_tokens, sent.cache_write_5m_tokens -
+    booked.cache_write_5m_tokens, sent.cache_write_1h_tokens - booked.cache_write_1h_tokens, sent.audio_input_tokens -
+    booked.audio_input_tokens, sent.image_input_tokens - booked.image_input_tokens, sent.output_tokens -
+    booked.output_tokens, sent.reasoning_tokens - booked.reasoning_tokens, sent.audio_output_tokens -
+    booked.audio_output_tokens, sent.image_output_tokens - booked.image_output_tokens, sent.prediction_accepted_tokens
+    - booked.prediction_accepted_tokens, sent.prediction_rejected_tokens - booked.prediction_rejected_tokens,
+    sent.images - booked.images, sent.audio_ms - booked.audio_ms, sent.characters - booked.characters, sent.searches -
+    booked.searches, sent.first_byte_at, sent.status, booked.organisation, booked.business_unit, booked.project,
+    booked.key_id, booked.model, booked.user_name, booked.provider, booked.provider_kind, booked.target_model,
+    booked.credential, sent.outcome, sent.error_code, sent.price_version, sent.provider_request_id, -booked.cost_nano
+FROM pg_temp.sent_attempts sent
 JOIN ledger_attempts booked ON booked.day = sent.day AND booked.id = sent.id
 WHERE booked.kind = 'attempt' AND booked.estimated AND NOT sent.estimated
 ORDER BY sent.late_id
 ON CONFLICT DO NOTHING;
+
+-- name: forget_attempts
+DELETE FROM pg_temp.sent_attempts;
+
+-- name: horizon
+SELECT to_char(horizon, 'YYYY-MM-DD') AS horizon FROM ledger_retention WHERE isfinite(horizon);
 
 -- name: insert_quarantine
 INSERT INTO ledger_quarantine (id, replica, reason, row)
@@ -121,84 +136,414 @@ CROSS JOIN LATERAL (SELECT pg_get_expr(part.relpartbound, part.oid) AS text) bou
 WHERE pg_inherits.inhparent = %(table)s::regclass AND bound.text <> 'DEFAULT'
 ORDER BY 1;
 
--- name: usage_requests
--- Requests belong to no single provider: asked by provider, they are one group.
+-- name: fold
+-- Moves up to so many deltas into the sums. One at a time does this, so that nobody waits for a sum.
+WITH taken AS (
+    DELETE FROM ledger_deltas
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM ledger_deltas LIMIT %(limit)s))
+    RETURNING *
+), summed AS (
+    SELECT
+        begins,
+        organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        nullif(sum(requests), 0) AS requests, nullif(sum(errors), 0) AS errors, nullif(sum(unpriced), 0) AS unpriced,
+        nullif(sum(cost_nano), 0) AS cost_nano, nullif(sum(estimated_nano), 0) AS estimated_nano,
+        nullif(sum(input_tokens), 0) AS input_tokens, nullif(sum(cached_input_tokens), 0) AS cached_input_tokens,
+        nullif(sum(cache_write_5m_tokens), 0) AS cache_write_5m_tokens, nullif(sum(cache_write_1h_tokens), 0) AS
+        cache_write_1h_tokens, nullif(sum(audio_input_tokens), 0) AS audio_input_tokens,
+        nullif(sum(image_input_tokens), 0) AS image_input_tokens, nullif(sum(output_tokens), 0) AS output_tokens,
+        nullif(sum(reasoning_tokens), 0) AS reasoning_tokens, nullif(sum(audio_output_tokens), 0) AS
+        audio_output_tokens, nullif(sum(image_output_tokens), 0) AS image_output_tokens,
+        nullif(sum(prediction_accepted_tokens), 0) AS prediction_accepted_tokens,
+        nullif(sum(prediction_rejected_tokens), 0) AS prediction_rejected_tokens, nullif(sum(images), 0) AS images,
+        nullif(sum(audio_ms), 0) AS audio_ms, nullif(sum(characters), 0) AS characters, nullif(sum(searches), 0) AS
+        searches
+    FROM taken
+    GROUP BY begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
+), identified AS (
+    SELECT *, ledger_group_id(
+        organisation, business_unit, project, key_id, key_public_id, user_name, model, provider) AS group_id
+    FROM summed
+), grouped AS (
+    INSERT INTO ledger_groups (
+        id, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
+    )
+    SELECT DISTINCT ON (group_id)
+        group_id, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
+    FROM identified
+    ORDER BY group_id
+    ON CONFLICT DO NOTHING
+), hours AS (
+    INSERT INTO ledger_hours AS kept (
+        begins, group_id,
+        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    )
+    SELECT
+        begins, group_id,
+        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM identified
+    ON CONFLICT (begins, group_id) DO UPDATE SET
+        requests = nullif(coalesce(kept.requests, 0) + coalesce(excluded.requests, 0), 0), errors =
+        nullif(coalesce(kept.errors, 0) + coalesce(excluded.errors, 0), 0), unpriced = nullif(coalesce(kept.unpriced,
+        0) + coalesce(excluded.unpriced, 0), 0), cost_nano = nullif(coalesce(kept.cost_nano, 0) +
+        coalesce(excluded.cost_nano, 0), 0), estimated_nano = nullif(coalesce(kept.estimated_nano, 0) +
+        coalesce(excluded.estimated_nano, 0), 0), input_tokens = nullif(coalesce(kept.input_tokens, 0) +
+        coalesce(excluded.input_tokens, 0), 0), cached_input_tokens = nullif(coalesce(kept.cached_input_tokens, 0) +
+        coalesce(excluded.cached_input_tokens, 0), 0), cache_write_5m_tokens =
+        nullif(coalesce(kept.cache_write_5m_tokens, 0) + coalesce(excluded.cache_write_5m_tokens, 0), 0),
+        cache_write_1h_tokens = nullif(coalesce(kept.cache_write_1h_tokens, 0) +
+        coalesce(excluded.cache_write_1h_tokens, 0), 0), audio_input_tokens = nullif(coalesce(kept.audio_input_tokens,
+        0) + coalesce(excluded.audio_input_tokens, 0), 0), image_input_tokens =
+        nullif(coalesce(kept.image_input_tokens, 0) + coalesce(excluded.image_input_tokens, 0), 0), output_tokens =
+        nullif(coalesce(kept.output_tokens, 0) + coalesce(excluded.output_tokens, 0), 0), reasoning_tokens =
+        nullif(coalesce(kept.reasoning_tokens, 0) + coalesce(excluded.reasoning_tokens, 0), 0), audio_output_tokens =
+        nullif(coalesce(kept.audio_output_tokens, 0) + coalesce(excluded.audio_output_tokens, 0), 0),
+        image_output_tokens = nullif(coalesce(kept.image_output_tokens, 0) + coalesce(excluded.image_output_tokens,
+        0), 0), prediction_accepted_tokens = nullif(coalesce(kept.prediction_accepted_tokens, 0) +
+        coalesce(excluded.prediction_accepted_tokens, 0), 0), prediction_rejected_tokens =
+        nullif(coalesce(kept.prediction_rejected_tokens, 0) + coalesce(excluded.prediction_rejected_tokens, 0), 0),
+        images = nullif(coalesce(kept.images, 0) + coalesce(excluded.images, 0), 0), audio_ms =
+        nullif(coalesce(kept.audio_ms, 0) + coalesce(excluded.audio_ms, 0), 0), characters =
+        nullif(coalesce(kept.characters, 0) + coalesce(excluded.characters, 0), 0), searches =
+        nullif(coalesce(kept.searches, 0) + coalesce(excluded.searches, 0), 0)
+), days AS (
+    INSERT INTO ledger_days AS kept (
+        begins, group_id,
+        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    )
+    SELECT
+        date_trunc('day', begins, 'UTC'), group_id,
+        sum(requests), sum(errors), sum(unpriced), sum(cost_nano), sum(estimated_nano), sum(input_tokens),
+        sum(cached_input_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(audio_input_tokens),
+        sum(image_input_tokens), sum(output_tokens), sum(reasoning_tokens), sum(audio_output_tokens),
+        sum(image_output_tokens), sum(prediction_accepted_tokens), sum(prediction_rejected_tokens), sum(images),
+        sum(audio_ms), sum(characters), sum(searches)
+    FROM identified
+    GROUP BY 1, 2
+    ON CONFLICT (begins, group_id) DO UPDATE SET
+        requests = nullif(coalesce(kept.requests, 0) + coalesce(excluded.requests, 0), 0), errors =
+        nullif(coalesce(kept.errors, 0) + coalesce(excluded.errors, 0), 0), unpriced = nullif(coalesce(kept.unpriced,
+        0) + coalesce(excluded.unpriced, 0), 0), cost_nano = nullif(coalesce(kept.cost_nano, 0) +
+        coalesce(excluded.cost_nano, 0), 0), estimated_nano = nullif(coalesce(kept.estimated_nano, 0) +
+        coalesce(excluded.estimated_nano, 0), 0), input_tokens = nullif(coalesce(kept.input_tokens, 0) +
+        coalesce(excluded.input_tokens, 0), 0), cached_input_tokens = nullif(coalesce(kept.cached_input_tokens, 0) +
+        coalesce(excluded.cached_input_tokens, 0), 0), cache_write_5m_tokens =
+        nullif(coalesce(kept.cache_write_5m_tokens, 0) + coalesce(excluded.cache_write_5m_tokens, 0), 0),
+        cache_write_1h_tokens = nullif(coalesce(kept.cache_write_1h_tokens, 0) +
+        coalesce(excluded.cache_write_1h_tokens, 0), 0), audio_input_tokens = nullif(coalesce(kept.audio_input_tokens,
+        0) + coalesce(excluded.audio_input_tokens, 0), 0), image_input_tokens =
+        nullif(coalesce(kept.image_input_tokens, 0) + coalesce(excluded.image_input_tokens, 0), 0), output_tokens =
+        nullif(coalesce(kept.output_tokens, 0) + coalesce(excluded.output_tokens, 0), 0), reasoning_tokens =
+        nullif(coalesce(kept.reasoning_tokens, 0) + coalesce(excluded.reasoning_tokens, 0), 0), audio_output_tokens =
+        nullif(coalesce(kept.audio_output_tokens, 0) + coalesce(excluded.audio_output_tokens, 0), 0),
+        image_output_tokens = nullif(coalesce(kept.image_output_tokens, 0) + coalesce(excluded.image_output_tokens,
+        0), 0), prediction_accepted_tokens = nullif(coalesce(kept.prediction_accepted_tokens, 0) +
+        coalesce(excluded.prediction_accepted_tokens, 0), 0), prediction_rejected_tokens =
+        nullif(coalesce(kept.prediction_rejected_tokens, 0) + coalesce(excluded.prediction_rejected_tokens, 0), 0),
+        images = nullif(coalesce(kept.images, 0) + coalesce(excluded.images, 0), 0), audio_ms =
+        nullif(coalesce(kept.audio_ms, 0) + coalesce(excluded.audio_ms, 0), 0), characters =
+        nullif(coalesce(kept.characters, 0) + coalesce(excluded.characters, 0), 0), searches =
+        nullif(coalesce(kept.searches, 0) + coalesce(excluded.searches, 0), 0)
+)
+SELECT count(*) AS rows FROM taken;
+
+-- name: unfolded
+SELECT count(*) AS rows FROM ledger_deltas;
+
+-- name: usage_sums
+-- Days and hours from the roll-ups, what is left of hours at both ends from the rows. Requests have no provider: what
+-- they add up to is apart from what attempts do.
+WITH chosen AS (
+    SELECT * FROM ledger_by_day WHERE begins >= %(days_from)s AND begins < %(days_to)s
+    UNION ALL
+    SELECT * FROM ledger_by_hour
+    WHERE begins >= %(early_from)s AND begins < %(early_to)s OR begins >= %(late_from)s AND begins < %(late_to)s
+    UNION ALL
+    SELECT * FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
+    UNION ALL
+    SELECT * FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
+)
 SELECT
     CASE %(by)s::text
         WHEN 'project' THEN project
         WHEN 'key' THEN key_id
         WHEN 'model' THEN model
         WHEN 'business_unit' THEN business_unit
-        WHEN 'day' THEN (started_at AT TIME ZONE 'UTC')::date::text
-        ELSE ''
+        WHEN 'user' THEN user_name
+        WHEN 'day' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+        WHEN 'hour' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24":00Z"')
+        ELSE coalesce(provider, '')
     END AS id,
+    provider IS NOT NULL AS spent,
     max(key_public_id) AS public_id,
     max(project) AS project,
-    count(*) AS requests,
-    count(*) FILTER (WHERE outcome IN ('error', 'lost')) AS errors
-FROM ledger_requests
+    coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(errors), 0)::bigint AS errors,
+    coalesce(sum(unpriced), 0)::bigint AS unpriced, coalesce(sum(cost_nano), 0) AS cost_nano,
+    coalesce(sum(estimated_nano), 0) AS estimated_nano,
+    coalesce(sum(input_tokens), 0) AS input_tokens, coalesce(sum(cached_input_tokens), 0) AS cached_input_tokens,
+    coalesce(sum(cache_write_5m_tokens), 0) AS cache_write_5m_tokens, coalesce(sum(cache_write_1h_tokens), 0) AS
+    cache_write_1h_tokens, coalesce(sum(audio_input_tokens), 0) AS audio_input_tokens,
+    coalesce(sum(image_input_tokens), 0) AS image_input_tokens, coalesce(sum(output_tokens), 0) AS output_tokens,
+    coalesce(sum(reasoning_tokens), 0) AS reasoning_tokens, coalesce(sum(audio_output_tokens), 0) AS
+    audio_output_tokens, coalesce(sum(image_output_tokens), 0) AS image_output_tokens,
+    coalesce(sum(prediction_accepted_tokens), 0) AS prediction_accepted_tokens,
+    coalesce(sum(prediction_rejected_tokens), 0) AS prediction_rejected_tokens, coalesce(sum(images), 0) AS images,
+    coalesce(sum(audio_ms), 0) AS audio_ms, coalesce(sum(characters), 0) AS characters, coalesce(sum(searches), 0) AS
+    searches
+FROM chosen
 WHERE
-    started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s
-    AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+    (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
     AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
     AND (%(model)s::text IS NULL OR model = %(model)s::text)
-GROUP BY 1;
+GROUP BY 1, 2;
 
--- name: usage_attempts
--- An estimate that a true row has adjusted is none any more.
-SELECT
-    CASE %(by)s::text
-        WHEN 'project' THEN project
-        WHEN 'key' THEN key_id
-        WHEN 'model' THEN model
-        WHEN 'business_unit' THEN business_unit
-        WHEN 'day' THEN (started_at AT TIME ZONE 'UTC')::date::text
-        ELSE provider
-    END AS id,
-    sum(input_tokens) AS input_tokens,
-    sum(cached_input_tokens) AS cached_input_tokens,
-    sum(output_tokens) AS output_tokens,
-    sum(reasoning_tokens) AS reasoning_tokens,
-    sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
-    sum(audio_input_tokens) AS audio_input_tokens,
-    sum(image_input_tokens) AS image_input_tokens,
-    sum(audio_output_tokens) AS audio_output_tokens,
-    sum(image_output_tokens) AS image_output_tokens,
-    sum(prediction_accepted_tokens) AS prediction_accepted_tokens,
-    sum(prediction_rejected_tokens) AS prediction_rejected_tokens,
-    sum(images) AS images,
-    sum(audio_ms) AS audio_ms,
-    sum(characters) AS characters,
-    sum(searches) AS searches,
-    sum(cost_nano) AS cost,
-    coalesce(sum(cost_nano) FILTER (WHERE estimated AND NOT EXISTS (
-        SELECT FROM ledger_attempts late
-        WHERE late.request_id = booked.request_id AND late.day = booked.day AND late.number = booked.number
-          AND late.kind = 'adjustment'
-    )), 0) AS estimated_cost,
-    count(*) FILTER (WHERE kind = 'attempt' AND price_version IS NULL) AS unpriced
-FROM ledger_attempts booked
-WHERE
-    started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s
-    AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
-    AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
-    AND (%(model)s::text IS NULL OR model = %(model)s::text)
-GROUP BY 1;
-
--- name: usage_provider_requests
-SELECT provider AS id, count(*) AS requests, count(*) FILTER (WHERE failed) AS errors
-FROM (
-    SELECT provider, request_id, bool_and(outcome IN ('error', 'lost')) AS failed
+-- name: balances
+-- One period, many questions. What came after the cut is taken off again.
+WITH asked AS (
+    SELECT * FROM unnest(%(numbers)s::int[], %(scopes)s::text[], %(subjects)s::text[], %(models)s::text[])
+        AS asked (number, scope, subject, model)
+), chosen AS (
+    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
+           coalesce(input_tokens, 0) + coalesce(output_tokens, 0) AS tokens
+    FROM ledger_by_day WHERE begins >= %(days_from)s AND begins < %(days_to)s
+    UNION ALL
+    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
+           coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    FROM ledger_by_hour
+    WHERE begins >= %(early_from)s AND begins < %(early_to)s OR begins >= %(late_from)s AND begins < %(late_to)s
+    UNION ALL
+    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
+           coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
+    UNION ALL
+    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
+           coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
+    UNION ALL
+    SELECT organisation, business_unit, project, key_id, user_name, model, NULL, -1, 0, 0
+    FROM ledger_requests
+    WHERE taken_at > %(cut)s AND started_at >= %(since)s AND started_at < %(until)s
+    UNION ALL
+    SELECT coalesce(organisation, ''), business_unit, project, key_id, user_name, model, provider, 0, -cost_nano,
+           -input_tokens - output_tokens
     FROM ledger_attempts
-    WHERE kind = 'attempt' AND
-    started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s
-    AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
-    AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
-    AND (%(model)s::text IS NULL OR model = %(model)s::text)
-    GROUP BY provider, request_id
-) asked
-GROUP BY provider;
+    WHERE taken_at > %(cut)s AND coalesce(request_started_at, started_at) >= %(since)s
+      AND coalesce(request_started_at, started_at) < %(until)s
+), summed AS (
+    SELECT organisation, business_unit, project, key_id, user_name, model,
+           coalesce(sum(requests) FILTER (WHERE provider IS NULL), 0) AS requests,
+           coalesce(sum(cost_nano), 0) AS cost, coalesce(sum(tokens), 0) AS tokens
+    FROM chosen
+    WHERE %(organisation)s::text = '' OR organisation = %(organisation)s::text
+    GROUP BY organisation, business_unit, project, key_id, user_name, model
+)
+SELECT asked.number, sum(requests)::text AS requests, sum(cost)::text AS cost, sum(tokens)::text AS tokens
+FROM summed
+CROSS JOIN LATERAL (VALUES
+    ('organisation', organisation), ('business_unit', business_unit), ('project', project), ('key', key_id),
+    ('user', user_name), ('model', summed.model)
+) AS belongs (scope, subject)
+JOIN asked ON asked.scope = belongs.scope AND asked.subject = belongs.subject AND summed.model LIKE asked.model
+GROUP BY asked.number;
+
+-- name: ledger_now
+-- A moment before which every row was committed: whoever takes rows in holds this lock until then.
+SELECT true AS locked FROM pg_advisory_xact_lock(%(lock)s);
+
+-- name: cut_now
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS cut;
+
+-- name: ingest_lock
+SELECT pg_advisory_xact_lock_shared(%(lock)s);
+
+-- name: compare_hours
+-- The sums by hour beside what the rows add up to, those that differ first.
+WITH told AS (
+    SELECT 'kept' AS side, * FROM ledger_by_hour WHERE begins >= %(begins)s AND begins < %(ends)s
+    UNION ALL
+    SELECT 'counted' AS side, * FROM ledger_counted(%(begins)s, %(ends)s, %(first_day)s, %(last_day)s)
+), compared AS (
+    SELECT
+        begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        ARRAY[
+            coalesce(sum(requests) FILTER (WHERE side = 'kept'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            'kept'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cost_nano) FILTER
+            (WHERE side = 'kept'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(input_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cached_input_tokens) FILTER
+            (WHERE side = 'kept'), 0), coalesce(sum(cache_write_5m_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(cache_write_1h_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(audio_input_tokens)
+            FILTER (WHERE side = 'kept'), 0), coalesce(sum(image_input_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(output_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(reasoning_tokens) FILTER (WHERE
+            side = 'kept'), 0), coalesce(sum(audio_output_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(image_output_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(prediction_accepted_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(prediction_rejected_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(images) FILTER
+            (WHERE side = 'kept'), 0), coalesce(sum(audio_ms) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(characters) FILTER (WHERE side = 'kept'), 0), coalesce(sum(searches) FILTER (WHERE side =
+            'kept'), 0)
+        ]::numeric[] AS kept,
+        ARRAY[
+            coalesce(sum(requests) FILTER (WHERE side = 'counted'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            'counted'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cost_nano) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(input_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cached_input_tokens) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(cache_write_5m_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(cache_write_1h_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(audio_input_tokens)
+            FILTER (WHERE side = 'counted'), 0), coalesce(sum(image_input_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(output_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(reasoning_tokens) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(audio_output_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(image_output_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(prediction_accepted_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(prediction_rejected_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(images) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(audio_ms) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(characters) FILTER (WHERE side = 'counted'), 0), coalesce(sum(searches) FILTER (WHERE side =
+            'counted'), 0)
+        ]::numeric[] AS counted
+    FROM told
+    GROUP BY begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
+)
+SELECT
+    begins, organisation, business_unit, project, key_id, user_name, model, coalesce(provider, '') AS provider,
+    kept::text[] AS kept, counted::text[] AS counted, kept <> counted AS differs,
+    count(*) OVER () AS compared, count(*) FILTER (WHERE kept <> counted) OVER () AS different
+FROM compared
+ORDER BY
+    kept <> counted DESC, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model,
+    provider
+LIMIT %(limit)s;
+
+-- name: compare_days
+-- The sums by day beside those of their hours. The period is of whole days.
+WITH told AS (
+    SELECT 'kept' AS side, * FROM ledger_by_day WHERE begins >= %(begins)s AND begins < %(ends)s
+    UNION ALL
+    SELECT 'counted' AS side, * FROM (
+        SELECT date_trunc('day', begins, 'UTC') AS begins,
+               organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+               requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+               cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
+               audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
+               prediction_rejected_tokens, images, audio_ms, characters, searches
+        FROM ledger_by_hour WHERE begins >= %(begins)s AND begins < %(ends)s
+    ) hours
+), compared AS (
+    SELECT
+        begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        ARRAY[
+            coalesce(sum(requests) FILTER (WHERE side = 'kept'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            'kept'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cost_nano) FILTER
+            (WHERE side = 'kept'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(input_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cached_input_tokens) FILTER
+            (WHERE side = 'kept'), 0), coalesce(sum(cache_write_5m_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(cache_write_1h_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(audio_input_tokens)
+            FILTER (WHERE side = 'kept'), 0), coalesce(sum(image_input_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(output_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(reasoning_tokens) FILTER (WHERE
+            side = 'kept'), 0), coalesce(sum(audio_output_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(image_output_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(prediction_accepted_tokens) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(prediction_rejected_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(images) FILTER
+            (WHERE side = 'kept'), 0), coalesce(sum(audio_ms) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(characters) FILTER (WHERE side = 'kept'), 0), coalesce(sum(searches) FILTER (WHERE side =
+            'kept'), 0)
+        ]::numeric[] AS kept,
+        ARRAY[
+            coalesce(sum(requests) FILTER (WHERE side = 'counted'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            'counted'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cost_nano) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(input_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cached_input_tokens) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(cache_write_5m_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(cache_write_1h_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(audio_input_tokens)
+            FILTER (WHERE side = 'counted'), 0), coalesce(sum(image_input_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(output_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(reasoning_tokens) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(audio_output_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(image_output_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(prediction_accepted_tokens) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(prediction_rejected_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(images) FILTER
+            (WHERE side = 'counted'), 0), coalesce(sum(audio_ms) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(characters) FILTER (WHERE side = 'counted'), 0), coalesce(sum(searches) FILTER (WHERE side =
+            'counted'), 0)
+        ]::numeric[] AS counted
+    FROM told
+    GROUP BY begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
+)
+SELECT
+    begins, organisation, business_unit, project, key_id, user_name, model, coalesce(provider, '') AS provider,
+    kept::text[] AS kept, counted::text[] AS counted, kept <> counted AS differs,
+    count(*) OVER () AS compared, count(*) FILTER (WHERE kept <> counted) OVER () AS different
+FROM compared
+ORDER BY
+    kept <> counted DESC, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model,
+    provider
+LIMIT %(limit)s;
+
+-- name: requests_by_hour
+SELECT begins, sum(requests)::bigint AS requests
+FROM ledger_by_hour
+WHERE provider IS NULL AND begins >= %(begins)s AND begins < %(ends)s
+GROUP BY begins
+ORDER BY begins;
+
+-- name: attempts_without_request
+SELECT a.id::text, count(*) OVER () AS found
+FROM ledger_attempts a
+WHERE coalesce(a.request_started_at, a.started_at) >= %(begins)s
+  AND coalesce(a.request_started_at, a.started_at) < %(ends)s AND a.day BETWEEN %(first_day)s AND %(last_day)s
+  AND NOT EXISTS (
+    SELECT FROM ledger_requests r WHERE r.day = ledger_id_day(a.request_id) AND r.id = a.request_id
+  )
+LIMIT 10;
+
+-- name: requests_without_attempt
+SELECT r.id::text, count(*) OVER () AS found
+FROM ledger_requests r
+WHERE r.started_at >= %(begins)s AND r.started_at < %(ends)s AND r.day BETWEEN %(first_day)s AND %(last_day)s
+  AND NOT EXISTS (
+    SELECT FROM ledger_attempts a WHERE a.request_id = r.id AND a.day BETWEEN %(first_day)s AND %(last_day)s
+  )
+LIMIT 10;
+
+-- name: adjustments_without_original
+SELECT a.id::text, count(*) OVER () AS found
+FROM ledger_attempts a
+WHERE a.kind = 'adjustment' AND coalesce(a.request_started_at, a.started_at) >= %(begins)s
+  AND coalesce(a.request_started_at, a.started_at) < %(ends)s AND a.day BETWEEN %(first_day)s AND %(last_day)s
+  AND NOT EXISTS (
+    SELECT FROM ledger_attempts b
+    WHERE b.request_id = a.request_id AND b.number = a.number AND b.kind = 'attempt'
+      AND b.day BETWEEN %(first_day)s AND %(last_day)s
+  )
+LIMIT 10;
+
+-- name: record_check
+INSERT INTO ledger_checks (checked_at, begins, ends, found, differences)
+VALUES (%(checked_at)s, %(begins)s, %(ends)s, %(found)s, %(differences)s::jsonb);
+
+-- name: forget_checks
+DELETE FROM ledger_checks WHERE checked_at < %(before)s;
+
+-- name: last_check
+SELECT checked_at FROM ledger_checks WHERE checked_at > %(since)s ORDER BY checked_at DESC LIMIT 1;
+
+-- name: set_horizon
+UPDATE ledger_retention SET horizon = %(horizon)s WHERE horizon < %(horizon)s;
+
+-- name: limit_lock_wait
+SELECT set_config('lock_timeout', %(limit)s, true);
+
+-- name: forget_old_requests
+DELETE FROM ledger_requests_default WHERE day < %(horizon)s;
+
+-- name: forget_old_attempts
+DELETE FROM ledger_attempts_default WHERE day < %(horizon)s;
 
 -- name: project_names
 SELECT id::text, name, archived_at IS NOT NULL AS ended, id::text AS mark
@@ -229,8 +574,9 @@ WHERE projects.name = %(project)s AND keys.name = %(key)s;
 
 -- name: keys_in_ledger
 -- A key whose row is gone is still known by what was booked on it.
-SELECT DISTINCT key_id AS id FROM ledger_requests
-WHERE key_public_id = %(text)s AND day BETWEEN %(first_day)s AND %(last_day)s;
+SELECT key_id AS id FROM ledger_groups WHERE key_public_id = %(text)s
+UNION
+SELECT key_id FROM ledger_deltas WHERE key_public_id = %(text)s;
 
 -- name: requests_page
 SELECT day, id, project, key_id, key_public_id, endpoint, model, stream, outcome, coalesce(status, 0) AS status,

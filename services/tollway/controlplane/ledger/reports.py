@@ -1,4 +1,4 @@
-"""What was used: the ledger added up by project, key, model, day, business unit or provider; and the rows themselves.
+"""What was used: the ledger added up by a dimension, from its roll-ups; and the rows themselves.
 
 Every sum is exact: integers in, integers added, one decimal string out. Adjustments count where their attempt counts.
 """
@@ -26,28 +26,33 @@ from tollway.controlplane.ledger.model import (
     QueryUsageResponse,
     UsageRow,
 )
+from tollway.controlplane.ledger.periods import clip, split, widen
+from tollway.controlplane.ledger.retention import kept_from
 from tollway.controlplane.ledger.rows import COLUMNS
 from tollway.controlplane.resources import page_limit, page_start, page_token
 from tollway.core.money import format_dollars
 
 _sql = Statements(__package__ or "")
-DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider")
+DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "user", "hour")
+IN_TIME = ("day", "hour")
 DEFAULT_PERIOD = timedelta(days=30)
 LISTING = "requests"
 ATTEMPT_DAYS = timedelta(days=2)
 """How long after its request an attempt can begin, at most, in days of their ids."""
 
 
-class _Requests(msgspec.Struct):
+class _Sum(msgspec.Struct):
+    """What requests (`spent` false) or attempts (true: then of a provider) of one group add up to."""
+
     id: str
+    spent: bool
+    public_id: str
+    project: str
     requests: int
     errors: int
-    public_id: str = ""
-    project: str = ""
-
-
-class _Attempts(msgspec.Struct):
-    id: str
+    unpriced: int
+    cost_nano: Decimal
+    estimated_nano: Decimal
     input_tokens: Decimal
     cached_input_tokens: Decimal
     output_tokens: Decimal
@@ -64,9 +69,6 @@ class _Attempts(msgspec.Struct):
     audio_ms: Decimal
     characters: Decimal
     searches: Decimal
-    cost: Decimal
-    estimated_cost: Decimal
-    unpriced: int
 
 
 class _Request(msgspec.Struct):
@@ -122,39 +124,44 @@ class _Attempt(msgspec.Struct):
 
 
 async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> QueryUsageResponse:
-    """Sums by a dimension, the most expensive group first (days in their order), and the total.
+    """Sums by a dimension, the most expensive group first (days and hours in their order), and the total.
 
-    By provider, a request counts at each provider that it asked, and as an error at those that never answered it.
+    An attempt counts when its request began. By provider, a request counts at each provider that it asked, and as an
+    error at those that never answered it. Where retention has dropped the rows, a period is of whole hours.
     """
     if asked.by not in DIMENSIONS:
         raise ApiError(ApiCode.INVALID, f"must be one of {', '.join(DIMENSIONS)}", field="by")
     end = asked.to or now
     begin = asked.from_ or min(now, end) - DEFAULT_PERIOD
     chosen = await selection(db, begin, end, asked.project, asked.key, asked.model)
-    requests = await _sql.all(db, "usage_requests", _Requests, by=asked.by, **chosen)
-    attempts = await _sql.all(db, "usage_attempts", _Attempts, by=asked.by, **chosen)
+    span = widen(clip(chosen["begin"], chosen["end"]), await kept_from(db))
+    parts = split(span, days=asked.by != "hour").parameters()
+    filters = {name: chosen[name] for name in ("projects", "keys", "model")}
+    sums = await _sql.all(db, "usage_sums", _Sum, by=asked.by, **parts, **filters)
+    requests = [found for found in sums if not found.spent]
+    attempts = [found for found in sums if found.spent]
     total = _row("", requests, attempts)
     if asked.by == "provider":
-        requests = await _sql.all(db, "usage_provider_requests", _Requests, **chosen)
-    by_id: dict[str, tuple[list[_Requests], list[_Attempts]]] = {found.id: ([found], []) for found in requests}
+        requests = attempts
+    by_id: dict[str, tuple[list[_Sum], list[_Sum]]] = {found.id: ([found], []) for found in requests}
     for spent in attempts:
         by_id.setdefault(spent.id, ([], []))[1].append(spent)
     labels = await _labels(db, asked.by, by_id, requests)
-    if asked.by == "day":
+    if asked.by in IN_TIME:
         order = sorted(by_id)
     else:
-        order = sorted(by_id, key=lambda group: (-sum(a.cost for a in by_id[group][1]), labels[group]))
+        order = sorted(by_id, key=lambda group: (-sum(a.cost_nano for a in by_id[group][1]), labels[group]))
     return QueryUsageResponse(rows=[_row(labels[group], *by_id[group]) for group in order], total=total)
 
 
-def _row(group: str, requests: list[_Requests], attempts: list[_Attempts]) -> UsageRow:
+def _row(group: str, requests: list[_Sum], attempts: list[_Sum]) -> UsageRow:
     counts = {name: _whole(getattr(spent, name) for spent in attempts) for name in COLUMNS}
     return UsageRow(
         group=group,
         requests=sum(found.requests for found in requests),
         errors=sum(found.errors for found in requests),
-        cost=format_dollars(_whole(spent.cost for spent in attempts)),
-        estimated_cost=format_dollars(_whole(spent.estimated_cost for spent in attempts)),
+        cost=format_dollars(_whole(spent.cost_nano for spent in attempts)),
+        estimated_cost=format_dollars(_whole(spent.estimated_nano for spent in attempts)),
         unpriced_requests=sum(spent.unpriced for spent in attempts),
         **counts,
     )
@@ -164,7 +171,7 @@ def _whole(values: Iterable[Decimal]) -> int:
     return sum(int(value) for value in values)
 
 
-async def _labels(db: Database, by: str, ids: Iterable[str], requests: list[_Requests]) -> dict[str, str]:
+async def _labels(db: Database, by: str, ids: Iterable[str], requests: list[_Sum]) -> dict[str, str]:
     """What each group is called. A key that is gone is "<project>/<public id>"."""
     if by not in NAMED:
         return {identifier: identifier for identifier in ids}
@@ -200,7 +207,7 @@ async def list_requests(db: Database, asked: ListRequestsRequest) -> ListRequest
 
 
 def _shown(row: _Request, project: str, attempts: list[_Attempt], providers: dict[str, str]) -> LedgerRequest:
-    adjusted = {a.number for a in attempts if a.kind == "adjustment"}
+    adjusted = {a.number for a in attempts if a.kind == "adjustment" and not a.estimated}
     kept: dict[str, Any] = {name: getattr(row, name) for name in LedgerRequest.__struct_fields__ if hasattr(row, name)}
     return LedgerRequest(
         **kept

@@ -1,4 +1,4 @@
-"""Ledger rows as the database takes them: checked, and flattened. Pure.
+"""Ledger rows as the database takes them: checked, flattened and packed. Pure.
 
 What comes in was made by a data plane, perhaps of another version, perhaps from a damaged journal: nothing is believed.
 """
@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
 
+from tollway.controlplane.ledger.packing import (
+    EPOCH_DAY,
+    integer_field,
+    jsonb_field,
+    microseconds,
+    text_field,
+    time_field,
+)
 from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.usage import Usage
 
@@ -26,8 +35,8 @@ _DAY_MS = 86_400_000
 _LAST_DAY = (date(9999, 12, 30) - date(1970, 1, 1)).days
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _UNITS = frozenset({"images", "audio_ms", "characters", "searches"})
-_USAGE = {name: name if name in _UNITS else f"{name}_tokens" for name in Usage.__struct_fields__}
-COLUMNS = tuple(_USAGE.values())
+_KINDS = Usage.__struct_fields__
+COLUMNS = tuple(name if name in _UNITS else f"{name}_tokens" for name in _KINDS)
 """The ledger's column of every kind of usage, in the order of `Usage`."""
 _QUARANTINE = UUID("6f6b7a43-1d4f-5a0e-9d1e-3f5c5f0a7c11")
 """Namespace of quarantined rows' ids."""
@@ -37,76 +46,112 @@ class Unstorable(ValueError):
     """The row cannot be stored as it is; the message says which field and why, never its value."""
 
 
+class FlatAttempt(msgspec.Struct, frozen=True):
+    """An attempt as a row of the table `sent_attempts`."""
+
+    id: str
+    packed: bytes
+
+
 class FlatRow(msgspec.Struct, frozen=True):
-    """A request and its attempts as column values, with the row they came from."""
+    """A request and its attempts as packed columns, with the row they came from. `day` counts from 1970-01-01."""
 
     row: RequestRow
-    request: dict[str, Any]
-    attempts: list[dict[str, Any]]
+    id: str
+    day: int
+    packed: bytes
+    attempts: list[FlatAttempt]
+
+
+_REQUEST = struct.Struct(">h ii i16s iq iq i?")
+_ATTEMPT = struct.Struct(">h ii i16s i16s i16s ii iq iq iq iq i?" + "iq" * len(COLUMNS))
+_COUNTS = [8, 0] * len(COLUMNS)
+"""Each count with its length before it."""
+_REQUEST_COLUMNS = 18
+_ATTEMPT_COLUMNS = 26 + len(COLUMNS)
 
 
 def flatten(row: RequestRow) -> FlatRow:
-    """The columns of a row and of its attempts. Raises Unstorable."""
-    identifier, day = _identity(row.id, "id")
-    request = {
-        "day": day,
-        "id": identifier,
-        "organisation": _text(row.organisation, "organisation"),
-        "business_unit": _text(row.business_unit, "business_unit"),
-        "project": _text(row.project, "project"),
-        "key_id": _text(row.key_id, "key_id"),
-        "key_public_id": _text(row.key_public_id, "key_public_id"),
-        "endpoint": _text(row.endpoint, "endpoint"),
-        "model": _text(row.model, "model"),
-        "stream": row.stream,
-        "started_at": _time(row.started_ms, "started_ms"),
-        "ended_at": _time(row.ended_ms or row.started_ms, "ended_ms"),
-        "status": _status(row.status),
-        "outcome": _text(row.outcome, "outcome"),
-        "error_code": _text(row.error_code, "error_code"),
-        "client_request_id": _text(row.client_request_id, "client_request_id"),
-        "tags": _tags(row.tags),
-    }
-    return FlatRow(row, request, [_attempt(request, attempt) for attempt in row.attempts])
+    """The columns of a row and of its attempts, in the order of `sent_requests` and `sent_attempts`.
+
+    Raises Unstorable.
+    """
+    identifier, key, day = _identity(row.id, "id")
+    started = microseconds(_time(row.started_ms, "started_ms"))
+    ended = microseconds(_time(row.ended_ms or row.started_ms, "ended_ms"))
+    organisation = _text(row.organisation, "organisation")
+    user = _text(row.user, "user")
+    shared = (
+        _text(row.business_unit, "business_unit"),
+        _text(row.project, "project"),
+        _text(row.key_id, "key_id"),
+        _text(row.model, "model"),
+    )
+    packed = (
+        _REQUEST.pack(_REQUEST_COLUMNS, 4, day - EPOCH_DAY, 16, key, 8, started, 8, ended, 1, row.stream),
+        integer_field(_status(row.status)),
+        organisation,
+        *shared,
+        user,
+        _text(row.key_public_id, "key_public_id"),
+        _text(row.endpoint, "endpoint"),
+        _text(row.outcome, "outcome"),
+        _text(row.error_code, "error_code"),
+        _rare_text(row.client_request_id, "client_request_id"),
+        jsonb_field(msgspec.json.encode(_tags(row.tags))),
+    )
+    joined = b"".join((organisation, *shared, user))
+    attempts = [_attempt(key, started, joined, attempt) for attempt in row.attempts]
+    return FlatRow(row, identifier, day, b"".join(packed), attempts)
 
 
-def _attempt(request: Mapping[str, Any], attempt: AttemptRow) -> dict[str, Any]:
-    identifier, day = _identity(attempt.id, "attempt.id")
-    columns = {
-        "day": day,
-        "id": identifier,
-        "late_id": str(late_id(identifier)),
-        "request_id": request["id"],
-        "number": _number(attempt.number, "attempt.number", MAX_INTEGER),
-        "business_unit": request["business_unit"],
-        "project": request["project"],
-        "key_id": request["key_id"],
-        "model": request["model"],
-        "provider": _text(attempt.provider, "attempt.provider"),
-        "provider_kind": _text(attempt.provider_kind, "attempt.provider_kind"),
-        "target_model": _text(attempt.target_model, "attempt.target_model"),
-        "credential": _text(attempt.credential, "attempt.credential"),
-        "started_at": _time(attempt.started_ms, "attempt.started_ms"),
-        "ended_at": _time(attempt.ended_ms or attempt.started_ms, "attempt.ended_ms"),
-        "first_byte_at": None,
-        "status": _status(attempt.status),
-        "outcome": _text(attempt.outcome, "attempt.outcome"),
-        "error_code": _text(attempt.error_code, "attempt.error_code"),
-        "cost_nano": _number(attempt.cost_nano, "attempt.cost_nano"),
-        "price_version": _text(attempt.price_version, "attempt.price_version"),
-        "estimated": attempt.estimated,
-        "provider_request_id": _text(attempt.provider_request_id, "attempt.provider_request_id"),
-    }
-    if attempt.first_byte_ms is not None:
-        columns["first_byte_at"] = _time(attempt.first_byte_ms, "attempt.first_byte_ms")
-    for name, column in _USAGE.items():
-        columns[column] = _number(getattr(attempt.usage, name), f"attempt.usage.{name}")
-    return columns
+def _attempt(request: bytes, request_started: int, shared: bytes, attempt: AttemptRow) -> FlatAttempt:
+    identifier, key, day = _identity(attempt.id, "attempt.id")
+    counts = _COUNTS.copy()
+    counts[1::2] = _usage(attempt.usage)
+    packed = (
+        _ATTEMPT.pack(
+            *(_ATTEMPT_COLUMNS, 4, day - EPOCH_DAY, 16, key, 16, _late(key), 16, request),
+            *(4, _number(attempt.number, "attempt.number", MAX_INTEGER)),
+            *(8, request_started),
+            *(8, microseconds(_time(attempt.started_ms, "attempt.started_ms"))),
+            *(8, microseconds(_time(attempt.ended_ms or attempt.started_ms, "attempt.ended_ms"))),
+            *(8, _number(attempt.cost_nano, "attempt.cost_nano"), 1, attempt.estimated, *counts),
+        ),
+        time_field(None if attempt.first_byte_ms is None else _time(attempt.first_byte_ms, "attempt.first_byte_ms")),
+        integer_field(_status(attempt.status)),
+        shared,
+        _text(attempt.provider, "attempt.provider"),
+        _text(attempt.provider_kind, "attempt.provider_kind"),
+        _text(attempt.target_model, "attempt.target_model"),
+        _text(attempt.credential, "attempt.credential"),
+        _text(attempt.outcome, "attempt.outcome"),
+        _text(attempt.error_code, "attempt.error_code"),
+        _text(attempt.price_version, "attempt.price_version"),
+        _rare_text(attempt.provider_request_id, "attempt.provider_request_id"),
+    )
+    return FlatAttempt(identifier, b"".join(packed))
+
+
+def _usage(usage: Usage) -> tuple[int, ...]:
+    counts: tuple[int, ...] = msgspec.structs.astuple(usage)
+    if min(counts) < 0 or max(counts) > MAX_BIGINT:
+        for name, count in zip(_KINDS, counts, strict=True):
+            _number(count, f"attempt.usage.{name}")
+    return counts
 
 
 def late_id(attempt_id: str) -> UUID:
     """The id of the adjustment that a true row makes after an estimate of the same attempt: always the same one."""
-    return uuid5(UUID(attempt_id), "late")
+    return UUID(bytes=_late(UUID(attempt_id).bytes))
+
+
+def _late(attempt: bytes) -> bytes:
+    """uuid5(attempt, "late"), RFC 9562, 5.5, without the detour over UUID objects."""
+    digest = bytearray(hashlib.sha1(attempt + b"late", usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return bytes(digest)
 
 
 def quarantined(row: RequestRow, reason: str) -> dict[str, Any]:
@@ -131,23 +176,21 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _identity(text: str, field: str) -> tuple[str, str]:
-    """The id in its one form, and the UTC day it was made on (RFC 9562, 5.7: milliseconds in the first 48 bits)."""
+def _identity(text: str, field: str) -> tuple[str, bytes, int]:
+    """The id in its one form and as bytes, and the UTC day it was made on (RFC 9562, 5.7: milliseconds in the first
+    48 bits), counted from 1970-01-01.
+    """
     lowered = text.lower()
     if _UUID7.fullmatch(lowered) is None:
         raise Unstorable(f"{field} is not a UUIDv7")
-    number = int(lowered[:8] + lowered[9:13], 16) // _DAY_MS
-    if number > _LAST_DAY:
+    key = bytes.fromhex(lowered.replace("-", ""))
+    day = int.from_bytes(key[:6]) // _DAY_MS
+    if day > _LAST_DAY:
         raise Unstorable(f"{field} lies beyond the calendar")
-    return lowered, _iso_day(number)
+    return lowered, key, day
 
 
-@lru_cache(maxsize=64)
-def _iso_day(number: int) -> str:
-    return (date(1970, 1, 1) + timedelta(days=number)).isoformat()
-
-
-def _text(value: str | None, field: str) -> str | None:
+def _checked(value: str | None, field: str) -> str | None:
     if value is None or (value.isascii() and "\0" not in value and len(value) <= MAX_TEXT):
         return value
     if len(value) > MAX_TEXT:
@@ -161,10 +204,18 @@ def _text(value: str | None, field: str) -> str | None:
     return value
 
 
+def _rare_text(value: str | None, field: str) -> bytes:
+    return text_field(_checked(value, field))
+
+
+_text = lru_cache(maxsize=8192)(_rare_text)
+"""For texts of which the same ones come again and again."""
+
+
 def _tags(tags: Mapping[str, str]) -> Mapping[str, str]:
     for key, value in tags.items():
-        _text(key, "tags")
-        _text(value, "tags")
+        _checked(key, "tags")
+        _checked(value, "tags")
     return tags
 
 

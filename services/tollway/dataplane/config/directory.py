@@ -8,11 +8,13 @@ cannot be known, the answer is 503, because SDKs never retry a 401.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING
 
 from tollway.core import ids
 from tollway.core.catalog import DirectoryEntry, Project, decode_entry
@@ -23,6 +25,9 @@ from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.runtime.seal import Sealer, SealError, entry_place
 
+if TYPE_CHECKING:
+    from tollway.dataplane.admission.chain import Chain
+
 _log = log.get(__name__)
 REVALIDATE_SECONDS = 2.0
 RETRY_AFTER_SECONDS = 1.0
@@ -31,13 +36,14 @@ RETRY_AFTER_SECONDS = 1.0
 class Principal:
     """Who calls: a verified key, its project as it is in the catalog in force, and until when that holds."""
 
-    __slots__ = ("entry", "not_after_ms", "project", "routes")
+    __slots__ = ("chain", "entry", "not_after_ms", "project", "routes")
 
     def __init__(self, entry: DirectoryEntry, project: Project, routes: Routes, not_after_ms: int | None) -> None:
         self.entry = entry
         self.project = project
         self.routes = routes
         self.not_after_ms = not_after_ms
+        self.chain: Chain | None = None  # admission: the rules that hold for it
 
 
 class _Cached:
@@ -92,6 +98,7 @@ class Directory:
         self._l1: OrderedDict[str, _Cached] = OrderedDict()
         self._overlay: dict[str, Change] = {}
         self._filling: dict[str, int] = {}
+        self._reading: dict[str, asyncio.Future[_Cached | None]] = {}
         self.epoch = ""
         self.marker: Marker | None = None
         self.applied_version = 0
@@ -214,11 +221,26 @@ class Directory:
         if pending is not None and (cached is None or cached.version < pending.version):
             return self._keep(lookup, _Cached(self._open(pending), pending.version, now))
         try:
-            return await self._fill(lookup)
+            return await self._fill_once(lookup)
         except StoreUnavailable:
             if cached is not None and now - self.known_at < self._max_stale:
                 return cached
             raise unavailable() from None
+
+    async def _fill_once(self, lookup: str) -> _Cached | None:
+        """As `_fill`; of many requests for one key, one reads and the others have what it found."""
+        while (reading := self._reading.get(lookup)) is not None:
+            found = await asyncio.shield(reading)
+            if found is not None:
+                return found
+        reading = self._reading[lookup] = asyncio.get_running_loop().create_future()
+        found = None
+        try:
+            found = await self._fill(lookup)
+        finally:
+            del self._reading[lookup]
+            reading.set_result(found)
+        return found
 
     async def _fill(self, lookup: str) -> _Cached | None:
         """One read of the store. What was pushed while it was under way wins over what it found."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tollway.core.bounding.conversations import bound_conversation
+from tollway.core.bounds import Bound
 from tollway.core.dialects.head import Head, estimate_input_tokens
 from tollway.core.operations import Operation
+from tollway.dataplane.endpoints.limits import asking_of, stored_items
 from tollway.dataplane.endpoints.natives import PROVIDER_DIALECTS
-from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Target
+from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Known, Target
 from tollway.dataplane.endpoints.translated import ClientDialect, TranslatedCodec
 
 
@@ -38,6 +41,11 @@ class Conversation:
     def input_tokens(self, head: Head, body: bytes) -> int:  # noqa: ARG002 - the port's signature
         """As `Endpoint.input_tokens`."""
         return estimate_input_tokens(len(body))
+
+    def bound(self, asked: Asked, target: Target, known: Known) -> Bound:
+        """As `Endpoint.bound`."""
+        asking = asking_of(self.operation, asked, target, known)
+        return bound_conversation(asked.head, asked.body, asking, stored_items(asked))
 
     def codec(self, asked: Asked, target: Target) -> Codec:
         """As `Endpoint.codec`."""

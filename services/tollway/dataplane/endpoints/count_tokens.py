@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import Raw
 
+from tollway.core.bounds import Bound
 from tollway.core.dialects import anthropic_messages
 from tollway.core.dialects.head import Head
 from tollway.core.operations import Operation
 from tollway.core.usage import ZERO
 from tollway.dataplane.endpoints.messages import MessagesPass
-from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Dialect, Finished, Target
+from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Dialect, Finished, Known, Target
 
 
 class _Count(MessagesPass):
     """A Codec: the count is handed on as it is; counting is free of charge."""
+
+    def _limits(self) -> dict[str, Raw]:
+        """None: nothing is generated, and the call has no such field."""
+        return {}
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:
         """As `Codec.finish`."""
@@ -48,6 +54,10 @@ class CountTokens:
     def input_tokens(self, head: Head, body: bytes) -> int:
         """As `Endpoint.input_tokens`: nothing is generated."""
         return 0
+
+    def bound(self, asked: Asked, target: Target, known: Known) -> Bound:
+        """As `Endpoint.bound`: counting is free of charge."""
+        return Bound(input=0)
 
     def codec(self, asked: Asked, target: Target) -> Codec:
         """As `Endpoint.codec`."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import Raw
+
 from tollway.core import chat
 from tollway.core.dialects import anthropic_messages
 from tollway.core.dialects.head import estimate_input_tokens
 from tollway.core.dialects.ports import StreamWriter
 from tollway.core.errors import TollwayError
 from tollway.dataplane.endpoints.faults import fault_of_answer
+from tollway.dataplane.endpoints.limits import capped_messages
 from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
 from tollway.dataplane.endpoints.view_relay import ViewRelay, seen
 
@@ -59,9 +62,15 @@ class MessagesPass:
         """As `Codec.payload`."""
         head = self._asked.head
         signed = anthropic_messages.signed_messages(head)
-        changes = None if signed is None else {"messages": signed}
+        changes = self._limits()
+        if signed is not None:
+            changes["messages"] = signed
         body = anthropic_messages.splice(head, self._target.model, changes=changes)
         return Payload(body, accept=EVENTS if head.stream else JSON, headers=passed_headers(self._asked))
+
+    def _limits(self) -> dict[str, Raw]:
+        """Fields that carry the limit of output."""
+        return capped_messages(self._asked)
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:
         """As `Codec.finish`."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from tollway.core.dialects import openai_chat
 from tollway.core.dialects.openai_habits import UNCHANGED, Changes
 from tollway.core.operations import Operation
+from tollway.dataplane.endpoints.limits import capped_openai
 from tollway.dataplane.endpoints.openai_relay import OpenAIRelay
 from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
 from tollway.dataplane.providers.faults import fault_in_stream, garbage
@@ -25,6 +26,7 @@ class OpenAIPass:
     """A Codec that hands the provider's answer on as it is."""
 
     def __init__(self, asked: Asked, target: Target) -> None:
+        self._asked = asked
         self._head = asked.head
         self._target = target
 
@@ -39,6 +41,7 @@ class OpenAIPass:
                 change = Changes(change.changes, (*change.without, *kept), (*change.dropped, *kept))
         else:
             change = UNCHANGED if target.habits.stream_options else _WITHOUT_OPTIONS
+        change = capped_openai(change, self._asked, target)
         body = openai_chat.splice(
             head,
             target.model,

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tollway.core.bounding.others import bound_other
+from tollway.core.bounds import Bound
 from tollway.core.dialects import hf_features
 from tollway.core.dialects.head import Head, estimate_input_tokens
 from tollway.core.dialects.openai_answer import write_error_event
@@ -19,12 +21,14 @@ from tollway.core.errors import TollwayError
 from tollway.core.operations import Operation
 from tollway.core.usage import Usage
 from tollway.dataplane.endpoints.faults import fault_of_answer
+from tollway.dataplane.endpoints.limits import asking_of
 from tollway.dataplane.endpoints.port import (
     JSON,
     Asked,
     Codec,
     Dialect,
     Finished,
+    Known,
     Payload,
     StreamRelay,
     Target,
@@ -202,6 +206,11 @@ class Plain:
     def input_tokens(self, head: Head, body: bytes) -> int:
         """As `Endpoint.input_tokens`; a form's bytes are a file's, which are no text."""
         return 0 if FORM in self.accepts else estimate_input_tokens(len(body))
+
+    def bound(self, asked: Asked, target: Target, known: Known) -> Bound:
+        """As `Endpoint.bound`."""
+        asking = asking_of(self.operation, asked, target, known)
+        return bound_other(asked.head, asked.body, asked.content_type, asking)
 
     def codec(self, asked: Asked, target: Target) -> Codec:
         """As `Endpoint.codec`."""

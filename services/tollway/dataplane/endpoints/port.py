@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from tollway.core.bounds import Bound
 from tollway.core.catalog import Provider
 from tollway.core.dialects.head import Head
 from tollway.core.dialects.openai_habits import GENERIC, ChatHabits
 from tollway.core.operations import Operation
+from tollway.core.pricing import Price
 from tollway.core.usage import Usage
 from tollway.dataplane.endpoints.memory import Memory
 from tollway.dataplane.providers.port import ProviderFault
@@ -32,7 +34,9 @@ class Asked(NamedTuple):
     """What a client asks for, whoever answers. `headers` are the client's; `created` is Unix seconds.
 
     `model` is the name that the client knows it by; `id` is the request's and makes the ids of answers that have none.
-    `memory` is what a response goes on from and leaves; None: this call has none.
+    `memory` is what a response goes on from and leaves; None: this call has none. `output_cap`: the most tokens of
+    output for each choice that the provider may be asked for, whatever the client wants; a smaller limit of the
+    client's stays. None: the client's limit alone.
     """
 
     head: Head
@@ -43,6 +47,17 @@ class Asked(NamedTuple):
     id: str
     created: int
     memory: Memory | None = None
+    output_cap: int | None = None
+
+
+class Known(NamedTuple):
+    """What the catalog says of the model that is asked: its price, and the tokens that its context can hold.
+
+    `context_tokens` None: not known.
+    """
+
+    price: Price
+    context_tokens: int | None = None
 
 
 class Target(NamedTuple):
@@ -163,6 +178,13 @@ class Endpoint(Protocol):
 
     def input_tokens(self, head: Head, body: bytes) -> int:
         """How many tokens the request may be, where its provider does not tell."""
+
+    def bound(self, asked: Asked, target: Target, known: Known) -> Bound:
+        """The most that the request can use at this target: proven, for hard budgets.
+
+        Raises TollwayError(unsupported_parameter) naming the field that cannot be bounded. Where the bound's `output`
+        is None, the request must leave with an `Asked.output_cap`; a cap below the bound's `least` must not be sent.
+        """
 
     def codec(self, asked: Asked, target: Target) -> Codec:
         """Between this request and a target that serves the call in the form `target.native`."""

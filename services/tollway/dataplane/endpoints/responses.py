@@ -17,6 +17,7 @@ from tollway.core.dialects import openai_responses
 from tollway.core.dialects.ports import StreamWriter
 from tollway.core.errors import TollwayError
 from tollway.dataplane.endpoints.faults import fault_of_answer
+from tollway.dataplane.endpoints.limits import capped_response
 from tollway.dataplane.endpoints.memory import Memory
 from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
 from tollway.dataplane.endpoints.view_relay import ViewRelay
@@ -91,7 +92,13 @@ class ResponsesPass:
         """As `Codec.payload`."""
         head = self._asked.head
         memory = self._memory
-        body = openai_responses.outgoing(head, self._target.model, earlier=memory.earlier, known=memory.known)
+        body = openai_responses.outgoing(
+            head,
+            self._target.model,
+            earlier=memory.earlier,
+            known=memory.known,
+            changes=capped_response(self._asked),
+        )
         return Payload(body, accept=EVENTS if head.stream else JSON)
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+import msgspec
+
 from tollway.core import chat
 from tollway.core.dialects.ports import ErrorEvent, StreamReader, StreamWriter, Written
 from tollway.core.dialects.tool_names import lengthened, shortened
 from tollway.core.errors import TollwayError
 from tollway.core.usage import Usage
 from tollway.dataplane.endpoints.faults import fault_of_answer
+from tollway.dataplane.endpoints.limits import smaller
 from tollway.dataplane.endpoints.port import EVENTS, JSON, Asked, Finished, Payload, StreamRelay, Target
 from tollway.dataplane.providers.faults import cut_short
 from tollway.dataplane.providers.port import ProviderFault
@@ -128,6 +131,9 @@ class TranslatedCodec:
         """As `Codec.payload`."""
         most = self._provider.tool_name_length(self._target)
         request, self._long_names = shortened(self._client.request(self._asked), most)
+        limit = smaller(request.max_tokens, self._asked.output_cap)
+        if limit != request.max_tokens:
+            request = msgspec.structs.replace(request, max_tokens=limit)
         written = self._provider.write(request, self._target)
         accept = EVENTS if self._asked.head.stream else JSON
         return Payload(written.body, accept=accept, dropped=written.dropped)

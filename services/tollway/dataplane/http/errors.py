@@ -66,7 +66,7 @@ def status_of(error: TollwayError) -> int:
 def error_type(error: TollwayError, dialect: str) -> str:
     """What kind of error it is, in the client's dialect."""
     shape = SHAPES[error.code]
-    return shape.anthropic_type if dialect == Dialect.ANTHROPIC else shape.openai_type
+    return shape.anthropic_type if dialect == Dialect.ANTHROPIC else error.kind or shape.openai_type
 
 
 def error_body(error: TollwayError, dialect: str, request_id: str) -> bytes:
@@ -78,7 +78,9 @@ def error_body(error: TollwayError, dialect: str, request_id: str) -> bytes:
         message = error.message if named else f"'{error.param}': {error.message}"
         detail = {"type": kind, "message": message, **({"details": error.details} if error.details else {})}
         return orjson.dumps({"type": "error", "error": detail, "request_id": request_id})
-    openai = {"message": error.message, "type": kind, "param": error.param, "code": error.code.value}
+    openai: dict[str, object] = {"message": error.message, "type": kind, "param": error.param, "code": error.code.value}
+    if error.details:
+        openai["details"] = error.details
     return orjson.dumps({"error": openai})
 
 

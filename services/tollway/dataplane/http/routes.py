@@ -23,6 +23,7 @@ from tollway.dataplane.http.errors import SERVER, error_body, error_headers, sta
 from tollway.dataplane.http.paths import place_of
 from tollway.dataplane.pipeline.exchange import Exchange, Services
 from tollway.dataplane.pipeline.order import run, stages_of
+from tollway.dataplane.pipeline.record import record
 from tollway.runtime import log
 from tollway.runtime.health import Health
 
@@ -89,32 +90,38 @@ class Routes:
         started = self._time()
         exchange = Exchange(request, self._services, endpoint, started, model)
         status = CLIENT_CLOSED_STATUS
+        answer: web.StreamResponse | None = None
         self.in_flight += 1
         try:
             _check_request_id(exchange)
             await run(exchange, stages_of(endpoint.operation))
             assert exchange.response is not None
             status = exchange.status or exchange.response.status
-            return exchange.response
+            answer = exchange.response
+            return answer
         except TollwayError as error:
             status = status_of(error)
-            return self._refuse(exchange, error)
+            answer = self._refuse(exchange, error)
+            return answer
         except ConnectionError:
             raise asyncio.CancelledError from None  # the client is gone: there is nobody to answer
         except Exception:  # noqa: BLE001 - the boundary: what was not foreseen is logged whole and shown as nothing
             _log.exception("request failed", request_id=exchange.id)
             ours = TollwayError(Code.INTERNAL_ERROR, f"Something went wrong in the gateway. Request id: {exchange.id}.")
             status = status_of(ours)
-            return self._refuse(exchange, ours)
+            answer = self._refuse(exchange, ours)
+            return answer
         finally:
             self.in_flight -= 1
             self._services.telemetry.request(endpoint.path, status, self._time() - started)
+            record(exchange, answer)
 
     def _refuse(self, exchange: Exchange, error: TollwayError) -> web.StreamResponse:
         if exchange.response is not None and exchange.response.prepared:
             exchange.response.force_close()
             return exchange.response
         response = self._shape(error, exchange.endpoint.dialect, exchange.shown_id)
+        response.headers.update(exchange.rate_headers())
         made = sum(attempt.sent for attempt in exchange.attempts)
         if made:
             response.headers["x-tollway-attempts"] = str(made)

@@ -8,7 +8,6 @@ after everything in it was acknowledged. Never touches the network.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import shutil
@@ -16,11 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tollway.core.ledger import RequestRow
-from tollway.dataplane.outbox.records import Final, Framed, Intent, Progress, Record, frame, frames, settle_lost
-from tollway.runtime import log
+from tollway.dataplane.outbox.folders import make_folder
+from tollway.dataplane.outbox.records import (
+    Acknowledged,
+    Charges,
+    Final,
+    Intent,
+    Progress,
+    Record,
+    Totals,
+    frame,
+    frames,
+)
 
-_log = log.get(__name__)
-LOCK = "lock"
 SUFFIX = ".segment"
 
 
@@ -31,8 +38,9 @@ class JournalFull(Exception):
 class Segment:
     """One mapped file. `written` is where the next record goes; `open_intents` were begun here and are not over."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, number: int, size: int) -> None:
         self.path = path
+        self.number = number
         self.size = size
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -66,22 +74,23 @@ class Journal:
     """One process's journal. `capacity` bounds all its segments together, in bytes."""
 
     def __init__(self, root: Path, name: str, *, segment_bytes: int, capacity: int) -> None:
-        self.folder = root / name
-        unborn = root / f".{name}"  # not seen by those who look for orphans until its lock is held
-        unborn.mkdir(parents=True)
-        self._lock = _take_lock(unborn)
-        unborn.rename(self.folder)
+        self.folder, self._lock = make_folder(root, name)
         self._segment_bytes = segment_bytes
         self._limit = max(2, capacity // segment_bytes)
         self._count = 0
-        self._segments = [self._new_segment()]
-        self._homes: dict[str, Segment] = {}
         self.wake: Callable[[], None] = lambda: None
         """Called when there is something to ship."""
+        self.totals: Callable[[], Totals] = lambda: Totals("", {})
+        """What this process has spent of each budget: with it every segment begins."""
+        self._segments = [self._new_segment()]
+        self._homes: dict[str, Segment] = {}
 
     def _new_segment(self) -> Segment:
         self._count += 1
-        return Segment(self.folder / f"{self._count:08d}{SUFFIX}", self._segment_bytes)
+        segment = Segment(self.folder / f"{self._count:08d}{SUFFIX}", self._count, self._segment_bytes)
+        segment.append(frame(self.totals()))
+        segment.shipped = segment.written
+        return segment
 
     def has_room(self) -> bool:
         """Whether a billable request may begin: a tenth of the space is kept for those already under way."""
@@ -104,9 +113,13 @@ class Journal:
         """Writes how far a stream has come."""
         self._write(mark)
 
-    def finish(self, row: RequestRow) -> None:
+    def mark(self, totals: Totals) -> None:
+        """Writes that the counters of budgets began anew."""
+        self._write(totals)
+
+    def finish(self, row: RequestRow, charges: Charges = ()) -> None:
         """Writes the row of a request that is over; from here on it will reach the ledger."""
-        self._write(Final(row))
+        self._write(Final(row, charges))
         home = self._homes.pop(row.id, None)
         if home is not None:
             home.open_intents.discard(row.id)
@@ -144,14 +157,36 @@ class Journal:
                 break
         return rows, lambda: self._acknowledge(reached)
 
+    def owed(self) -> dict[str, int]:
+        """What the rows that were not acknowledged charge, by account."""
+        found: dict[str, int] = {}
+        for segment in self._segments:
+            for item in frames(memoryview(segment.map), segment.shipped, segment.written):
+                if isinstance(item.record, Final):
+                    for account, amount in item.record.charges:
+                        found[account] = found.get(account, 0) + amount
+        return found
+
     def _acknowledge(self, reached: list[tuple[Segment, int]]) -> None:
+        moved = False
         for segment, position in reached:
+            moved = moved or segment.shipped != position
             segment.shipped = position
+        if moved:
+            self._note(reached[-1])
         for segment in self._segments[:-1]:
             if segment.shipped < segment.written or segment.open_intents:
                 break
             self._segments.remove(segment)
             segment.delete()
+
+    def _note(self, reached: tuple[Segment, int]) -> None:
+        """Marks how far the ledger has come, where there is room; a successor would only send more than it must."""
+        last = self._segments[-1]
+        segment, position = reached
+        caught_up = last.shipped == last.written
+        if last.append(frame(Acknowledged(segment.number, position))) and caught_up:
+            last.shipped = last.written
 
     def close(self) -> None:
         """Releases the lock; deletes the folder when nothing is owed."""
@@ -161,71 +196,3 @@ class Journal:
         os.close(self._lock)
         if not owed:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _take_lock(folder: Path) -> int:
-    """The descriptor of the folder's lock. Raises BlockingIOError while another process holds it."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-class Orphan:
-    """The journal of a dead process, taken over: its rows, to be shipped and then forgotten."""
-
-    def __init__(self, folder: Path, lock: int, rows: list[RequestRow]) -> None:
-        self.folder = folder
-        self._lock = lock
-        self.rows = rows
-
-    def forget(self) -> None:
-        """Deletes the folder; call it only after every row was acknowledged."""
-        shutil.rmtree(self.folder)
-        os.close(self._lock)
-
-    def release(self) -> None:
-        """Gives the folder up for someone else to take."""
-        os.close(self._lock)
-
-
-def adopt(root: Path, now_ms: int) -> list[Orphan]:
-    """Takes over the journals whose processes are gone. Reading them twice gives the same rows with the same ids."""
-    found = []
-    for folder in sorted(root.glob("[!.]*")):
-        try:
-            lock = _take_lock(folder)
-        except (BlockingIOError, NotADirectoryError, FileNotFoundError):
-            continue
-        if not folder.is_dir():  # it was forgotten by another between the listing and the lock
-            os.close(lock)
-            continue
-        rows = lost_and_finished(folder, now_ms)
-        _log.info("journal of a dead process taken over", journal=folder.name, rows=len(rows))
-        found.append(Orphan(folder, lock, rows))
-    return found
-
-
-def lost_and_finished(folder: Path, now_ms: int) -> list[RequestRow]:
-    """The rows of a journal: finished ones as they are, unfinished ones booked from what is known."""
-    intents: dict[str, Intent] = {}
-    marks: dict[str, Progress] = {}
-    rows: list[RequestRow] = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        data = path.read_bytes()
-        item: Framed
-        for item in frames(data, 0, len(data)):
-            record = item.record
-            if isinstance(record, Intent):
-                intents[record.request.id] = record
-                marks.pop(record.request.id, None)
-            elif isinstance(record, Progress):
-                marks[record.request_id] = record
-            else:
-                intents.pop(record.request.id, None)
-                rows.append(record.request)
-    rows.extend(settle_lost(intent, marks.get(request_id), now_ms) for request_id, intent in intents.items())
-    return rows

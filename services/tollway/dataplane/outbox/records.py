@@ -2,7 +2,8 @@
 
 An `Intent` is written before an upstream call, `Progress` while a stream is under way, `Final` when the request is
 over: it holds the whole row. A process that died left intents without a final; `settle_lost` turns them into rows.
-Pure.
+Every segment begins with the `Totals` that the process had spent of each budget, and `Acknowledged` marks say what the
+ledger has: so its successor knows to the nano-dollar what is to be charged, though older segments are gone. Pure.
 """
 
 from __future__ import annotations
@@ -20,15 +21,25 @@ from tollway.core.usage import Usage
 
 HEADER = struct.Struct("<II")  # length and CRC-32 of the payload
 CHARACTERS_PER_TOKEN = 4
+BUDGET = "b"
+"""How the names of accounts of budgets begin."""
+
+
+Charges = tuple[tuple[str, int], ...]
+"""Accounts of budgets and limits (`tollway.dataplane.admission`), each with an amount of it."""
 
 
 class Intent(msgspec.Struct, frozen=True, tag="i", array_like=True):
-    """An upstream call is about to be made: `request` as far as it is known, its last attempt being this one."""
+    """An upstream call is about to be made: `request` as far as it is known, its last attempt being this one.
+
+    `reserved`: what it may cost of each account.
+    """
 
     request: RequestRow
     price: Price | None
     input_estimate: int
     known_input: bool = False
+    reserved: Charges = ()
 
 
 class Progress(msgspec.Struct, frozen=True, tag="p", array_like=True):
@@ -42,12 +53,27 @@ class Progress(msgspec.Struct, frozen=True, tag="p", array_like=True):
 
 
 class Final(msgspec.Struct, frozen=True, tag="f", array_like=True):
-    """The request is over: the row as it goes into the ledger."""
+    """The request is over: the row as it goes into the ledger, and what it was charged to."""
 
     request: RequestRow
+    charges: Charges = ()
 
 
-Record = Intent | Progress | Final
+class Totals(msgspec.Struct, frozen=True, tag="t", array_like=True):
+    """What this process has spent of each budget since the life `epoch` of the counters began."""
+
+    epoch: str
+    spent: dict[str, int]
+
+
+class Acknowledged(msgspec.Struct, frozen=True, tag="a", array_like=True):
+    """The ledger has everything before `position` of the segment with this number."""
+
+    segment: int
+    position: int
+
+
+Record = Intent | Progress | Final | Totals | Acknowledged
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
@@ -91,7 +117,10 @@ def estimate(usage: Usage | None, input_estimate: int, output_chars: int, output
 
 
 def settle_lost(intent: Intent, progress: Progress | None, now_ms: int) -> RequestRow:
-    """The row of a request whose process died: its last attempt is estimated from the journal."""
+    """The row of a request whose process died: its last attempt is estimated from the journal.
+
+    It costs what was reserved at most.
+    """
     request = intent.request
     *before, last = request.attempts
     known = progress.usage if progress is not None else None
@@ -99,15 +128,27 @@ def settle_lost(intent: Intent, progress: Progress | None, now_ms: int) -> Reque
         known, intent.input_estimate, *((progress.output_chars, progress.output_events) if progress else (0,))
     )
     ended = progress.at_ms if progress is not None else now_ms
+    amount = cost(used, intent.price) if intent.price is not None else 0
     lost: AttemptRow = msgspec.structs.replace(
         last,
         ended_ms=max(ended, last.started_ms),
         outcome=Outcome.LOST,
         usage=used,
-        cost_nano=cost(used, intent.price) if intent.price is not None else 0,
+        cost_nano=min(amount, *(nano for account, nano in intent.reserved if is_budget(account)), amount),
         price_version=intent.price.version if intent.price is not None else None,
         estimated=True,
     )
     return msgspec.structs.replace(
         request, ended_ms=max(ended, request.started_ms), outcome=Outcome.LOST, attempts=(*before, lost)
     )
+
+
+def is_budget(account: str) -> bool:
+    """Whether an account is a budget's: its amounts are nano-dollars."""
+    return account.startswith(BUDGET)
+
+
+def lost_charges(intent: Intent, row: RequestRow) -> Charges:
+    """What a request whose process died is charged to: budgets by its cost, limits by what was reserved."""
+    amount = sum(attempt.cost_nano for attempt in row.attempts)
+    return tuple((account, amount if is_budget(account) else reserved) for account, reserved in intent.reserved)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tollway.core.ledger import RequestRow
-from tollway.dataplane.outbox.journal import Journal, adopt
+from tollway.dataplane.outbox.journal import Journal
+from tollway.dataplane.outbox.orphans import Orphan, adopt
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
@@ -32,8 +33,19 @@ class IngestClient(Protocol):
         """Returns when the rows are committed; raises ConnectionError or TimeoutError otherwise."""
 
 
+class Executor(Protocol):
+    """Who closes the accounts of a dead process; the real one is `tollway.dataplane.admission`."""
+
+    @property
+    def epoch(self) -> str:
+        """The life of the counters; empty: none is ready."""
+
+    async def close(self, orphan: Orphan) -> bool:
+        """Books what it spent of budgets and limits; false when that cannot be done now."""
+
+
 class Shipper:
-    """One for each process."""
+    """One for each process. While it is held, no row leaves: that is when counters are brought back."""
 
     def __init__(self, replica: str, journal: Journal, root: Path, client: IngestClient, clock: Clock) -> None:
         self._replica = replica
@@ -45,12 +57,30 @@ class Shipper:
         self._failing_since: float | None = None
         self._reminded = 0.0
         self._shipping = asyncio.Lock()
+        self._free = asyncio.Event()
+        self._free.set()
+        self.executor: Executor | None = None
+        """Set before `start`."""
         journal.wake = self._wanted.set
 
     def start(self, tasks: Tasks) -> None:
         """Ships and adopts in the background."""
         tasks.keep(self._ship_forever, "outbox-ship")
         tasks.keep(self._adopt_forever, "outbox-adopt")
+
+    async def hold(self) -> None:
+        """Stops shipping; returns when no batch is under way."""
+        self._free.clear()
+        async with self._shipping:
+            return
+
+    def release(self) -> None:
+        """Ships again."""
+        self._free.set()
+
+    def owed(self) -> dict[str, int]:
+        """What the rows that were not acknowledged charge, by account."""
+        return self._journal.owed()
 
     async def _ship_forever(self) -> None:
         failures = 0
@@ -68,8 +98,11 @@ class Shipper:
 
     async def _ship_all(self) -> bool:
         """Ships until nothing is left; false when the control plane could not take a batch."""
-        async with self._shipping:
-            while True:
+        while True:
+            await self._free.wait()
+            async with self._shipping:
+                if not self._free.is_set():
+                    continue
                 rows, acknowledge = self._journal.unshipped(BATCH_ROWS)
                 if rows and not await self._send(rows):
                     return False
@@ -96,15 +129,29 @@ class Shipper:
 
     async def _adopt_forever(self) -> None:
         while True:
+            await self.adopt()
+            await asyncio.sleep(ADOPT_SECONDS)
+
+    async def adopt(self) -> None:
+        """Books what processes of this machine that are gone have left, as far as that can be done now."""
+        await self._free.wait()
+        async with self._shipping:
             for orphan in adopt(self._root, self._clock.now_ms()):
-                done = True
-                for start in range(0, len(orphan.rows), BATCH_ROWS):
-                    done = done and await self._send(orphan.rows[start : start + BATCH_ROWS])
-                if done:
+                if await self._settle(orphan):
                     orphan.forget()
                 else:
                     orphan.release()
-            await asyncio.sleep(ADOPT_SECONDS)
+
+    async def _settle(self, orphan: Orphan) -> bool:
+        executor = self.executor
+        if orphan.shipped_in is None:
+            epoch = "" if executor is None else executor.epoch
+            rows = orphan.estate.rows
+            for start in range(0, len(rows), BATCH_ROWS):
+                if not await self._send(rows[start : start + BATCH_ROWS]):
+                    return False
+            orphan.shipped(epoch)
+        return executor is None or await executor.close(orphan)
 
     async def flush(self, deadline_seconds: float) -> bool:
         """Ships what is left; false when it could not be done in time (it stays in the journal)."""

@@ -11,7 +11,8 @@ from aiohttp import ClientResponse
 
 from tollway.core.catalog import Credential
 from tollway.core.errors import Code, Fault, TollwayError
-from tollway.core.ledger import AttemptRow, Outcome
+from tollway.core.ledger import AttemptRow, Outcome, RequestRow
+from tollway.core.notices import NoticeKind
 from tollway.core.pricing import cost
 from tollway.core.usage import ZERO, Usage
 from tollway.dataplane.config.holder import Candidate
@@ -73,7 +74,7 @@ class Attempt:
         self.reused = reused
         request = exchange.row((*exchange.rows, self._row(Outcome.LOST, ZERO, None, estimated=True)))
         try:
-            exchange.services.journal.intend(Intent(request, exchange.route.price, exchange.input_tokens))
+            exchange.services.journal.intend(self._intent(request))
         except JournalFull as error:
             raise TollwayError(
                 Code.OVERLOADED,
@@ -104,6 +105,15 @@ class Attempt:
             services.journal.progress(
                 Progress(self.exchange.id, now, stream.output_chars, stream.usage, stream.output_events)
             )
+            permit = self.exchange.permit
+            if permit is not None and permit.counts_tokens:
+                so_far = estimate(stream.usage, self.exchange.input_tokens, stream.output_chars, stream.output_events)
+                permit.outran(so_far.input + so_far.output)
+
+    def _intent(self, request: RequestRow) -> Intent:
+        exchange = self.exchange
+        reserved = exchange.permit.charges() if exchange.permit is not None else ()
+        return Intent(request, exchange.route.price, exchange.input_tokens, reserved=reserved)
 
     def close(
         self,
@@ -158,11 +168,26 @@ class Attempt:
             outcome=outcome,
             error_code=error_code.value if error_code is not None else None,
             usage=usage,
-            cost_nano=cost(usage, price) if price is not None else 0,
+            cost_nano=self._cost(cost(usage, price), estimated=estimated) if price is not None else 0,
             price_version=price.version if price is not None else None,
             estimated=estimated,
             provider_request_id=self.provider_request_id,
         )
+
+    def _cost(self, amount: int, *, estimated: bool) -> int:
+        """What is booked: an estimate is never above what was reserved; a bill above it is booked, and told."""
+        permit = self.exchange.permit
+        if permit is None or permit.reserved_nano is None or amount <= permit.reserved_nano:
+            return amount
+        if estimated:
+            return permit.reserved_nano
+        self.exchange.services.notices.tell(
+            NoticeKind.BOUND_EXCEEDED,
+            provider=self.candidate.provider.name,
+            detail=f"request {self.exchange.id}, model {self.candidate.model}",
+            amount_nano=amount - permit.reserved_nano,
+        )
+        return amount
 
     def _observe(self, row: AttemptRow, error: TollwayError | None) -> None:
         """Health, metrics, and the operator's log line when the provider or its credential is at fault."""
@@ -178,6 +203,10 @@ class Attempt:
         if error.fault is not Fault.UPSTREAM:
             return
         services.health.failed(provider.id, self.candidate.model)
+        if error.code is Code.PROVIDER_AUTH_FAILED:
+            services.notices.tell(
+                NoticeKind.CREDENTIAL_FAILED, provider=provider.name, credential=row.credential, code=error.code.value
+            )
         _log.warning(
             "provider call failed",
             request_id=exchange.id,

@@ -11,13 +11,20 @@ from aiohttp import web
 
 from tollway.core.dialects.head import Head
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
+from tollway.dataplane.admission.counters import Counters
+from tollway.dataplane.admission.headers import rate_headers
+from tollway.dataplane.admission.holding import Holding
+from tollway.dataplane.admission.permit import Permit
+from tollway.dataplane.admission.service import Admission
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
 from tollway.dataplane.endpoints.memory import Memory
 from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Endpoint
+from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.pipeline.health import TargetHealth
 from tollway.dataplane.providers.registry import Registry
+from tollway.dataplane.requestlog.request_log import RequestLog
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.response_store import ResponseStore
 from tollway.dataplane.telemetry import Telemetry
@@ -51,6 +58,9 @@ class Services:
     responses: ResponseStore
     sealer: Sealer
     entra: EntraTokens
+    bodies: RequestLog
+    notices: Notices
+    admission: Admission
 
 
 class Exchange:
@@ -72,10 +82,14 @@ class Exchange:
         "error_code",
         "head",
         "id",
+        "limits",
         "memory",
         "model",
         "outcome",
+        "output_cap",
+        "permit",
         "principal",
+        "received",
         "request",
         "response",
         "route",
@@ -103,11 +117,15 @@ class Exchange:
         self.tags: dict[str, str] = {}
         self.principal: Principal  # authenticate
         self.body: bytes = b""  # parse
+        self.received: bytes = b""  # parse: the body as the client sent it, unpacked
         self.content_type = JSON  # parse
         self.head: Head  # parse
         self.memory: Memory | None = None  # recall: what a response goes on from and leaves
         self.route: Route  # authorize
         self.candidates: list[Candidate]  # candidates
+        self.limits: list[Holding] = []  # limit: those that count the request
+        self.permit: Permit | None = None  # limit, reserve: what is reserved until the request is booked
+        self.output_cap: int | None = None  # reserve: the most that each answer may be, where the client sets no limit
         self.attempts: list[Attempt] = []  # call
         self.codec: Codec  # call: between the client and the target that is called
         self.watchdog: Watchdog  # call
@@ -143,7 +161,24 @@ class Exchange:
             self.id,
             self.started_ms // 1000,
             self.memory,
+            self.output_cap,
         )
+
+    def counters(self) -> Counters:
+        """The counters of the budgets and limits of this request."""
+        return self.services.admission.counters(self.principal.project.organisation)
+
+    def rate_headers(self) -> dict[str, str]:
+        """What is left of the limits that count this request, in its client's words."""
+        if not self.limits:
+            return {}
+        services = self.services
+        return rate_headers(self.limits, self.endpoint.dialect, services.clock.now_ms(), services.loop_time())
+
+    def release(self) -> None:
+        """Gives back what a request reserved that was never booked."""
+        if self.permit is not None and not self.draining:
+            self.permit.settle(self.rows, sent=self.booked and any(attempt.sent for attempt in self.attempts))
 
     def cleanup(self, action: Callable[[], None]) -> None:
         """Registers what must be done however the request ends. Actions run once, last in first out, and never wait."""
@@ -160,7 +195,8 @@ class Exchange:
             return
         self.booked = True
         if any(attempt.sent for attempt in self.attempts):
-            self.services.journal.finish(self.row(tuple(self.rows), self.services.clock.now_ms()))
+            charges = self.permit.settle(self.rows, sent=True) if self.permit is not None else ()
+            self.services.journal.finish(self.row(tuple(self.rows), self.services.clock.now_ms()), charges)
 
     def row(self, attempts: tuple[AttemptRow, ...], ended_ms: int = 0) -> RequestRow:
         """The ledger's row of this request as far as it is known."""
@@ -183,5 +219,6 @@ class Exchange:
             error_code=self.error_code,
             client_request_id=self.client_request_id,
             tags={**entry.tags, **self.tags} if self.tags else entry.tags,
+            user=entry.user,
             attempts=attempts,
         )

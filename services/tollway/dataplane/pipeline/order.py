@@ -15,9 +15,11 @@ from tollway.dataplane.pipeline.call import call
 from tollway.dataplane.pipeline.candidates import candidates
 from tollway.dataplane.pipeline.count import count
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.limit import limit
 from tollway.dataplane.pipeline.parse import parse
 from tollway.dataplane.pipeline.recall import recall
 from tollway.dataplane.pipeline.relay import relay
+from tollway.dataplane.pipeline.reserve import reserve
 
 Stage = Callable[[Exchange], Awaitable[None] | None]
 
@@ -27,6 +29,8 @@ STAGES: tuple[Stage, ...] = (
     authorize,  # may this key use this model
     recall,  # what a response goes on from
     candidates,  # ordered targets that can serve the call
+    limit,  # rates and concurrency
+    reserve,  # the most that it can cost, of every budget above it
     call,  # one upstream call at a time; each is in the journal before it leaves
     relay,  # pass through or translate, count, and book
 )

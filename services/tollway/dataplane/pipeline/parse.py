@@ -82,6 +82,7 @@ async def parse(exchange: Exchange) -> None:
         wanted = " or ".join(f"'Content-Type: {accepted}'" for accepted in endpoint.accepts)
         raise TollwayError(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request with the header {wanted}.")
     body = await read_body(request, exchange.services.settings.max_body_bytes)
+    exchange.received = body
     exchange.body = body if exchange.model is None else _named(body, exchange, exchange.model)
     exchange.head = endpoint.read(exchange.body, exchange.content_type)
     tags = request.headers.get("x-tollway-tags")

@@ -54,6 +54,8 @@ def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
         headers["request-id"] = exchange.shown_id  # what Anthropic's SDKs show
     if attempt.provider_request_id is not None:
         headers["x-tollway-provider-request-id"] = attempt.provider_request_id
+    if exchange.limits:
+        headers |= exchange.rate_headers()
     if exchange.dropped:
         headers["x-tollway-dropped"] = _listed(exchange.dropped)
     return headers
@@ -175,7 +177,7 @@ async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRela
     headers["Content-Type"] = exchange.codec.content_type(attempt.response.headers)
     headers["Cache-Control"] = "no-cache"
     headers["X-Accel-Buffering"] = "no"
-    exchange.response = response = web.StreamResponse(headers=headers)
+    exchange.response = response = exchange.services.bodies.stream(exchange.principal.project, headers)
     exchange.status = 200
     await response.prepare(exchange.request)
     return held

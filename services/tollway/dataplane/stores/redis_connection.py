@@ -21,14 +21,17 @@ class RedisConnection:
 
     def __init__(self, url: str, timeout_seconds: float = 1.0) -> None:
         self._timeout = timeout_seconds
-        self.redis: redis.Redis = redis.Redis.from_url(
+        # A burst waits for a connection instead of being refused one.
+        pool = redis.BlockingConnectionPool.from_url(
             url,
+            timeout=timeout_seconds,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
             max_connections=64,
             retry=Retry(NoBackoff(), 1),
             health_check_interval=30,
         )
+        self.redis: redis.Redis = redis.Redis.from_pool(pool)
 
     async def bounded(self, call: Awaitable[T]) -> T:
         """What the call answers. Raises StoreUnavailable when it fails or takes too long."""

@@ -24,17 +24,37 @@ _sym_db = _symbol_database.Default()
 
 from tollway.wire.gen.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from tollway.wire.gen.tollway.control.v1 import alerts_pb2 as tollway_dot_control_dot_v1_dot_alerts__pb2
+from tollway.wire.gen.tollway.control.v1 import budgets_pb2 as tollway_dot_control_dot_v1_dot_budgets__pb2
 from tollway.wire.gen.tollway.control.v1 import catalog_pb2 as tollway_dot_control_dot_v1_dot_catalog__pb2
 from tollway.wire.gen.tollway.control.v1 import options_pb2 as tollway_dot_control_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollway/control/v1/configuration.proto\x12\x12tollway.control.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a tollway/control/v1/catalog.proto\x1a tollway/control/v1/options.proto\"\x83\x03\n\x0cProviderSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x65\n\x04kind\x18\x02 \x01(\tBW\xbaHTrRR\x06openaiR\x0c\x61zure_openaiR\tanthropicR\x0bhuggingfaceR\x04vllmR\x11openai_compatibleR\tsimulator\x12\x1a\n\x08\x62\x61se_url\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x1c\n\x0b\x61pi_version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12@\n\x0b\x63redentials\x18\x05 \x03(\x0b\x32!.tollway.control.v1.NewCredentialB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12.\n\x08timeouts\x18\x06 \x01(\x0b\x32\x1c.tollway.control.v1.Timeouts\x12%\n\x06hangup\x18\x07 \x01(\tB\x15\xbaH\x12r\x10R\x00R\x05\x63loseR\x05\x64rain\"\xf3\x02\n\tModelSpec\x12H\n\x04name\x18\x01 \x01(\tB:\xbaH7r523^[A-Za-z0-9]([A-Za-z0-9._:/@-]{0,198}[A-Za-z0-9])?$\x12R\n\x07\x61liases\x18\x02 \x03(\tBA\xbaH>\x92\x01;\x10\x32\"7r523^[A-Za-z0-9]([A-Za-z0-9._:/@-]{0,198}[A-Za-z0-9])?$\x12-\n\x08strategy\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16R\x00R\x08weightedR\x08priority\x12\x37\n\x07targets\x18\x04 \x03(\x0b\x32\x1a.tollway.control.v1.TargetB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12(\n\x05price\x18\x05 \x01(\x0b\x32\x19.tollway.control.v1.Price\x12\x36\n\x0c\x63\x61pabilities\x18\x06 \x01(\x0b\x32 .tollway.control.v1.Capabilities\"l\n\x10\x42usinessUnitSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x1d\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"\xb3\x02\n\x07KeySpec\x12\x44\n\x04name\x18\x01 \x01(\tB6\xbaH3r12/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$\x12\x1b\n\x05value\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\x80\x04\xb0\xd4\x18\x01\x12\"\n\x06models\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xf4\x03\"\x07r\x05\x10\x01\x18\xc8\x01\x12&\n\x0f\x65xpires_seconds\x18\x04 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x86\xb0\x96\x01(\x00\x12L\n\x04tags\x18\x05 \x03(\x0b\x32%.tollway.control.v1.KeySpec.TagsEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x32\"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xff\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x93\x02\n\x0bProjectSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x1d\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x1e\n\rbusiness_unit\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\"\n\x06models\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xf4\x03\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x34\n\x04keys\x18\x05 \x03(\x0b\x32\x1b.tollway.control.v1.KeySpecB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x30\n\x0e\x64ialect_policy\x18\x06 \x01(\tB\x18\xbaH\x15r\x13R\x00R\x07lenientR\x06strict\"\x90\x02\n\rConfiguration\x12>\n\tproviders\x18\x01 \x03(\x0b\x32 .tollway.control.v1.ProviderSpecB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x38\n\x06models\x18\x02 \x03(\x0b\x32\x1d.tollway.control.v1.ModelSpecB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12G\n\x0e\x62usiness_units\x18\x03 \x03(\x0b\x32$.tollway.control.v1.BusinessUnitSpecB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12<\n\x08projects\x18\x04 \x03(\x0b\x32\x1f.tollway.control.v1.ProjectSpecB\t\xbaH\x06\x92\x01\x03\x10\x90N\"E\n\x06\x43hange\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x04 \x03(\t\"\xbc\x01\n\x0c\x41pplyRequest\x12;\n\x03set\x18\x01 \x01(\tB.\xbaH+r)2\'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$\x12@\n\rconfiguration\x18\x02 \x01(\x0b\x32!.tollway.control.v1.ConfigurationB\x06\xbaH\x03\xc8\x01\x01\x12\r\n\x05prune\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"\x87\x01\n\rApplyResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.tollway.control.v1.Change\x12\x38\n\x0egenerated_keys\x18\x02 \x03(\x0b\x32 .tollway.control.v1.GeneratedKey\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\x08\"C\n\x0cGeneratedKey\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x06secret\x18\x03 \x01(\tB\x04\xb0\xd4\x18\x01\x32\xa6\x01\n\x14\x43onfigurationService\x12\x8d\x01\n\x05\x41pply\x12 .tollway.control.v1.ApplyRequest\x1a!.tollway.control.v1.ApplyResponse\"?\xaa\xd4\x18\x15\n\x13\x63onfiguration.apply\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/configuration:apply:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollway/control/v1/configuration.proto\x12\x12tollway.control.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1ftollway/control/v1/alerts.proto\x1a tollway/control/v1/budgets.proto\x1a tollway/control/v1/catalog.proto\x1a tollway/control/v1/options.proto\"\x87\x02\n\nBudgetSpec\x12\x18\n\x05limit\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x1e\x12>\n\x06period\x18\x02 \x01(\tB.\xbaH+r)R\x00R\x04noneR\x03\x64\x61yR\x04weekR\x05monthR\x07quarterR\x04year\x12\x19\n\x08timezone\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1d\n\x0c\x66iscal_start\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\n\x12!\n\x04mode\x18\x05 \x01(\tB\x13\xbaH\x10r\x0eR\x00R\x04hardR\x04soft\x12\x12\n\ncarry_over\x18\x06 \x01(\x08\x12.\n\x06\x61lerts\x18\x07 \x03(\x01\x42\x1e\xbaH\x1b\x92\x01\x18\x10\n\"\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00$@!\x00\x00\x00\x00\x00\x00\x00\x00\"A\n\nLimitsSpec\x12\x33\n\x06limits\x18\x01 \x03(\x0b\x32\x19.tollway.control.v1.LimitB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x90\x01\n\x10OrganisationSpec\x12\x1c\n\x04name\x18\x01 \x01(\tB\x0e\xbaH\x0br\tR\x07\x64\x65\x66\x61ult\x12.\n\x06\x62udget\x18\n \x01(\x0b\x32\x1e.tollway.control.v1.BudgetSpec\x12.\n\x06limits\x18\x0b \x01(\x0b\x32\x1e.tollway.control.v1.LimitsSpec\"\x84\x01\n\x08UserSpec\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12.\n\x06\x62udget\x18\n \x01(\x0b\x32\x1e.tollway.control.v1.BudgetSpec\x12.\n\x06limits\x18\x0b \x01(\x0b\x32\x1e.tollway.control.v1.LimitsSpec\"\x83\x03\n\x0cProviderSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x65\n\x04kind\x18\x02 \x01(\tBW\xbaHTrRR\x06openaiR\x0c\x61zure_openaiR\tanthropicR\x0bhuggingfaceR\x04vllmR\x11openai_compatibleR\tsimulator\x12\x1a\n\x08\x62\x61se_url\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x1c\n\x0b\x61pi_version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12@\n\x0b\x63redentials\x18\x05 \x03(\x0b\x32!.tollway.control.v1.NewCredentialB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12.\n\x08timeouts\x18\x06 \x01(\x0b\x32\x1c.tollway.control.v1.Timeouts\x12%\n\x06hangup\x18\x07 \x01(\tB\x15\xbaH\x12r\x10R\x00R\x05\x63loseR\x05\x64rain\"\xa3\x03\n\tModelSpec\x12H\n\x04name\x18\x01 \x01(\tB:\xbaH7r523^[A-Za-z0-9]([A-Za-z0-9._:/@-]{0,198}[A-Za-z0-9])?$\x12R\n\x07\x61liases\x18\x02 \x03(\tBA\xbaH>\x92\x01;\x10\x32\"7r523^[A-Za-z0-9]([A-Za-z0-9._:/@-]{0,198}[A-Za-z0-9])?$\x12-\n\x08strategy\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16R\x00R\x08weightedR\x08priority\x12\x37\n\x07targets\x18\x04 \x03(\x0b\x32\x1a.tollway.control.v1.TargetB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12(\n\x05price\x18\x05 \x01(\x0b\x32\x19.tollway.control.v1.Price\x12\x36\n\x0c\x63\x61pabilities\x18\x06 \x01(\x0b\x32 .tollway.control.v1.Capabilities\x12.\n\x06limits\x18\x0b \x01(\x0b\x32\x1e.tollway.control.v1.LimitsSpec\"\xcc\x01\n\x10\x42usinessUnitSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x1d\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12.\n\x06\x62udget\x18\n \x01(\x0b\x32\x1e.tollway.control.v1.BudgetSpec\x12.\n\x06limits\x18\x0b \x01(\x0b\x32\x1e.tollway.control.v1.LimitsSpec\"\xab\x03\n\x07KeySpec\x12\x44\n\x04name\x18\x01 \x01(\tB6\xbaH3r12/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$\x12\x1b\n\x05value\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\x80\x04\xb0\xd4\x18\x01\x12\"\n\x06models\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xf4\x03\"\x07r\x05\x10\x01\x18\xc8\x01\x12&\n\x0f\x65xpires_seconds\x18\x04 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x86\xb0\x96\x01(\x00\x12L\n\x04tags\x18\x05 \x03(\x0b\x32%.tollway.control.v1.KeySpec.TagsEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x32\"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xff\x01\x12\x16\n\x04user\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12.\n\x06\x62udget\x18\n \x01(\x0b\x32\x1e.tollway.control.v1.BudgetSpec\x12.\n\x06limits\x18\x0b \x01(\x0b\x32\x1e.tollway.control.v1.LimitsSpec\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"f\n\x0bLoggingSpec\x12+\n\x06\x62odies\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16R\x00R\x04\x66ullR\x06maskedR\x04none\x12*\n\x0eretention_days\x18\x02 \x01(\x05\x42\x12\xbaH\x0f\x1a\r0\x00\x30\x01\x30\x07\x30\x1e\x30Z0\xed\x02\"\xa5\x03\n\x0bProjectSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x1d\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x1e\n\rbusiness_unit\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\"\n\x06models\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xf4\x03\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x34\n\x04keys\x18\x05 \x03(\x0b\x32\x1b.tollway.control.v1.KeySpecB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x30\n\x0e\x64ialect_policy\x18\x06 \x01(\tB\x18\xbaH\x15r\x13R\x00R\x07lenientR\x06strict\x12\x30\n\x07logging\x18\x14 \x01(\x0b\x32\x1f.tollway.control.v1.LoggingSpec\x12.\n\x06\x62udget\x18\n \x01(\x0b\x32\x1e.tollway.control.v1.BudgetSpec\x12.\n\x06limits\x18\x0b \x01(\x0b\x32\x1e.tollway.control.v1.LimitsSpec\"\xd8\x03\n\rConfiguration\x12>\n\tproviders\x18\x01 \x03(\x0b\x32 .tollway.control.v1.ProviderSpecB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x38\n\x06models\x18\x02 \x03(\x0b\x32\x1d.tollway.control.v1.ModelSpecB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12G\n\x0e\x62usiness_units\x18\x03 \x03(\x0b\x32$.tollway.control.v1.BusinessUnitSpecB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12<\n\x08projects\x18\x04 \x03(\x0b\x32\x1f.tollway.control.v1.ProjectSpecB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x45\n\rorganisations\x18\x05 \x03(\x0b\x32$.tollway.control.v1.OrganisationSpecB\x08\xbaH\x05\x92\x01\x02\x10\x01\x12\x36\n\x05users\x18\x06 \x03(\x0b\x32\x1c.tollway.control.v1.UserSpecB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12G\n\x0e\x61lert_channels\x18\x14 \x03(\x0b\x32$.tollway.control.v1.AlertChannelSpecB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"E\n\x06\x43hange\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x04 \x03(\t\"\xbc\x01\n\x0c\x41pplyRequest\x12;\n\x03set\x18\x01 \x01(\tB.\xbaH+r)2\'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$\x12@\n\rconfiguration\x18\x02 \x01(\x0b\x32!.tollway.control.v1.ConfigurationB\x06\xbaH\x03\xc8\x01\x01\x12\r\n\x05prune\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"\x87\x01\n\rApplyResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.tollway.control.v1.Change\x12\x38\n\x0egenerated_keys\x18\x02 \x03(\x0b\x32 .tollway.control.v1.GeneratedKey\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\x08\"C\n\x0cGeneratedKey\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x06secret\x18\x03 \x01(\tB\x04\xb0\xd4\x18\x01\x32\xa6\x01\n\x14\x43onfigurationService\x12\x8d\x01\n\x05\x41pply\x12 .tollway.control.v1.ApplyRequest\x1a!.tollway.control.v1.ApplyResponse\"?\xaa\xd4\x18\x15\n\x13\x63onfiguration.apply\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/configuration:apply:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollway.control.v1.configuration_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_BUDGETSPEC'].fields_by_name['limit']._loaded_options = None
+  _globals['_BUDGETSPEC'].fields_by_name['limit']._serialized_options = b'\272H\006r\004\020\001\030\036'
+  _globals['_BUDGETSPEC'].fields_by_name['period']._loaded_options = None
+  _globals['_BUDGETSPEC'].fields_by_name['period']._serialized_options = b'\272H+r)R\000R\004noneR\003dayR\004weekR\005monthR\007quarterR\004year'
+  _globals['_BUDGETSPEC'].fields_by_name['timezone']._loaded_options = None
+  _globals['_BUDGETSPEC'].fields_by_name['timezone']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_BUDGETSPEC'].fields_by_name['fiscal_start']._loaded_options = None
+  _globals['_BUDGETSPEC'].fields_by_name['fiscal_start']._serialized_options = b'\272H\004r\002\030\n'
+  _globals['_BUDGETSPEC'].fields_by_name['mode']._loaded_options = None
+  _globals['_BUDGETSPEC'].fields_by_name['mode']._serialized_options = b'\272H\020r\016R\000R\004hardR\004soft'
+  _globals['_BUDGETSPEC'].fields_by_name['alerts']._loaded_options = None
+  _globals['_BUDGETSPEC'].fields_by_name['alerts']._serialized_options = b'\272H\033\222\001\030\020\n\"\024\022\022\031\000\000\000\000\000\000$@!\000\000\000\000\000\000\000\000'
+  _globals['_LIMITSSPEC'].fields_by_name['limits']._loaded_options = None
+  _globals['_LIMITSSPEC'].fields_by_name['limits']._serialized_options = b'\272H\005\222\001\002\020d'
+  _globals['_ORGANISATIONSPEC'].fields_by_name['name']._loaded_options = None
+  _globals['_ORGANISATIONSPEC'].fields_by_name['name']._serialized_options = b'\272H\013r\tR\007default'
+  _globals['_USERSPEC'].fields_by_name['name']._loaded_options = None
+  _globals['_USERSPEC'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_PROVIDERSPEC'].fields_by_name['name']._loaded_options = None
   _globals['_PROVIDERSPEC'].fields_by_name['name']._serialized_options = b'\272H(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
   _globals['_PROVIDERSPEC'].fields_by_name['kind']._loaded_options = None
@@ -71,6 +91,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYSPEC'].fields_by_name['expires_seconds']._serialized_options = b'\272H\n\"\010\030\200\206\260\226\001(\000'
   _globals['_KEYSPEC'].fields_by_name['tags']._loaded_options = None
   _globals['_KEYSPEC'].fields_by_name['tags']._serialized_options = b'\272H\024\232\001\021\0202\"\006r\004\020\001\030?*\005r\003\030\377\001'
+  _globals['_KEYSPEC'].fields_by_name['user']._loaded_options = None
+  _globals['_KEYSPEC'].fields_by_name['user']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_LOGGINGSPEC'].fields_by_name['bodies']._loaded_options = None
+  _globals['_LOGGINGSPEC'].fields_by_name['bodies']._serialized_options = b'\272H\030r\026R\000R\004fullR\006maskedR\004none'
+  _globals['_LOGGINGSPEC'].fields_by_name['retention_days']._loaded_options = None
+  _globals['_LOGGINGSPEC'].fields_by_name['retention_days']._serialized_options = b'\272H\017\032\r0\0000\0010\0070\0360Z0\355\002'
   _globals['_PROJECTSPEC'].fields_by_name['name']._loaded_options = None
   _globals['_PROJECTSPEC'].fields_by_name['name']._serialized_options = b'\272H(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
   _globals['_PROJECTSPEC'].fields_by_name['description']._loaded_options = None
@@ -91,6 +117,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONFIGURATION'].fields_by_name['business_units']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_CONFIGURATION'].fields_by_name['projects']._loaded_options = None
   _globals['_CONFIGURATION'].fields_by_name['projects']._serialized_options = b'\272H\006\222\001\003\020\220N'
+  _globals['_CONFIGURATION'].fields_by_name['organisations']._loaded_options = None
+  _globals['_CONFIGURATION'].fields_by_name['organisations']._serialized_options = b'\272H\005\222\001\002\020\001'
+  _globals['_CONFIGURATION'].fields_by_name['users']._loaded_options = None
+  _globals['_CONFIGURATION'].fields_by_name['users']._serialized_options = b'\272H\006\222\001\003\020\220N'
+  _globals['_CONFIGURATION'].fields_by_name['alert_channels']._loaded_options = None
+  _globals['_CONFIGURATION'].fields_by_name['alert_channels']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_APPLYREQUEST'].fields_by_name['set']._loaded_options = None
   _globals['_APPLYREQUEST'].fields_by_name['set']._serialized_options = b'\272H+r)2\'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$'
   _globals['_APPLYREQUEST'].fields_by_name['configuration']._loaded_options = None
@@ -99,28 +131,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATEDKEY'].fields_by_name['secret']._serialized_options = b'\260\324\030\001'
   _globals['_CONFIGURATIONSERVICE'].methods_by_name['Apply']._loaded_options = None
   _globals['_CONFIGURATIONSERVICE'].methods_by_name['Apply']._serialized_options = b'\252\324\030\025\n\023configuration.apply\202\323\344\223\002 \"\033/api/v1/configuration:apply:\001*'
-  _globals['_PROVIDERSPEC']._serialized_start=190
-  _globals['_PROVIDERSPEC']._serialized_end=577
-  _globals['_MODELSPEC']._serialized_start=580
-  _globals['_MODELSPEC']._serialized_end=951
-  _globals['_BUSINESSUNITSPEC']._serialized_start=953
-  _globals['_BUSINESSUNITSPEC']._serialized_end=1061
-  _globals['_KEYSPEC']._serialized_start=1064
-  _globals['_KEYSPEC']._serialized_end=1371
-  _globals['_KEYSPEC_TAGSENTRY']._serialized_start=1328
-  _globals['_KEYSPEC_TAGSENTRY']._serialized_end=1371
-  _globals['_PROJECTSPEC']._serialized_start=1374
-  _globals['_PROJECTSPEC']._serialized_end=1649
-  _globals['_CONFIGURATION']._serialized_start=1652
-  _globals['_CONFIGURATION']._serialized_end=1924
-  _globals['_CHANGE']._serialized_start=1926
-  _globals['_CHANGE']._serialized_end=1995
-  _globals['_APPLYREQUEST']._serialized_start=1998
-  _globals['_APPLYREQUEST']._serialized_end=2186
-  _globals['_APPLYRESPONSE']._serialized_start=2189
-  _globals['_APPLYRESPONSE']._serialized_end=2324
-  _globals['_GENERATEDKEY']._serialized_start=2326
-  _globals['_GENERATEDKEY']._serialized_end=2393
-  _globals['_CONFIGURATIONSERVICE']._serialized_start=2396
-  _globals['_CONFIGURATIONSERVICE']._serialized_end=2562
+  _globals['_BUDGETSPEC']._serialized_start=257
+  _globals['_BUDGETSPEC']._serialized_end=520
+  _globals['_LIMITSSPEC']._serialized_start=522
+  _globals['_LIMITSSPEC']._serialized_end=587
+  _globals['_ORGANISATIONSPEC']._serialized_start=590
+  _globals['_ORGANISATIONSPEC']._serialized_end=734
+  _globals['_USERSPEC']._serialized_start=737
+  _globals['_USERSPEC']._serialized_end=869
+  _globals['_PROVIDERSPEC']._serialized_start=872
+  _globals['_PROVIDERSPEC']._serialized_end=1259
+  _globals['_MODELSPEC']._serialized_start=1262
+  _globals['_MODELSPEC']._serialized_end=1681
+  _globals['_BUSINESSUNITSPEC']._serialized_start=1684
+  _globals['_BUSINESSUNITSPEC']._serialized_end=1888
+  _globals['_KEYSPEC']._serialized_start=1891
+  _globals['_KEYSPEC']._serialized_end=2318
+  _globals['_KEYSPEC_TAGSENTRY']._serialized_start=2275
+  _globals['_KEYSPEC_TAGSENTRY']._serialized_end=2318
+  _globals['_LOGGINGSPEC']._serialized_start=2320
+  _globals['_LOGGINGSPEC']._serialized_end=2422
+  _globals['_PROJECTSPEC']._serialized_start=2425
+  _globals['_PROJECTSPEC']._serialized_end=2846
+  _globals['_CONFIGURATION']._serialized_start=2849
+  _globals['_CONFIGURATION']._serialized_end=3321
+  _globals['_CHANGE']._serialized_start=3323
+  _globals['_CHANGE']._serialized_end=3392
+  _globals['_APPLYREQUEST']._serialized_start=3395
+  _globals['_APPLYREQUEST']._serialized_end=3583
+  _globals['_APPLYRESPONSE']._serialized_start=3586
+  _globals['_APPLYRESPONSE']._serialized_end=3721
+  _globals['_GENERATEDKEY']._serialized_start=3723
+  _globals['_GENERATEDKEY']._serialized_end=3790
+  _globals['_CONFIGURATIONSERVICE']._serialized_start=3793
+  _globals['_CONFIGURATIONSERVICE']._serialized_end=3959
 # @@protoc_insertion_point(module_scope)

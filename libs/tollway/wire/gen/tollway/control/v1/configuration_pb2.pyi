@@ -1,5 +1,7 @@
 from tollway.wire.gen.buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
+from tollway.wire.gen.tollway.control.v1 import alerts_pb2 as _alerts_pb2
+from tollway.wire.gen.tollway.control.v1 import budgets_pb2 as _budgets_pb2
 from tollway.wire.gen.tollway.control.v1 import catalog_pb2 as _catalog_pb2
 from tollway.wire.gen.tollway.control.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
@@ -9,6 +11,50 @@ from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class BudgetSpec(_message.Message):
+    __slots__ = ("limit", "period", "timezone", "fiscal_start", "mode", "carry_over", "alerts")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    TIMEZONE_FIELD_NUMBER: _ClassVar[int]
+    FISCAL_START_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    CARRY_OVER_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    limit: str
+    period: str
+    timezone: str
+    fiscal_start: str
+    mode: str
+    carry_over: bool
+    alerts: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, limit: _Optional[str] = ..., period: _Optional[str] = ..., timezone: _Optional[str] = ..., fiscal_start: _Optional[str] = ..., mode: _Optional[str] = ..., carry_over: _Optional[bool] = ..., alerts: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class LimitsSpec(_message.Message):
+    __slots__ = ("limits",)
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    limits: _containers.RepeatedCompositeFieldContainer[_budgets_pb2.Limit]
+    def __init__(self, limits: _Optional[_Iterable[_Union[_budgets_pb2.Limit, _Mapping]]] = ...) -> None: ...
+
+class OrganisationSpec(_message.Message):
+    __slots__ = ("name", "budget", "limits")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    budget: BudgetSpec
+    limits: LimitsSpec
+    def __init__(self, name: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
+
+class UserSpec(_message.Message):
+    __slots__ = ("name", "budget", "limits")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    budget: BudgetSpec
+    limits: LimitsSpec
+    def __init__(self, name: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class ProviderSpec(_message.Message):
     __slots__ = ("name", "kind", "base_url", "api_version", "credentials", "timeouts", "hangup")
@@ -29,31 +75,37 @@ class ProviderSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., credentials: _Optional[_Iterable[_Union[_catalog_pb2.NewCredential, _Mapping]]] = ..., timeouts: _Optional[_Union[_catalog_pb2.Timeouts, _Mapping]] = ..., hangup: _Optional[str] = ...) -> None: ...
 
 class ModelSpec(_message.Message):
-    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities")
+    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities", "limits")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     PRICE_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     strategy: str
     targets: _containers.RepeatedCompositeFieldContainer[_catalog_pb2.Target]
     price: _catalog_pb2.Price
     capabilities: _catalog_pb2.Capabilities
-    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_catalog_pb2.Target, _Mapping]]] = ..., price: _Optional[_Union[_catalog_pb2.Price, _Mapping]] = ..., capabilities: _Optional[_Union[_catalog_pb2.Capabilities, _Mapping]] = ...) -> None: ...
+    limits: LimitsSpec
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_catalog_pb2.Target, _Mapping]]] = ..., price: _Optional[_Union[_catalog_pb2.Price, _Mapping]] = ..., capabilities: _Optional[_Union[_catalog_pb2.Capabilities, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class BusinessUnitSpec(_message.Message):
-    __slots__ = ("name", "description")
+    __slots__ = ("name", "description", "budget", "limits")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    budget: BudgetSpec
+    limits: LimitsSpec
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class KeySpec(_message.Message):
-    __slots__ = ("name", "value", "models", "expires_seconds", "tags")
+    __slots__ = ("name", "value", "models", "expires_seconds", "tags", "user", "budget", "limits")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -66,40 +118,66 @@ class KeySpec(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
     value: str
     models: _containers.RepeatedScalarFieldContainer[str]
     expires_seconds: int
     tags: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., expires_seconds: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    user: str
+    budget: BudgetSpec
+    limits: LimitsSpec
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., expires_seconds: _Optional[int] = ..., tags: _Optional[_Mapping[str, str]] = ..., user: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
+
+class LoggingSpec(_message.Message):
+    __slots__ = ("bodies", "retention_days")
+    BODIES_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    bodies: str
+    retention_days: int
+    def __init__(self, bodies: _Optional[str] = ..., retention_days: _Optional[int] = ...) -> None: ...
 
 class ProjectSpec(_message.Message):
-    __slots__ = ("name", "description", "business_unit", "models", "keys", "dialect_policy")
+    __slots__ = ("name", "description", "business_unit", "models", "keys", "dialect_policy", "logging", "budget", "limits")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    LOGGING_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     business_unit: str
     models: _containers.RepeatedScalarFieldContainer[str]
     keys: _containers.RepeatedCompositeFieldContainer[KeySpec]
     dialect_policy: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ...) -> None: ...
+    logging: LoggingSpec
+    budget: BudgetSpec
+    limits: LimitsSpec
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ..., logging: _Optional[_Union[LoggingSpec, _Mapping]] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class Configuration(_message.Message):
-    __slots__ = ("providers", "models", "business_units", "projects")
+    __slots__ = ("providers", "models", "business_units", "projects", "organisations", "users", "alert_channels")
     PROVIDERS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNITS_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    ORGANISATIONS_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    ALERT_CHANNELS_FIELD_NUMBER: _ClassVar[int]
     providers: _containers.RepeatedCompositeFieldContainer[ProviderSpec]
     models: _containers.RepeatedCompositeFieldContainer[ModelSpec]
     business_units: _containers.RepeatedCompositeFieldContainer[BusinessUnitSpec]
     projects: _containers.RepeatedCompositeFieldContainer[ProjectSpec]
-    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSpec, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ..., business_units: _Optional[_Iterable[_Union[BusinessUnitSpec, _Mapping]]] = ..., projects: _Optional[_Iterable[_Union[ProjectSpec, _Mapping]]] = ...) -> None: ...
+    organisations: _containers.RepeatedCompositeFieldContainer[OrganisationSpec]
+    users: _containers.RepeatedCompositeFieldContainer[UserSpec]
+    alert_channels: _containers.RepeatedCompositeFieldContainer[_alerts_pb2.AlertChannelSpec]
+    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSpec, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ..., business_units: _Optional[_Iterable[_Union[BusinessUnitSpec, _Mapping]]] = ..., projects: _Optional[_Iterable[_Union[ProjectSpec, _Mapping]]] = ..., organisations: _Optional[_Iterable[_Union[OrganisationSpec, _Mapping]]] = ..., users: _Optional[_Iterable[_Union[UserSpec, _Mapping]]] = ..., alert_channels: _Optional[_Iterable[_Union[_alerts_pb2.AlertChannelSpec, _Mapping]]] = ...) -> None: ...
 
 class Change(_message.Message):
     __slots__ = ("action", "kind", "name", "details")

@@ -92,7 +92,7 @@ class ArchiveBusinessUnitRequest(_message.Message):
     def __init__(self, business_unit: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class Project(_message.Message):
-    __slots__ = ("id", "name", "description", "business_unit", "models", "created_at", "updated_at", "etag", "dialect_policy")
+    __slots__ = ("id", "name", "description", "business_unit", "models", "created_at", "updated_at", "etag", "dialect_policy", "log_bodies", "log_retention_days")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +102,8 @@ class Project(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    LOG_BODIES_FIELD_NUMBER: _ClassVar[int]
+    LOG_RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     description: str
@@ -111,21 +113,27 @@ class Project(_message.Message):
     updated_at: _timestamp_pb2.Timestamp
     etag: str
     dialect_policy: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ...) -> None: ...
+    log_bodies: str
+    log_retention_days: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ...) -> None: ...
 
 class CreateProjectRequest(_message.Message):
-    __slots__ = ("name", "description", "business_unit", "models", "dialect_policy")
+    __slots__ = ("name", "description", "business_unit", "models", "dialect_policy", "log_bodies", "log_retention_days")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    LOG_BODIES_FIELD_NUMBER: _ClassVar[int]
+    LOG_RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     business_unit: str
     models: _containers.RepeatedScalarFieldContainer[str]
     dialect_policy: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., dialect_policy: _Optional[str] = ...) -> None: ...
+    log_bodies: str
+    log_retention_days: int
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ...) -> None: ...
 
 class GetProjectRequest(_message.Message):
     __slots__ = ("project",)
@@ -152,7 +160,7 @@ class ListProjectsResponse(_message.Message):
     def __init__(self, projects: _Optional[_Iterable[_Union[Project, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateProjectRequest(_message.Message):
-    __slots__ = ("project", "description", "business_unit", "models", "update_mask", "etag", "dialect_policy")
+    __slots__ = ("project", "description", "business_unit", "models", "update_mask", "etag", "dialect_policy", "log_bodies", "log_retention_days")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +168,8 @@ class UpdateProjectRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    LOG_BODIES_FIELD_NUMBER: _ClassVar[int]
+    LOG_RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     project: str
     description: str
     business_unit: str
@@ -167,7 +177,9 @@ class UpdateProjectRequest(_message.Message):
     update_mask: _field_mask_pb2.FieldMask
     etag: str
     dialect_policy: str
-    def __init__(self, project: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ...) -> None: ...
+    log_bodies: str
+    log_retention_days: int
+    def __init__(self, project: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ...) -> None: ...
 
 class ArchiveProjectRequest(_message.Message):
     __slots__ = ("project", "etag")
@@ -178,7 +190,7 @@ class ArchiveProjectRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class Key(_message.Message):
-    __slots__ = ("id", "public_id", "name", "project", "models", "tags", "status", "created_at", "updated_at", "expires_at", "revoked_at", "previous_secret_valid_until", "etag")
+    __slots__ = ("id", "public_id", "name", "project", "models", "tags", "status", "created_at", "updated_at", "expires_at", "revoked_at", "previous_secret_valid_until", "etag", "user")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +211,7 @@ class Key(_message.Message):
     REVOKED_AT_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_SECRET_VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     id: str
     public_id: str
     name: str
@@ -212,7 +225,8 @@ class Key(_message.Message):
     revoked_at: _timestamp_pb2.Timestamp
     previous_secret_valid_until: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, id: _Optional[str] = ..., public_id: _Optional[str] = ..., name: _Optional[str] = ..., project: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., status: _Optional[_Union[KeyStatus, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_secret_valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    user: str
+    def __init__(self, id: _Optional[str] = ..., public_id: _Optional[str] = ..., name: _Optional[str] = ..., project: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., status: _Optional[_Union[KeyStatus, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_secret_valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
 
 class KeyWithSecret(_message.Message):
     __slots__ = ("key", "secret")
@@ -223,7 +237,7 @@ class KeyWithSecret(_message.Message):
     def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., secret: _Optional[str] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("project", "name", "models", "tags", "expires_at", "value")
+    __slots__ = ("project", "name", "models", "tags", "expires_at", "value", "user")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -237,13 +251,15 @@ class CreateKeyRequest(_message.Message):
     TAGS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     project: str
     name: str
     models: _containers.RepeatedScalarFieldContainer[str]
     tags: _containers.ScalarMap[str, str]
     expires_at: _timestamp_pb2.Timestamp
     value: str
-    def __init__(self, project: _Optional[str] = ..., name: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[str] = ...) -> None: ...
+    user: str
+    def __init__(self, project: _Optional[str] = ..., name: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
 
 class GetKeyRequest(_message.Message):
     __slots__ = ("key",)
@@ -272,7 +288,7 @@ class ListKeysResponse(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateKeyRequest(_message.Message):
-    __slots__ = ("key", "models", "tags", "expires_at", "update_mask", "etag")
+    __slots__ = ("key", "models", "tags", "expires_at", "update_mask", "etag", "user")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -286,13 +302,15 @@ class UpdateKeyRequest(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     key: str
     models: _containers.RepeatedScalarFieldContainer[str]
     tags: _containers.ScalarMap[str, str]
     expires_at: _timestamp_pb2.Timestamp
     update_mask: _field_mask_pb2.FieldMask
     etag: str
-    def __init__(self, key: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    user: str
+    def __init__(self, key: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
 
 class RotateKeyRequest(_message.Message):
     __slots__ = ("key", "grace_seconds", "etag")

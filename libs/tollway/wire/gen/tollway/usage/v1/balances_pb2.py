@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftollway/usage/v1/balances.proto\x12\x10tollway.usage.v1\"\x80\x01\n\x0c\x42\x61lanceQuery\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08start_ms\x18\x05 \x01(\x03\x12\x13\n\x06\x65nd_ms\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\t\n\x07_end_ms\"x\n\x0f\x42\x61lancesRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12/\n\x07queries\x18\x04 \x03(\x0b\x32\x1e.tollway.usage.v1.BalanceQuery\"2\n\x10\x42\x61lancesResponse\x12\x0c\n\x04used\x18\x01 \x03(\x03\x12\x10\n\x08replicas\x18\x02 \x03(\t2Y\n\x08\x42\x61lances\x12M\n\x04Read\x12!.tollway.usage.v1.BalancesRequest\x1a\".tollway.usage.v1.BalancesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftollway/usage/v1/balances.proto\x12\x10tollway.usage.v1\"\x80\x01\n\x0c\x42\x61lanceQuery\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08start_ms\x18\x05 \x01(\x03\x12\x13\n\x06\x65nd_ms\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\t\n\x07_end_ms\"\x98\x01\n\x0f\x42\x61lancesRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12/\n\x07queries\x18\x04 \x03(\x0b\x32\x1e.tollway.usage.v1.BalanceQuery\x12\x13\n\x06\x63ut_us\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\t\n\x07_cut_us\"B\n\x10\x42\x61lancesResponse\x12\x0c\n\x04used\x18\x01 \x03(\x03\x12\x10\n\x08replicas\x18\x02 \x03(\t\x12\x0e\n\x06\x63ut_us\x18\x03 \x01(\x03\x32Y\n\x08\x42\x61lances\x12M\n\x04Read\x12!.tollway.usage.v1.BalancesRequest\x1a\".tollway.usage.v1.BalancesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BALANCEQUERY']._serialized_start=54
   _globals['_BALANCEQUERY']._serialized_end=182
-  _globals['_BALANCESREQUEST']._serialized_start=184
-  _globals['_BALANCESREQUEST']._serialized_end=304
-  _globals['_BALANCESRESPONSE']._serialized_start=306
-  _globals['_BALANCESRESPONSE']._serialized_end=356
-  _globals['_BALANCES']._serialized_start=358
-  _globals['_BALANCES']._serialized_end=447
+  _globals['_BALANCESREQUEST']._serialized_start=185
+  _globals['_BALANCESREQUEST']._serialized_end=337
+  _globals['_BALANCESRESPONSE']._serialized_start=339
+  _globals['_BALANCESRESPONSE']._serialized_end=405
+  _globals['_BALANCES']._serialized_start=407
+  _globals['_BALANCES']._serialized_end=496
 # @@protoc_insertion_point(module_scope)

@@ -23,21 +23,25 @@ class BalanceQuery(_message.Message):
     def __init__(self, measure: _Optional[str] = ..., scope: _Optional[str] = ..., subject: _Optional[str] = ..., model: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ...) -> None: ...
 
 class BalancesRequest(_message.Message):
-    __slots__ = ("replica", "organisation", "epoch", "queries")
+    __slots__ = ("replica", "organisation", "epoch", "queries", "cut_us")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     ORGANISATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     QUERIES_FIELD_NUMBER: _ClassVar[int]
+    CUT_US_FIELD_NUMBER: _ClassVar[int]
     replica: str
     organisation: str
     epoch: str
     queries: _containers.RepeatedCompositeFieldContainer[BalanceQuery]
-    def __init__(self, replica: _Optional[str] = ..., organisation: _Optional[str] = ..., epoch: _Optional[str] = ..., queries: _Optional[_Iterable[_Union[BalanceQuery, _Mapping]]] = ...) -> None: ...
+    cut_us: int
+    def __init__(self, replica: _Optional[str] = ..., organisation: _Optional[str] = ..., epoch: _Optional[str] = ..., queries: _Optional[_Iterable[_Union[BalanceQuery, _Mapping]]] = ..., cut_us: _Optional[int] = ...) -> None: ...
 
 class BalancesResponse(_message.Message):
-    __slots__ = ("used", "replicas")
+    __slots__ = ("used", "replicas", "cut_us")
     USED_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    CUT_US_FIELD_NUMBER: _ClassVar[int]
     used: _containers.RepeatedScalarFieldContainer[int]
     replicas: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, used: _Optional[_Iterable[int]] = ..., replicas: _Optional[_Iterable[str]] = ...) -> None: ...
+    cut_us: int
+    def __init__(self, used: _Optional[_Iterable[int]] = ..., replicas: _Optional[_Iterable[str]] = ..., cut_us: _Optional[int] = ...) -> None: ...

@@ -81,7 +81,7 @@ class Attempt(_message.Message):
     def __init__(self, id: _Optional[str] = ..., number: _Optional[int] = ..., provider: _Optional[str] = ..., provider_kind: _Optional[str] = ..., target_model: _Optional[str] = ..., credential: _Optional[str] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., status: _Optional[int] = ..., outcome: _Optional[str] = ..., error_code: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., cost_nano: _Optional[int] = ..., price_version: _Optional[str] = ..., estimated: _Optional[bool] = ..., provider_request_id: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("id", "organisation", "business_unit", "project", "key_id", "key_public_id", "endpoint", "model", "stream", "started_ms", "ended_ms", "status", "outcome", "error_code", "client_request_id", "tags", "attempts")
+    __slots__ = ("id", "organisation", "business_unit", "project", "key_id", "key_public_id", "endpoint", "model", "stream", "started_ms", "ended_ms", "status", "outcome", "error_code", "client_request_id", "tags", "attempts", "user")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +106,7 @@ class Request(_message.Message):
     CLIENT_REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     id: str
     organisation: str
     business_unit: str
@@ -123,7 +124,8 @@ class Request(_message.Message):
     client_request_id: str
     tags: _containers.ScalarMap[str, str]
     attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
-    def __init__(self, id: _Optional[str] = ..., organisation: _Optional[str] = ..., business_unit: _Optional[str] = ..., project: _Optional[str] = ..., key_id: _Optional[str] = ..., key_public_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., stream: _Optional[bool] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., status: _Optional[int] = ..., outcome: _Optional[str] = ..., error_code: _Optional[str] = ..., client_request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ...) -> None: ...
+    user: str
+    def __init__(self, id: _Optional[str] = ..., organisation: _Optional[str] = ..., business_unit: _Optional[str] = ..., project: _Optional[str] = ..., key_id: _Optional[str] = ..., key_public_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., stream: _Optional[bool] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., status: _Optional[int] = ..., outcome: _Optional[str] = ..., error_code: _Optional[str] = ..., client_request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., user: _Optional[str] = ...) -> None: ...
 
 class IngestRequest(_message.Message):
     __slots__ = ("replica", "requests")

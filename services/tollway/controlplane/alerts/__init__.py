@@ -1,0 +1,1 @@
+"""Alerts: what somebody should look at, fired once for each crossing and delivered to channels."""

@@ -1,0 +1,136 @@
+"""What budgets and limits have used, counted from the ledger: the ground on which lost counters are built anew.
+
+Exact to the row: whole days and hours from the roll-ups, the ends from the rows, adjustments included. A cut makes
+several answers belong together: it counts what had been taken in by one moment of the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import msgspec
+from psycopg_pool import AsyncConnectionPool
+
+from tollway.controlplane.db.statements import Database, Statements
+from tollway.controlplane.ledger.ingest import INGEST_LOCK
+from tollway.controlplane.ledger.periods import FIRST, LAST, clip, split, widen
+from tollway.controlplane.ledger.retention import kept_from
+
+_sql = Statements(__package__ or "")
+MAX_BIGINT = (1 << 63) - 1
+MEASURES = ("cost", "requests", "tokens")
+SCOPES = ("organisation", "business_unit", "project", "key", "user", "model")
+MAX_QUERIES = 100_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Query(Protocol):
+    """One count, as `tollway.wire.balances_codec.BalanceQuery` has it. Times are Unix milliseconds."""
+
+    @property
+    def measure(self) -> str:
+        """ "cost" (nano-dollars), "requests" or "tokens" (input and output)."""
+
+    @property
+    def scope(self) -> str:
+        """One of `SCOPES`."""
+
+    @property
+    def subject(self) -> str:
+        """As the rows have it."""
+
+    @property
+    def model(self) -> str:
+        """A glob in which `*` stands for any characters."""
+
+    @property
+    def start_ms(self) -> int:
+        """The first moment in which a request that counts began."""
+
+    @property
+    def end_ms(self) -> int | None:
+        """The first moment after; None: no end."""
+
+
+class UnknownQuery(ValueError):
+    """A query names a measure or a scope that does not exist; the message says which."""
+
+
+class _Used(msgspec.Struct):
+    number: int
+    requests: str
+    cost: str
+    tokens: str
+
+
+class _Cut(msgspec.Struct):
+    cut: int
+
+
+class _Locked(msgspec.Struct):
+    locked: bool
+
+
+async def present_cut(pool: AsyncConnectionPool[Any]) -> int:
+    """A moment (Unix microseconds) so that every row that has come by then is committed, and none comes later.
+
+    Waits for the batches that are being taken in, and holds others up for that long.
+    """
+    async with pool.connection() as db, db.transaction():
+        await _sql.one(db, "ledger_now", _Locked, lock=INGEST_LOCK)
+        found = await _sql.one(db, "cut_now", _Cut)
+    assert found is not None
+    return found.cut
+
+
+async def balances(
+    db: Database, queries: Sequence[Query], *, organisation: str = "", cut_us: int | None = None
+) -> list[int]:
+    """One amount for each query, in their order: what requests of `organisation` (empty: of any) that began in
+    [`start_ms`, `end_ms`) add up to, of the rows that came until `cut_us` (None: of all). At most 2**63 - 1 each.
+
+    Raises UnknownQuery. One statement for each period that is asked for, however many queries share it.
+    """
+    for query in queries:
+        if query.measure not in MEASURES or query.scope not in SCOPES:
+            raise UnknownQuery(f"no such count: {query.measure[:40]} by {query.scope[:40]}")
+    periods: dict[tuple[int, int | None], list[int]] = {}
+    for number, query in enumerate(queries):
+        periods.setdefault((query.start_ms, query.end_ms), []).append(number)
+    used = [0] * len(queries)
+    rows_from = await kept_from(db)
+    cut = LAST if cut_us is None else _EPOCH + timedelta(microseconds=cut_us)
+    for (start_ms, end_ms), numbers in periods.items():
+        span = clip(_moment(start_ms), LAST if end_ms is None else _moment(end_ms))
+        found = await _sql.all(
+            db,
+            "balances",
+            _Used,
+            organisation=organisation,
+            cut=cut,
+            since=span.begin,
+            until=span.end,
+            numbers=numbers,
+            scopes=[queries[number].scope for number in numbers],
+            subjects=[queries[number].subject for number in numbers],
+            models=[_like(queries[number].model) for number in numbers],
+            **split(widen(span, rows_from)).parameters(),
+        )
+        for row in found:
+            used[row.number] = min(int(getattr(row, queries[row.number].measure)), MAX_BIGINT)
+    return used
+
+
+def _moment(unix_ms: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(milliseconds=unix_ms)
+    except OverflowError:
+        return LAST if unix_ms > 0 else FIRST
+
+
+def _like(glob: str) -> str:
+    """The pattern of LIKE that matches what the glob does."""
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%")

@@ -1,0 +1,1 @@
+"""What providers billed, beside what the ledger says of the same days and models."""

@@ -1,0 +1,1 @@
+"""Budgets and limits: what may be spent, and how fast."""

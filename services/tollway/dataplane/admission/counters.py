@@ -1,0 +1,269 @@
+"""The counts of one organisation as one process has them: takes from what it holds, asks for more in rounds.
+
+A round is one atomic step for all accounts that need it: those that somebody waits for at once, the others a few times
+a second. While the store is away nothing waits for it; what a rule does then is its own to say. This module keeps
+count; who is refused, and in which words, is `admission.gate`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from tollway.core.rules import Budget, Limit
+from tollway.dataplane.admission.holding import PLACES, Holding, window_of
+from tollway.dataplane.admission.ports import Answer, BalanceSource, CounterStore, Life
+from tollway.dataplane.stores.ports import StoreUnavailable
+from tollway.runtime import log
+from tollway.runtime.clock import Clock
+
+_log = log.get(__name__)
+ROUND_SECONDS = 0.25
+HEARTBEAT_SECONDS = 1.0
+RETRY_SECONDS = 0.2
+REMIND_SECONDS = 30.0
+BATCH = 500
+Need = tuple[Holding, int]
+"""An account and how much of it."""
+
+
+class HolderClosed(Exception):
+    """This process counts as gone: its accounts were booked. It must end, and a successor begin."""
+
+
+class Counters:
+    """One organisation's accounts in this process."""
+
+    def __init__(
+        self, organisation: str, holder: str, store: CounterStore, ledger: BalanceSource, clock: Clock
+    ) -> None:
+        self.organisation = organisation
+        self.holder = holder
+        self._store = store
+        self._ledger = ledger
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.holdings: dict[str, Holding] = {}
+        self._by_rule: dict[str, Holding] = {}
+        self.life: Life | None = None
+        self.holders = 1
+        self.available = False
+        """Whether the last round was answered: else nobody need wait."""
+        self.reviving = True
+        """Whether the store answers, but its counters are being built anew."""
+        self.away_since = self._loop.time()
+        """Since when the store does not answer, by the loop's time; of interest while it does not."""
+        self._away = False
+        self._wake = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._reminded = -REMIND_SECONDS
+        self._heard = 0.0
+        self._rounds = asyncio.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the pools grant what is asked."""
+        return self.available and self.life is not None and self.life.ready
+
+    # -- taking -----------------------------------------------------------------------------------------------------
+
+    def holding(self, rule: Budget | Limit, subject: str, at_ms: int) -> Holding:
+        """The account of a rule for a request that begins at `at_ms`."""
+        latest = self._by_rule.get(rule.id)
+        if latest is not None:
+            start, end = latest.window
+            if start <= at_ms and (end is None or at_ms < end):
+                if latest.rule is not rule:
+                    latest.rule = rule  # a change of the limit counts from now on
+                return latest
+        made = Holding(rule, subject, window_of(rule, at_ms))
+        found = self.holdings.setdefault(made.key, made)
+        if latest is None or latest.window.start_ms < found.window.start_ms:
+            self._by_rule[rule.id] = found
+        return found
+
+    def take(self, needs: Sequence[Need]) -> bool:
+        """Reserves all or nothing of what this process holds. Never waits."""
+        for holding, amount in needs:
+            if holding.account.free < amount:
+                return False
+        for holding, amount in needs:
+            holding.take(amount)
+        return True
+
+    async def round(self) -> bool:
+        """Waits for the next round that takes in what is asked now; whether it was answered."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(done)
+        self._wake.set()
+        await done
+        return self.available
+
+    def nudge(self) -> None:
+        """Something changed that others wait for: the next round shall not be long in coming."""
+        self._wake.set()
+
+    # -- rounds -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Rounds for the life of the process. Raises HolderClosed when this process counts as gone."""
+        while True:
+            await self._pause()
+            try:
+                await self.tell()
+            except StoreUnavailable as error:
+                self.unavailable(str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _pause(self) -> None:
+        """Until somebody waits, or it is time to tell what changed."""
+        self._wake.clear()
+        if self._waiting:
+            return
+        try:
+            async with asyncio.timeout(ROUND_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(0)  # the others of this tick come along
+
+    async def tell(self, *, everything: bool = False) -> bool:
+        """One round; returns whether this life goes on. Raises StoreUnavailable, HolderClosed."""
+        async with self._rounds:
+            waiting, self._waiting = self._waiting, []
+            try:
+                return await self._tell(everything)
+            finally:
+                for done in waiting:
+                    if not done.done():
+                        done.set_result(None)
+                # Those that waited take what was granted before the next round gives it back.
+                await asyncio.sleep(0)
+
+    async def _tell(self, everything: bool) -> bool:
+        life = self.life
+        if life is None:
+            self.available = False
+            await asyncio.sleep(0)
+            return False
+        due = self._due(everything)
+        if not due and self._loop.time() - self._heard < HEARTBEAT_SECONDS:
+            return True
+        for start in range(0, max(1, len(due)), BATCH):
+            if not await self._ask(life, due[start : start + BATCH]):
+                return False
+        self._forget()
+        return True
+
+    async def _ask(self, life: Life, due: Sequence[Holding]) -> bool:
+        now_ms = self._clock.now_ms()
+        asks = [holding.ask(now_ms) for holding in due]
+        try:
+            answer = await self._store.ask(self.organisation, life.epoch, self.holder, asks)
+        except StoreUnavailable:
+            for holding in due:
+                holding.account.unanswered()
+                holding.changed = True
+            raise
+        return self._hear(due, answer)
+
+    def _hear(self, due: Sequence[Holding], answer: Answer) -> bool:
+        if answer.closed:
+            raise HolderClosed(self.holder)
+        if answer.life is None:
+            for holding in due:
+                holding.changed = True
+            self.life = None
+            self.available = False
+            self.reviving = True
+            return False
+        at = self._heard = self._loop.time()
+        for holding, told in zip(due, answer.told, strict=True):
+            holding.hear(told, at)
+        self.reviving = not answer.life.ready
+        self._away = False
+        if not self.available:
+            _log.info("the counters answer", organisation=self.organisation, holders=answer.holders)
+        self.life, self.holders, self.available = answer.life, answer.holders, True
+        return True
+
+    def _due(self, everything: bool) -> list[Holding]:
+        return [
+            holding
+            for holding in self.holdings.values()
+            if everything or holding.changed or holding.account.waiting or holding.account.free > 0
+        ]
+
+    def _forget(self) -> None:
+        """Accounts whose window is over and whose last word was said."""
+        now_ms = self._clock.now_ms()
+        for key in [key for key, holding in self.holdings.items() if holding.over(now_ms)]:
+            gone = self.holdings.pop(key)
+            if self._by_rule.get(gone.rule.id) is gone:
+                del self._by_rule[gone.rule.id]
+
+    def unavailable(self, reason: str) -> None:
+        """The store does not answer: nobody waits for it, and it is said once in a while."""
+        self.available = self.reviving = False
+        if not self._away:
+            self._away = True
+            self.away_since = self._loop.time()
+        waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            if not done.done():
+                done.set_result(None)
+        now = self._clock.monotonic()
+        if now - self._reminded >= REMIND_SECONDS:
+            self._reminded = now
+            _log.warning(
+                "the counters of budgets and limits do not answer", organisation=self.organisation, reason=reason
+            )
+
+    # -- what was spent before --------------------------------------------------------------------------------------
+
+    async def learn(self, holdings: Sequence[Holding]) -> None:
+        """Asks the ledger what was spent before of accounts that the pools do not know. Raises ConnectionError."""
+        life = self.life
+        if life is None or not life.ready:
+            return
+        unknown = [holding for holding in holdings if not holding.known and holding.before is None]
+        earlier = [
+            Holding(holding.rule, holding.subject, holding.previous)
+            for holding in unknown
+            if holding.previous is not None and holding.pool is not None and holding.pool.previous_unknown
+        ]
+        for before in earlier:
+            self.holdings.setdefault(before.key, before)
+        asked = unknown + [self.holdings[before.key] for before in earlier]
+        for start in range(0, len(asked), BATCH):
+            part = asked[start : start + BATCH]
+            questions = [holding.question() for holding in part]
+            found = await self._ledger.read(
+                self.holder, self.organisation, life.epoch, questions, cut_us=life.cut_us or None
+            )
+            for holding, used in zip(part, found.used, strict=True):
+                holding.before = used
+                holding.changed = True
+
+    # -- lives ------------------------------------------------------------------------------------------------------
+
+    def rebase(self, owed: Mapping[str, int]) -> None:
+        """A new life begins: of what was spent only what the ledger does not have yet is still ours to tell."""
+        for key, holding in self.holdings.items():
+            account = holding.account
+            account.spent = owed.get(key, 0)
+            holding.known = holding.places
+            holding.before = None
+            holding.changed = True
+
+    def totals(self) -> dict[str, int]:
+        """What this process spent of each budget in this life, for its journal."""
+        return {
+            key: holding.account.spent
+            for key, holding in self.holdings.items()
+            if isinstance(holding.rule, Budget) and holding.account.spent
+        }
+
+    def outstanding(self) -> int:
+        """How many accounts have something reserved; a metric."""
+        return sum(1 for h in self.holdings.values() if h.account.reserved and not h.key.endswith(PLACES))

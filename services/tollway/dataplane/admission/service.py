@@ -1,0 +1,160 @@
+"""Admission of one process: the counters of every organisation, started when first needed, and their orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+
+from tollway.core.leases import Ask
+from tollway.core.rules import Mode
+from tollway.dataplane.admission.counters import Counters, HolderClosed
+from tollway.dataplane.admission.life import Reviver
+from tollway.dataplane.admission.ports import BalanceSource, CounterStore, PoolAsk
+from tollway.dataplane.config.holder import Routes
+from tollway.dataplane.notices import Notices
+from tollway.dataplane.outbox.journal import Journal
+from tollway.dataplane.outbox.orphans import Orphan
+from tollway.dataplane.outbox.records import Totals
+from tollway.dataplane.outbox.shipper import Shipper
+from tollway.dataplane.stores.ports import StoreUnavailable
+from tollway.runtime import log
+from tollway.runtime.clock import Clock
+from tollway.runtime.tasks import Tasks
+
+_log = log.get(__name__)
+
+
+class Admission:
+    """One for each process; it holds budgets and limits under the name of the process's journal."""
+
+    def __init__(
+        self,
+        replica: str,
+        journal: Journal,
+        shipper: Shipper,
+        store: CounterStore,
+        ledger: BalanceSource,
+        notices: Notices,
+        clock: Clock,
+        tasks: Tasks,
+        on_closed: Callable[[], None],
+    ) -> None:
+        """`on_closed` ends the process: its accounts were booked as those of a dead one."""
+        self._replica = replica
+        self.holder = journal.folder.name
+        self._journal = journal
+        self._shipper = shipper
+        self._store = store
+        self._ledger = ledger
+        self._notices = notices
+        self._clock = clock
+        self._tasks = tasks
+        self._on_closed = on_closed
+        self._counters: dict[str, Counters] = {}
+        journal.totals = self._totals
+        shipper.executor = self
+
+    def counters(self, organisation: str) -> Counters:
+        """The counters of an organisation."""
+        found = self._counters.get(organisation)
+        if found is None:
+            found = self._counters[organisation] = Counters(
+                organisation, self.holder, self._store, self._ledger, self._clock
+            )
+            reviver = Reviver(
+                self._replica, found, self._store, self._ledger, self._shipper, self._notices, self._clock, self._mark
+            )
+            self._tasks.keep(lambda: self._run(found), f"counters-{organisation}")
+            self._tasks.keep(reviver.run, f"counters-life-{organisation}")
+        return found
+
+    async def _run(self, counters: Counters) -> None:
+        try:
+            await counters.run()
+        except HolderClosed:
+            _log.error("this process was taken for dead and its accounts were booked: it ends", holder=self.holder)
+            self._on_closed()
+
+    def prepare(self, routes: Routes) -> None:
+        """A catalog is in force: its budgets are looked up before they are needed, while the ledger is at hand."""
+        catalog = routes.catalog
+        counters = self.counters(catalog.organisation)
+        now_ms = self._clock.now_ms()
+        for key, rules in catalog.rules.items():
+            budget = rules.budget
+            if budget is not None and budget.mode is Mode.HARD:
+                _, _, subject = key.partition(":")
+                holding = counters.holding(budget, subject or catalog.organisation, now_ms)
+                holding.changed = holding.changed or holding.pool is None
+        self._tasks.spawn(self._learn(counters), "counters-prepare")
+
+    async def _learn(self, counters: Counters) -> None:
+        if not await counters.round() or not counters.ready:
+            return
+        unknown = [holding for holding in counters.holdings.values() if not holding.known]
+        with contextlib.suppress(ConnectionError, TimeoutError):  # then the first request that needs it asks again
+            await counters.learn(unknown)
+
+    def _mark(self, epoch: str, totals: Mapping[str, int]) -> None:
+        self._journal.mark(Totals(epoch, dict(totals)))
+
+    def _totals(self) -> Totals:
+        """All budgets' totals. Rule ids are unique over organisations; the life named is of the one that has spent."""
+        spent: dict[str, int] = {}
+        epoch = ""
+        for counters in self._counters.values():
+            spent |= counters.totals()
+            epoch = counters.life.epoch if counters.life is not None else epoch
+        return Totals(epoch, spent)
+
+    # -- dead processes ---------------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> str:
+        """As `Executor.epoch`."""
+        for counters in self._counters.values():
+            if counters.ready and counters.life is not None:
+                return counters.life.epoch
+        return ""
+
+    async def close(self, orphan: Orphan) -> bool:
+        """As `Executor.close`."""
+        try:
+            for counters in list(self._counters.values()):
+                if not await self._close(counters, orphan):
+                    return False
+        except StoreUnavailable:
+            return False
+        return True
+
+    async def _close(self, counters: Counters, orphan: Orphan) -> bool:
+        life = counters.life
+        if life is None or not counters.ready:
+            return False
+        estate = orphan.estate
+        if estate.epoch != life.epoch and orphan.shipped_in == life.epoch:
+            # It never told this life anything, and its rows came after the cut: they are told in its name.
+            asks = [
+                PoolAsk(account, Ask(1, amount, 0), 0, _start_of(account)) for account, amount in estate.owed.items()
+            ]
+            await self._store.ask(counters.organisation, life.epoch, orphan.holder, asks)
+        totals = estate.totals if estate.epoch == life.epoch else {}
+        return await self._store.close_holder(counters.organisation, life.epoch, orphan.holder, totals) is not False
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    async def leave(self) -> None:
+        """Gives everything back. What cannot be told now is in the journal, for whoever takes it."""
+        for counters in self._counters.values():
+            life = counters.life
+            if life is None:
+                continue
+            for holding in counters.holdings.values():
+                holding.account.tight = True
+            with contextlib.suppress(StoreUnavailable, HolderClosed):
+                if await counters.tell(everything=True):
+                    await self._store.leave(counters.organisation, life.epoch, self.holder)
+
+
+def _start_of(account: str) -> int:
+    return int(account.rpartition(":")[2])

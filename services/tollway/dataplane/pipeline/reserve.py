@@ -1,0 +1,115 @@
+"""Budgets: reserves the most that the call can cost of every hard budget above it, or refuses.
+
+The most is proven: the input by its bytes, the output by a limit that is written into the upstream request. A request
+that sets none gets one: what its model can write, or what a part of the budget pays for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+from tollway.core.bounds import Bound, affordable_output, most
+from tollway.core.errors import Code, TollwayError
+from tollway.core.pricing import Price
+from tollway.dataplane.admission.chain import chain_of
+from tollway.dataplane.admission.counters import Counters, Need
+from tollway.dataplane.admission.gate import admit
+from tollway.dataplane.admission.holding import Holding
+from tollway.dataplane.admission.permit import Permit
+from tollway.dataplane.admission.refusals import refusal
+from tollway.dataplane.config.holder import capabilities
+from tollway.dataplane.endpoints.port import Known
+from tollway.dataplane.pipeline.candidates import target_for
+from tollway.dataplane.pipeline.exchange import Exchange
+
+DEFAULT_OUTPUT_TOKENS = 16_384
+"""The limit of output for a model of which it is not known how much it can write."""
+SHARE = 8
+"""A request without a limit of output gets one that costs at most this part of what is left of a budget."""
+WORTHWHILE_TOKENS = 256
+"""Fewer are not offered as long as the budget pays for these."""
+
+
+def reserve(exchange: Exchange) -> Awaitable[None] | None:
+    """Reserves at once from what this process holds; waits for more where that is too little."""
+    budgets = chain_of(exchange.principal).budgets
+    if not budgets:
+        return None
+    price = exchange.route.price
+    if price is None:
+        raise TollwayError(
+            Code.MODEL_NOT_PRICED,
+            f"The model '{exchange.route.name}' has no price, and this key draws on a hard budget. "
+            "Ask your administrator to set a price for it.",
+            param="model",
+        )
+    bound = bound_of(exchange, price)
+    counters = exchange.counters()
+    holdings = [counters.holding(rule, subject, exchange.started_ms) for rule, subject in budgets]
+    cap = None if bound.output is not None else bound.ceiling or DEFAULT_OUTPUT_TOKENS
+    amount = _most(bound, price, cap)
+    needs: list[Need] = [(holding, amount) for holding in holdings]
+    if not any(holding.account.waiting for holding in holdings) and counters.take(needs):
+        _granted(exchange, counters, needs, amount, cap)
+        return None
+    return _wait(exchange, counters, holdings, bound, price, amount, cap)
+
+
+def bound_of(exchange: Exchange, price: Price) -> Bound:
+    """The most that the request can use at the target that is tried first."""
+    target = target_for(exchange, exchange.candidates[0])
+    assert target is not None  # `candidates` leaves out who cannot serve the call
+    known = Known(price, capabilities(exchange.route).context_tokens)
+    return exchange.endpoint.bound(exchange.asked(), target, known)
+
+
+async def _wait(
+    exchange: Exchange,
+    counters: Counters,
+    holdings: Sequence[Holding],
+    bound: Bound,
+    price: Price,
+    amount: int,
+    cap: int | None,
+) -> None:
+    if cap is not None and await counters.round():
+        cap = _affordable(holdings, bound, price, cap)
+        amount = _most(bound, price, cap)
+        if cap < bound.least:
+            dearest = min(holdings, key=_left)
+            raise refusal(dearest, _most(bound, price, bound.least), exchange.services.clock.now_ms())
+    needs: list[Need] = [(holding, amount) for holding in holdings]
+    await admit(counters, needs, exchange.services.clock)
+    _granted(exchange, counters, needs, amount, cap)
+
+
+def _granted(exchange: Exchange, counters: Counters, needs: Sequence[Need], amount: int, cap: int | None) -> None:
+    if exchange.permit is None:
+        exchange.permit = Permit(counters)
+        exchange.cleanup(exchange.release)
+    exchange.permit.add(needs)
+    exchange.permit.reserved_nano = amount
+    exchange.output_cap = cap
+
+
+def _most(bound: Bound, price: Price, cap: int | None) -> int:
+    return most(bound, price, None if cap is None else cap * bound.choices)
+
+
+def _left(holding: Holding) -> int:
+    """What is left of a budget as last told, with what this process holds."""
+    free = max(0, holding.account.free)
+    return free if holding.pool is None else free + max(0, holding.pool.told.free)
+
+
+def _affordable(holdings: Sequence[Holding], bound: Bound, price: Price, cap: int) -> int:
+    """A limit of output, for each choice, that leaves something for others; all that is left, if that is little."""
+    known = [holding for holding in holdings if holding.known and holding.pool is not None]
+    if not known:
+        return cap
+    left = min(_left(holding) for holding in known)
+    for part in (left // SHARE, left):
+        tokens = affordable_output(bound, price, part) // bound.choices
+        if tokens >= max(bound.least, WORTHWHILE_TOKENS):
+            return min(cap, tokens if part < left else max(bound.least, WORTHWHILE_TOKENS))
+    return min(cap, affordable_output(bound, price, left) // bound.choices)

@@ -1,0 +1,225 @@
+"""Packed bodies on disk until the control plane has them: append-only segments in a folder of the process's own.
+
+What was written survives the death of the process: a successor takes the folder over, with its lock. The size is
+bounded; what has no room is refused, and nothing that was accepted is given up. Blocks on the disk, so it is used by
+threads alone, never by the event loop; never touches the network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tollway.core.requestlog import LoggedBody
+from tollway.dataplane.outbox.folders import Owned, make_folder, orphans
+from tollway.dataplane.outbox.records import HEADER
+
+SUFFIX = ".bodies"
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(LoggedBody).decode
+
+
+class _Segment:
+    """One file. `written` and `shipped` are offsets."""
+
+    __slots__ = ("home", "path", "shipped", "written")
+
+    def __init__(self, home: Owned, path: Path, written: int) -> None:
+        self.home = home
+        self.path = path
+        self.written = written
+        self.shipped = 0
+
+
+class Batch(NamedTuple):
+    """The oldest bodies, and what to call once they are stored. `unreadable`: records that were damaged."""
+
+    bodies: list[LoggedBody]
+    unreadable: int
+    acknowledge: Callable[[], None]
+
+
+class Spool:
+    """One process's spool. `capacity` bounds its own segments and those that it took over, together, in bytes."""
+
+    def __init__(self, root: Path, name: str, *, segment_bytes: int, capacity: int) -> None:
+        """Raises OSError when the folder cannot be made."""
+        self._root = root
+        self._home = make_folder(root, name)
+        self._segment_bytes = segment_bytes
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._segments: list[_Segment] = []
+        self._current: _Segment | None = None
+        self._descriptor = -1
+        self._count = 0
+        self.disk_bytes = 0
+        self.backlog_bytes = 0
+        """What is not acknowledged yet."""
+
+    @property
+    def folder(self) -> Path:
+        """Where this process writes."""
+        return self._home.folder
+
+    def append(self, bodies: Sequence[LoggedBody]) -> int:
+        """Writes bodies in their order; returns how many found room. Raises OSError when the disk takes none."""
+        records = []
+        for body in bodies:
+            payload = _encode(body)
+            records.append(HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
+        stored = 0
+        with self._lock:
+            while stored < len(records):
+                fitting = self._fitting(records, stored)
+                if fitting:
+                    try:
+                        self._write(b"".join(records[stored : stored + fitting]))
+                    except OSError:
+                        if not stored:
+                            raise
+                        break
+                    stored += fitting
+                elif self._current is not None:
+                    self._end_segment()
+                else:
+                    break
+        return stored
+
+    def _fitting(self, records: Sequence[bytes], start: int) -> int:
+        """How many of the records from `start` on the segment at hand takes; a new one takes at least one."""
+        written = self._current.written if self._current is not None else 0
+        room = self._capacity - self.disk_bytes
+        count = 0
+        for size in map(len, records[start:]):
+            if size > room or (written and written + size > self._segment_bytes):
+                break
+            room -= size
+            written += size
+            count += 1
+        return count
+
+    def _write(self, data: bytes) -> None:
+        segment = self._current
+        if segment is None:
+            self._count += 1
+            path = self._home.folder / f"{self._count:08d}{SUFFIX}"
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            segment = self._current = _Segment(self._home, path, 0)
+            self._segments.append(segment)
+        view, at = memoryview(data), segment.written
+        while view:
+            count = os.pwrite(self._descriptor, view, at)
+            view, at = view[count:], at + count
+        segment.written = at
+        self.disk_bytes += len(data)
+        self.backlog_bytes += len(data)
+
+    def _end_segment(self) -> None:
+        os.close(self._descriptor)
+        self._current, self._descriptor = None, -1
+        self._clear()
+
+    def batch(self, limit_bytes: int, limit_count: int) -> Batch:
+        """Up to `limit_count` of the oldest bodies, not over `limit_bytes` unless it is one. Raises OSError."""
+        with self._lock:
+            places = [(segment, segment.shipped, segment.written) for segment in self._segments]
+        bodies: list[LoggedBody] = []
+        reached: list[tuple[_Segment, int]] = []
+        size = unreadable = 0
+        for segment, position, end in places:
+            with segment.path.open("rb") as file:
+                file.seek(position)
+                while position < end and len(bodies) < limit_count:
+                    payload = _read_payload(file.read(HEADER.size), file.read, end - position)
+                    if payload is None:
+                        position, unreadable = end, unreadable + 1
+                        break
+                    if bodies and size + len(payload) > limit_bytes:
+                        break
+                    position += HEADER.size + len(payload)
+                    size += len(payload)
+                    try:
+                        bodies.append(_decode(payload))
+                    except msgspec.DecodeError:
+                        unreadable += 1
+            reached.append((segment, position))
+            if position < end:
+                break
+        return Batch(bodies, unreadable, lambda: self._acknowledge(reached))
+
+    def _acknowledge(self, reached: list[tuple[_Segment, int]]) -> None:
+        with self._lock:
+            for segment, position in reached:
+                self.backlog_bytes -= position - segment.shipped
+                segment.shipped = position
+            current = self._current
+            if current is not None and current.shipped == current.written > self._segment_bytes // 2:
+                self._end_segment()
+            self._clear()
+
+    def _clear(self) -> None:
+        """Deletes what is acknowledged whole, and the folders that were taken over and are empty now."""
+        over = [s for s in self._segments if s.shipped >= s.written and s is not self._current]
+        for segment in over:
+            self._segments.remove(segment)
+            segment.path.unlink(missing_ok=True)
+            self.disk_bytes -= segment.written
+            if segment.home != self._home and all(other.home != segment.home for other in self._segments):
+                _forget(segment.home)
+
+    def adopt(self) -> int:
+        """Takes over the spools of dead processes, while there is room for them; returns how many. Raises OSError."""
+        count = 0
+        for home in orphans(self._root):
+            paths = sorted(home.folder.glob(f"*{SUFFIX}"))
+            found = [_Segment(home, path, path.stat().st_size) for path in paths]
+            size = sum(segment.written for segment in found)
+            with self._lock:
+                if size and self.disk_bytes + size > self._capacity and self.disk_bytes:
+                    os.close(home.lock)  # for another, or for later
+                    continue
+                self._segments[:0] = found
+                self.disk_bytes += size
+                self.backlog_bytes += size
+            count += 1
+            if not found:
+                _forget(home)
+        return count
+
+    def close(self) -> None:
+        """Gives up every folder: what is left in them is for a successor."""
+        with self._lock:
+            if self._current is not None:
+                self._end_segment()
+            self._clear()
+            for home in {segment.home for segment in self._segments} - {self._home}:
+                os.close(home.lock)
+            if any(segment.home == self._home for segment in self._segments):
+                os.close(self._home.lock)
+            else:
+                _forget(self._home)
+
+
+def _read_payload(header: bytes, read: Callable[[int], bytes], room: int) -> bytes | None:
+    """The payload behind a header; None when it is torn."""
+    if len(header) < HEADER.size:
+        return None
+    length, checksum = HEADER.unpack(header)
+    if not length or length > room - HEADER.size:
+        return None
+    payload = read(length)
+    return payload if zlib.crc32(payload) == checksum else None
+
+
+def _forget(home: Owned) -> None:
+    """Deletes a folder of which nothing is owed."""
+    shutil.rmtree(home.folder, ignore_errors=True)
+    os.close(home.lock)
