@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tollway.core.leases import Ask, Told
-from tollway.core.money import MAX_NANO
+from tollway.core.leases import Told
 from tollway.dataplane.admission.ports import Answer, Life, PoolAsk
-from tollway.dataplane.admission.redis_counters import PLACES_MS, RedisCounters
+from tollway.dataplane.admission.redis_counters import RedisCounters
 from tollway.testkit.lease_machine import Message, Process, Request, World
 
 LARGEST = 2**53 - 1
@@ -174,7 +171,9 @@ def test_any_script_has_the_answers_of_the_model(valkey: Any) -> None:
         store = RedisCounters(valkey.url, timeout_seconds=10)
 
         @settings(max_examples=40, deadline=None)
-        @given(limits=st.lists(st.integers(0, 3000), min_size=1, max_size=2), scale=st.sampled_from(SCALES), steps=STEPS)
+        @given(
+            limits=st.lists(st.integers(0, 3000), min_size=1, max_size=2), scale=st.sampled_from(SCALES), steps=STEPS
+        )
         def same(limits: list[int], scale: int, steps: list[tuple[str, int, int, int]]) -> None:
             world = Twin([limit * scale for limit in limits], store, runner, valkey)
             for _ in range(2):

@@ -108,6 +108,16 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
 
 
+class Chain(NamedTuple):
+    """The rules that hold for whatever one key asks for, each with what the ledger calls whom it is for.
+
+    Soft budgets are not among them: they refuse nothing.
+    """
+
+    budgets: tuple[tuple[Budget, str], ...]
+    limits: tuple[tuple[Limit, str], ...]
+
+
 class Window(NamedTuple):
     """Unix milliseconds, the end not included; None: it never ends."""
 

@@ -66,8 +66,10 @@ async def webhook_receiver() -> AsyncIterator[WebhookReceiver]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield receiver
-    await runner.cleanup()
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
 
 
 @dataclass
@@ -115,9 +117,11 @@ async def mail_receiver(folder: Path) -> AsyncIterator[MailReceiver]:
 
     server = await loop.create_server(session, "127.0.0.1", 0)
     receiver.port = server.sockets[0].getsockname()[1]
-    yield receiver
-    server.close()
-    await server.wait_closed()
+    try:
+        yield receiver
+    finally:
+        server.close()
+        await server.wait_closed()
 
 
 @asynccontextmanager
@@ -143,8 +147,10 @@ async def alerts_of(
         interval_seconds=0.2,
     )
     await alerts.open()
-    if started:
-        alerts.start()
-    yield alerts
-    await alerts.close()
-    await pool.close()
+    try:
+        if started:
+            alerts.start()
+        yield alerts
+    finally:
+        await alerts.close()
+        await pool.close()

@@ -106,17 +106,16 @@ class Fleet:
         return sum(holding.account.reserved for holding in holdings)
 
     def spent(self) -> int:
-        """What all planes have booked in their journals, in nano-dollars."""
-        rows = [row for plane in self.planes for row in plane.rows()]
-        return sum(attempt.cost_nano for row in rows for attempt in row.attempts)
+        """What all planes have booked, in nano-dollars: rows that came to the ledger, and those in the journals."""
+        rows = {row.id: row for plane in self.planes for row in plane.rows()}
+        rows |= {identifier: row for identifier, (_, row) in self.ledger.rows.items()}
+        return sum(attempt.cost_nano for row in rows.values() for attempt in row.attempts)
 
 
 def budget(identifier: str, scope: str, dollars: float, **more: Any) -> Rules:
     """A hard budget for one subject."""
     return Rules(
-        budget=Budget(
-            id=identifier, scope=scope, subject="shown", limit_nano=round(dollars * NANO_PER_DOLLAR), **more
-        )
+        budget=Budget(id=identifier, scope=scope, subject="shown", limit_nano=round(dollars * NANO_PER_DOLLAR), **more)
     )
 
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from tollway.core.leases import Account, Ask, Pool, Told
 
-
 GIVEN_BACK_AFTER = 40
-"""After this many rounds without a request a process holds nothing any more."""
+"""After this many rounds without a request a process holds nothing of small amounts any more."""
 
 
 class Request(NamedTuple):
@@ -96,7 +95,8 @@ class World:
         self.pools = [Pool() for _ in limits]
         self.ledger = [0] * len(limits)
         self.surplus = [0] * len(limits)
-        """What pools count as spent though nobody spent it: the price of a holder that was closed unknown."""
+        """What pools count as spent though nobody spent it: the price of a holder that was closed unknown. Below zero
+        after one that had never told what it overdrew."""
         self.processes: list[Process] = []
         self.gone: set[str] = set()
         self.late: list[Message] = []
@@ -226,8 +226,7 @@ class World:
             mine = pool.holders.get(process.name)
             told = mine.spent if mine is not None else 0
             pool.close(process.name, totals[account] if known and not self.forgotten(account) else None)
-            truth = totals[account] - told if mine is not None else 0
-            self.surplus[account] += pool.spent - before - truth
+            self.surplus[account] += pool.spent - before - (totals[account] - told)
             pool.close(process.name, None)  # once is once
         self._book(process)
         self.gone.add(process.name)
@@ -294,9 +293,12 @@ class World:
                 process.give_up(request)
             for request in list(process.running):
                 process.settle(request, request.amount)
+        self.limits = [0] * len(self.limits)  # so that nobody gets anything in advance any more
         for process in self.living:
             for account in range(len(self.pools)):
-                self._give_back(process, account)
+                self.exchange(process, account)
+                self.exchange(process, account)
+                assert process.accounts[account].idle
         for process in self.dead:
             self.close(process, known=True)
         for message in self.late:
@@ -304,12 +306,6 @@ class World:
         for account, pool in enumerate(self.pools):
             assert pool.held == 0, f"account {account} holds {pool.held} for nobody"
             assert pool.spent == self.spent(account) + self.surplus[account]
-
-    def _give_back(self, process: Process, account: int) -> None:
-        """What an idle process does in time: as it takes nothing, it comes to want nothing in advance."""
-        for _ in range(GIVEN_BACK_AFTER):
-            self.exchange(process, account)
-        assert process.accounts[account].idle
 
 
 def _sums(pool: Pool) -> tuple[int, int, bool]:

@@ -101,26 +101,7 @@ class Process:
         self.follower = Follower(self.replica, push, store, holder, self.directory, sealer, file, self.clock)
         self.health.require("configuration", self.follower.problem)
         await self.follower.start(self.tasks)
-        ingest = UsageIngestClient(self.channel, settings.join_token)
-        self.shipper = Shipper(self.replica, self.journal, root, ingest, self.clock)
-        self.notices = Notices(self.replica, NoticeIngestClient(self.channel, settings.join_token), self.clock)
-        self.notices.start(self.tasks)
-        self.counters = RedisCounters(settings.redis_url)
-        self.admission = Admission(
-            self.replica,
-            self.journal,
-            self.shipper,
-            self.counters,
-            BalancesClient(self.channel, settings.join_token),
-            self.notices,
-            self.clock,
-            self.tasks,
-            _end,
-        )
-        holder.on_swap(self.admission.prepare)
-        if holder.routes is not None:
-            self.admission.prepare(holder.routes)
-        self.shipper.start(self.tasks)
+        self._account(root, holder)
         self.bodies = _bodies(settings, self.replica, self.channel, self.clock, self.notices)
         self.bodies.start(self.tasks)
         self.upstream = Upstream()
@@ -153,6 +134,29 @@ class Process:
             segment_mib=settings.segment_bytes // MEBIBYTE,
             folder=str(self.journal.folder),
         )
+
+    def _account(self, root: Path, holder: CatalogHolder) -> None:
+        """Starts what keeps count of money: shipping of rows, notices, budgets and limits."""
+        settings, token = self.settings, self.settings.join_token
+        self.shipper = Shipper(self.replica, self.journal, root, UsageIngestClient(self.channel, token), self.clock)
+        self.notices = Notices(self.replica, NoticeIngestClient(self.channel, token), self.clock)
+        self.notices.start(self.tasks)
+        self.counters = RedisCounters(settings.redis_url)
+        self.admission = Admission(
+            self.replica,
+            self.journal,
+            self.shipper,
+            self.counters,
+            BalancesClient(self.channel, token),
+            self.notices,
+            self.clock,
+            self.tasks,
+            _end,
+        )
+        holder.on_swap(self.admission.prepare)
+        if holder.routes is not None:
+            self.admission.prepare(holder.routes)
+        self.shipper.start(self.tasks)
 
     async def _gauges(self) -> None:
         while True:

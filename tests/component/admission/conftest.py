@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ def counts(valkey: ValkeyServer) -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path, counts: ValkeyServer, simulator: SimulatorServer) -> AsyncIterator[Fleet]:
+async def fleet(tmp_path: Path, counts: ValkeyServer, simulator: SimulatorServer) -> Fleet:
     """Not started: a test sets the rules and enters it."""
     simulator.control("POST", "reset")
-    yield Fleet(tmp_path, counts, simulator)
+    return Fleet(tmp_path, counts, simulator)

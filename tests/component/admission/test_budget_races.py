@@ -1,4 +1,4 @@
-"""A hard budget under concurrency, over several data planes, whatever happens to the counters: never a cent too much."""
+"""A hard budget under concurrency, over several data planes, whatever happens to the counters: never too much."""
 
 from __future__ import annotations
 

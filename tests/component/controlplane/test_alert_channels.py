@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,16 @@ SECRET = "signing-canary-4711"
 async def receiver() -> AsyncIterator[WebhookReceiver]:
     async with webhook_receiver() as running:
         yield running
+
+
+@asynccontextmanager
+async def running(plane: ControlPlane) -> AsyncIterator[ControlPlane]:
+    """The plane, stopped at the end whatever happens."""
+    await plane.start()
+    try:
+        yield plane
+    finally:
+        await plane.stop()
 
 
 @pytest.fixture
@@ -183,16 +194,14 @@ async def test_a_name_that_leads_to_a_private_address_is_not_called(
 ) -> None:
     """The name resolves by the machine's own resolver; the address is looked at when the connection is made."""
     monkeypatch.setattr("tollway.controlplane.alerts.sending.url_problem", lambda url, networks: None)
-    plane = ControlPlane(make_settings(database))
-    await plane.start()
-    sender = plane.alerts._webhooks
     port = receiver.url.rpartition(":")[2]
-    for host in ("localhost", "127.0.0.1", "127.1", "2130706433", "[::1]"):
-        outcome = await sender.post(f"http://{host}:{port}/", b"{}", "d")
-        assert not outcome.delivered
-        assert outcome.status == 0
-    assert "not a public address" in (await sender.post(f"http://localhost:{port}/", b"{}", "d")).error
-    await plane.stop()
+    async with running(ControlPlane(make_settings(database))) as plane:
+        sender = plane.alerts._webhooks
+        for host in ("localhost", "127.0.0.1", "127.1", "2130706433", "[::1]"):
+            outcome = await sender.post(f"http://{host}:{port}/", b"{}", "d")
+            assert not outcome.delivered
+            assert outcome.status == 0
+        assert "not a public address" in (await sender.post(f"http://localhost:{port}/", b"{}", "d")).error
     assert receiver.seen == []
 
 
@@ -201,21 +210,21 @@ async def test_mail_goes_out_over_tls_with_a_password(database: str, make_settin
         url = f"smtp://{MAIL_USER}:{MAIL_PASSWORD}@127.0.0.1:{server.port}"
         settings = make_settings(database, smtp=parse_smtp(url), smtp_from="Tollway <alerts@example.com>")
         assert MAIL_PASSWORD not in repr(settings.smtp)
-        plane = ControlPlane(settings)
-        await plane.start()
-        mailer = plane.alerts.deliverer._mailer
-        alert = {"recipients": ["a@example.com", "b@example.com"]}
-        message = _mail(alert["recipients"])
-        untrusted = await mailer.send(message, alert["recipients"])
-        assert not untrusted.delivered  # nobody vouches for its certificate
-        mailer._tls = server.client_tls
-        sent = await mailer.send(message, alert["recipients"])
-        assert (sent.delivered, sent.error) == (True, "")
-        server.refused = frozenset({"b@example.com"})
-        assert (await mailer.send(message, alert["recipients"])).error == "the mail server refuses 1 of 2 recipients"
-        server.refused = frozenset(alert["recipients"])
-        assert not (await mailer.send(message, alert["recipients"])).delivered
-        await plane.stop()
+        async with running(ControlPlane(settings)) as plane:
+            mailer = plane.alerts.deliverer._mailer
+            alert = {"recipients": ["a@example.com", "b@example.com"]}
+            message = _mail(alert["recipients"])
+            untrusted = await mailer.send(message, alert["recipients"])
+            assert not untrusted.delivered  # nobody vouches for its certificate
+            mailer._tls = server.client_tls
+            sent = await mailer.send(message, alert["recipients"])
+            assert (sent.delivered, sent.error) == (True, "")
+            server.refused = frozenset({"b@example.com"})
+            assert (
+                await mailer.send(message, alert["recipients"])
+            ).error == "the mail server refuses 1 of 2 recipients"
+            server.refused = frozenset(alert["recipients"])
+            assert not (await mailer.send(message, alert["recipients"])).delivered
     assert [to for to, _ in server.seen] == [alert["recipients"], ["a@example.com"]]
     assert server.secure == [True, True]
     assert b"From: Tollway <alerts@example.com>" in server.seen[0][1]

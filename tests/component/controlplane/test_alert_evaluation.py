@@ -65,11 +65,11 @@ async def project(api: Any, alerts: Alerts) -> str:
     return str(made.body["id"])
 
 
-async def spend(alerts: Alerts, project: str, dollars: float, at: datetime = NOW) -> None:
+async def spend(alerts: Alerts, project: str, dollars: float, at: datetime = NOW, **more: Any) -> None:
     """One request of the project."""
     at_ms = milliseconds(at)
     attempts = (attempt_row(at_ms, cost_nano=int(dollars * DOLLAR)),)
-    row = request_row(at_ms, project=project, business_unit="default", attempts=attempts)
+    row = request_row(at_ms, project=project, business_unit="default", attempts=attempts, **more)
     result = await ingest(alerts._pool, "dp", [row])
     assert result.quarantined == 0
 
@@ -179,6 +179,26 @@ async def test_a_refusal_and_the_ledger_are_one_exhaustion(api: Any, alerts: Ale
     await alerts.evaluate()
     (one,) = await fired(api, "budget_exhausted")
     assert (one["severity"], one["occurrences"]) == ("critical", "2")
+
+
+async def test_budgets_of_keys_organisations_and_users(api: Any, alerts: Alerts, project: str) -> None:
+    key = (await api.call("POST", "keys", {"project": "demo", "name": "web"})).body["key"]
+    await api.sql(INSERT_BUDGET, "rule-1", "key", key["id"], DOLLAR)
+    await api.sql(INSERT_BUDGET, "rule-2", "organisation", "default", 2 * DOLLAR)
+    await api.sql(INSERT_BUDGET, "rule-3", "user", "ana@example.com", DOLLAR)
+    refused = Notice(kind=NoticeKind.BUDGET_REFUSED, at_ms=milliseconds(NOW), scope="key", subject="demo/web")
+    await alerts.report("dp", [refused], 0)
+    await spend(alerts, project, 0.6, key_id=key["id"], user="ana@example.com")
+    await spend(alerts, project, 0.5)
+    await alerts.evaluate()
+    found = {(one["kind"], one["scope"], one["subject"], one["project"]) for one in await fired(api)}
+    assert found == {
+        ("budget_exhausted", "key", "demo/web", "demo"),
+        ("budget_threshold", "key", "demo/web", "demo"),
+        ("budget_threshold", "organisation", "default", ""),
+        ("budget_threshold", "user", "ana@example.com", ""),
+        ("spend_anomaly", "project", "demo", "demo"),
+    }
 
 
 async def test_a_storm_is_cut_off_and_says_so(

@@ -12,6 +12,7 @@ from typing import Any
 
 from tollway.controlplane.app import ControlPlane
 from tollway.controlplane.ledger.ingest import ingest
+from tollway.controlplane.ledger.partitions import ensure_partitions
 from tollway.sdk.client import AsyncClient
 from tollway.sdk.models import Price
 from tollway.testkit.ledger_rows import attempt_row, request_row
@@ -20,6 +21,8 @@ TOKEN = "admin-token-canary-4711"
 
 
 async def test_a_price_from_set_to_rerated_and_reconciled(api: Any, plane: ControlPlane, tmp_path: Path) -> None:
+    async with plane.pool.connection() as db:  # so that no partition is made while the test reads
+        await ensure_partitions(db, datetime.now(UTC).date())
     token = tmp_path / "token"
     token.write_text(TOKEN)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tollway.controlplane.app import ControlPlane
 from tollway.controlplane.ledger.ingest import ingest
+from tollway.controlplane.ledger.partitions import ensure_partitions
 from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.pricing import Price, cost
 from tollway.core.usage import Usage
@@ -93,6 +94,8 @@ class Desk:
 
 @pytest.fixture
 async def desk(api: Any, plane: ControlPlane) -> Desk:
+    async with plane.pool.connection() as db:  # so that no partition is made while the test reads
+        await ensure_partitions(db, datetime.now(UTC).date())
     made = Desk(api, MockProvider("openai", ""))
     made.provider.id = (await made.ok("POST", "providers", {"name": "openai", "kind": "openai"}))["id"]
     return made

@@ -38,8 +38,8 @@ FROM (
 ) AS made
 """
 EVERYTHING = dict.fromkeys(
-    ("project", "projects", "key", "keys", "model", "status", "outcome", "error_code", "request_id", "client_request_id",
-     "tags", "client_user", "endpoint")
+    ("project", "projects", "key", "keys", "model", "status", "outcome", "error_code", "request_id",
+     "client_request_id", "tags", "client_user", "endpoint")
 )  # fmt: skip
 SEARCHES: list[tuple[dict[str, Any], str]] = [
     ({}, "pkey"),

@@ -10,6 +10,7 @@ import pytest
 
 from tollway.controlplane.app import ControlPlane
 from tollway.controlplane.ledger.ingest import ingest
+from tollway.controlplane.ledger.partitions import ensure_partitions
 from tollway.controlplane.prices import rerating
 from tollway.core.ledger import AttemptRow
 from tollway.core.usage import Usage
@@ -90,6 +91,8 @@ async def desk(api: Any, plane: ControlPlane) -> Desk:
     clock = FakeClock(now_ms=START_MS)
     plane.dispatcher._clock = clock
     await plane.prices.close()
+    async with plane.pool.connection() as db:  # so that no partition is made while the test reads
+        await ensure_partitions(db, datetime.now(UTC).date())
     made = Desk(api, clock, "", "")
     url = "http://127.0.0.1:9/v1"
     provider = await made.ok("POST", "providers", {"name": "p", "kind": "openai_compatible", "base_url": url})

@@ -201,3 +201,18 @@ async def test_memory_is_bounded_under_many_long_answers(
         assert dropped
         assert kept
         assert len(await plane.wait_rows(200)) == 200
+
+
+async def test_at_shutdown_bodies_are_shipped_within_a_bound_or_left_to_a_successor(
+    tmp_path: Path, valkey: ValkeyServer, upstream: Upstream, receiver: BodyReceiver
+) -> None:
+    async with plane_of(tmp_path / "data", valkey, upstream, control_grpc=receiver.address) as plane:
+        await plane.chat()
+        await plane.process.bodies.close(5)
+        assert len(receiver.bodies) == 1
+    receiver.away = True
+    async with plane_of(tmp_path / "data", valkey, upstream, control_grpc=receiver.address) as plane:
+        await plane.chat()
+        async with asyncio.timeout(3):
+            await plane.process.bodies.close(0.5)
+    assert len(list((tmp_path / "data" / "bodies").glob("*/*.bodies"))) == 1

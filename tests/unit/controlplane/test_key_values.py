@@ -83,6 +83,7 @@ def _row(expires: timedelta | None, revoked: bool) -> KeyRow:
         public_id="abcdefgh",
         imported=False,
         name="main",
+        user_name="",
         models=["*"],
         tags={},
         version=1,

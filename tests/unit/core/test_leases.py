@@ -166,6 +166,7 @@ class Shared(RuleBasedStateMachine):
         for account, peak in enumerate(self.world.peaks):
             if self.exact:
                 assert self.world.spent(account) + self.world.reserved(account) <= peak
+                assert self.world.surplus[account] >= 0
 
     @invariant()
     def pools_know_of_everything(self) -> None:
@@ -202,6 +203,6 @@ class Dearer(Shared):
 
 
 TestShared = Shared.TestCase
-TestShared.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestShared.settings = settings(max_examples=35, stateful_step_count=30, deadline=None)
 TestDearer = Dearer.TestCase
-TestDearer.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestDearer.settings = settings(max_examples=35, stateful_step_count=30, deadline=None)

@@ -100,6 +100,17 @@ def test_a_midnight_that_does_not_exist_is_the_moment_of_the_change() -> None:
     assert after == Window(change, ms("2018-11-05T02:00:00"))
 
 
+def test_a_midnight_in_a_gap_that_begins_before_it_is_as_the_clock_before_had_it() -> None:
+    """Toronto, 30 March 1919: the clock goes from 23:30 to 00:30. For half an hour it is still the day before."""
+    zone = "America/Toronto"
+    change = ms("1919-03-31T04:30:00")
+    assert datetime.fromtimestamp(change / 1000, ZoneInfo(zone)).day == 31
+    begins = change + 1_800_000
+    for moment in (change - 1, change, begins - 1):
+        assert budget_window(budget(Period.DAY, zone), moment).end_ms == begins
+    assert budget_window(budget(Period.DAY, zone), begins).start_ms == begins
+
+
 def test_a_midnight_that_comes_twice_begins_the_day_once() -> None:
     """Havana, 1 November 2026: at 01:00 the clock goes back to 00:00, so that 00:00 to 01:00 comes twice."""
     first, again = ms("2026-11-01T00:00:00", HAVANA), ms("2026-11-01T00:00:00", HAVANA, fold=1)

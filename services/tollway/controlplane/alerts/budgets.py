@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from tollway.controlplane.alerts import postgres
 from tollway.controlplane.alerts.crossings import Watched, crossed
 from tollway.controlplane.alerts.model import Concern, Firing
 from tollway.controlplane.db.statements import Database, Statements
@@ -63,7 +64,8 @@ async def load(
     db: Database, after: UUID | None = None, *, scope: str = "", subject: str = "", limit: int = SLICE
 ) -> list[BudgetRow]:
     """Budgets in use after a place, or those of one subject (id or name)."""
-    return await _SQL.all(db, "budgets", BudgetRow, after=after, scope=scope, subject=subject, limit=limit)
+    subjects = await postgres.subjects(db, scope, subject) if scope else []
+    return await _SQL.all(db, "budgets", BudgetRow, after=after, scope=scope, subjects=subjects, limit=limit)
 
 
 class BudgetWatch:

@@ -113,7 +113,12 @@ async def concern(db: Database, scope: str, subject: str) -> Concern | None:
     """Whom an organisation, business unit, project or key (by id or name) belongs to; None when it is unknown."""
     if scope not in ("organisation", "business_unit", "project", "key"):
         return None
-    return await _SQL.one(db, f"concern_of_{scope}", Concern, subject=subject)
+    return await _SQL.one(db, f"concern_of_{scope}", Concern, subject=subject, id=as_uuid(subject))
+
+
+async def subjects(db: Database, scope: str, subject: str) -> list[str]:
+    """How budgets may have a subject that is named so: by id, or as it is."""
+    return [found.text for found in await _SQL.all(db, "subjects", _Text, scope=scope, subject=subject)]
 
 
 async def fire(db: Database, firing: Firing, at: datetime) -> UUID | None:

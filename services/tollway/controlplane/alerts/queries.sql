@@ -53,20 +53,20 @@ WHERE channel_id = %(channel)s AND state = 'pending';
 -- name: concern_of_project
 SELECT o.name AS organisation, u.name AS business_unit, p.name AS project
 FROM projects p JOIN business_units u ON u.id = p.business_unit_id JOIN organisations o ON o.id = u.organisation_id
-WHERE p.id::text = %(subject)s OR p.name = %(subject)s
+WHERE p.id = %(id)s::uuid OR p.name = %(subject)s
 ORDER BY p.archived_at IS NOT NULL, p.id DESC
 LIMIT 1;
 
 -- name: concern_of_business_unit
 SELECT o.name AS organisation, u.name AS business_unit, '' AS project
 FROM business_units u JOIN organisations o ON o.id = u.organisation_id
-WHERE u.id::text = %(subject)s OR u.name = %(subject)s
+WHERE u.id = %(id)s::uuid OR u.name = %(subject)s
 ORDER BY u.archived_at IS NOT NULL, u.id DESC
 LIMIT 1;
 
 -- name: concern_of_organisation
 SELECT name AS organisation, '' AS business_unit, '' AS project
-FROM organisations WHERE id::text = %(subject)s OR name = %(subject)s
+FROM organisations WHERE id = %(id)s::uuid OR name = %(subject)s
 LIMIT 1;
 
 -- name: concern_of_key
@@ -74,10 +74,25 @@ LIMIT 1;
 SELECT o.name AS organisation, u.name AS business_unit, p.name AS project
 FROM keys k JOIN projects p ON p.id = k.project_id JOIN business_units u ON u.id = p.business_unit_id
      JOIN organisations o ON o.id = u.organisation_id
-WHERE k.id::text = %(subject)s OR k.public_id = %(subject)s
-   OR (p.name = split_part(%(subject)s, '/', 1) AND k.name = split_part(%(subject)s, '/', 2))
+WHERE k.id IN (
+    SELECT %(id)s::uuid
+    UNION ALL SELECT id FROM keys WHERE public_id = %(subject)s
+    UNION ALL SELECT n.id FROM keys n JOIN projects np ON np.id = n.project_id
+    WHERE np.name = split_part(%(subject)s, '/', 1) AND n.name = split_part(%(subject)s, '/', 2) AND n.revoked_at IS NULL
+)
 ORDER BY k.revoked_at IS NOT NULL, k.id DESC
 LIMIT 1;
+
+-- name: subjects
+-- How budgets may have a subject that is named so: by id, or as it is.
+SELECT %(subject)s AS text
+UNION SELECT id::text FROM projects WHERE %(scope)s = 'project' AND name = %(subject)s AND archived_at IS NULL
+UNION SELECT id::text FROM business_units
+WHERE %(scope)s = 'business_unit' AND name = %(subject)s AND archived_at IS NULL
+UNION SELECT id::text FROM keys WHERE %(scope)s = 'key' AND public_id = %(subject)s
+UNION SELECT k.id::text FROM keys k JOIN projects p ON p.id = k.project_id
+WHERE %(scope)s = 'key' AND p.name = split_part(%(subject)s, '/', 1) AND k.name = split_part(%(subject)s, '/', 2)
+  AND k.revoked_at IS NULL AND p.archived_at IS NULL;
 
 -- name: fire
 -- A crossing fires once, whoever sees it: seen again, it is counted.
@@ -192,7 +207,7 @@ SELECT sum(dropped)::bigint AS dropped, sum(refused)::bigint AS refused
 FROM request_log_losses WHERE hour >= %(since)s;
 
 -- name: budgets
--- Budgets in use after an id, or of one subject by name or id; whom they concern, and how the ledger names the subject
+-- Budgets in use after an id, or of one subject; whom they concern, and how the ledger names the subject
 -- (a key goes on from those that it replaced).
 SELECT b.id AS place, b.rule_id AS id, b.scope, b.limit_nano, b.period, b.timezone, b.fiscal_start, b.mode,
        b.carry_over, b.alerts, (extract(epoch FROM b.created_at) * 1000)::bigint AS since_ms,
@@ -213,16 +228,15 @@ SELECT b.id AS place, b.rule_id AS id, b.scope, b.limit_nano, b.period, b.timezo
        coalesce(o.name, CASE b.scope WHEN 'organisation' THEN b.subject ELSE '' END) AS organisation,
        coalesce(u.name, '') AS business_unit, coalesce(p.name, kp.name, '') AS project
 FROM budgets b
-LEFT JOIN keys k ON b.scope = 'key' AND k.id::text = b.subject
+LEFT JOIN keys k ON k.id = CASE WHEN b.scope = 'key' THEN b.subject::uuid END
 LEFT JOIN projects kp ON kp.id = k.project_id
-LEFT JOIN projects p ON b.scope = 'project' AND p.id::text = b.subject
-LEFT JOIN business_units u
-    ON u.id = coalesce(p.business_unit_id, kp.business_unit_id) OR (b.scope = 'business_unit' AND u.id::text = b.subject)
+LEFT JOIN projects p ON p.id = CASE WHEN b.scope = 'project' THEN b.subject::uuid END
+LEFT JOIN business_units u ON u.id = coalesce(
+    p.business_unit_id, kp.business_unit_id, CASE WHEN b.scope = 'business_unit' THEN b.subject::uuid END)
 LEFT JOIN organisations o ON o.id = u.organisation_id
 WHERE b.removed_at IS NULL AND p.archived_at IS NULL AND k.revoked_at IS NULL
   AND (%(after)s::uuid IS NULL OR b.id > %(after)s::uuid)
-  AND (%(scope)s = '' OR (b.scope = %(scope)s
-       AND %(subject)s IN (b.subject, p.name, u.name, kp.name || '/' || k.name, k.public_id)))
+  AND (%(scope)s = '' OR (b.scope = %(scope)s AND b.subject = ANY (%(subjects)s::text[])))
 ORDER BY b.id
 LIMIT %(limit)s;
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from tollway.core.catalog import glob_match
-from tollway.core.rules import Budget, Limit, Mode, Rules
+from tollway.core.rules import Chain, Limit, Mode, Rules
 from tollway.dataplane.config.directory import Principal
 from tollway.dataplane.config.holder import Route
 
 ORGANISATION = "organisation"
 GLOB_CACHE_LIMIT = 10_000
 _matches: dict[tuple[str, str], bool] = {}
-
-
-class Chain(NamedTuple):
-    """A principal's rules, each with what the ledger calls whom it is for. Soft budgets refuse nothing: alerts tell."""
-
-    budgets: tuple[tuple[Budget, str], ...]
-    limits: tuple[tuple[Limit, str], ...]
 
 
 def chain_of(principal: Principal) -> Chain:

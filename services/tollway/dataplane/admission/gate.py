@@ -53,6 +53,26 @@ async def admit(counters: Counters, needs: Sequence[Need], clock: Clock) -> None
             holding.account.waiting.remove(amount)
 
 
+async def look(counters: Counters, holdings: Sequence[Holding]) -> None:
+    """Learns how much is left, where it can be known now. Raises TollwayError when the ledger must say and cannot."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while True:
+        if not counters.ready:
+            if not _worth_waiting(counters, began, loop.time()):
+                return
+            await asyncio.sleep(RECALL_STEP_SECONDS)
+            continue
+        for holding in holdings:
+            holding.changed = True
+        if not await counters.round():
+            continue
+        unknown = [holding for holding in holdings if not holding.known]
+        if not unknown:
+            return
+        await _learn(counters, unknown, began, loop)
+
+
 def _worth_waiting(counters: Counters, began: float, now: float) -> bool:
     """Whether counters that grant nothing may do so in a moment."""
     if counters.reviving:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from tollway.core.errors import Code, TollwayError
@@ -51,7 +52,7 @@ def _budget(holding: Holding, budget: Budget, amount: int) -> TollwayError:
 
 def _limit(holding: Holding, limit: Limit, amount: int, now_ms: int | None) -> TollwayError:
     places = limit.measure is Measure.CONCURRENT
-    per = "at once" if places else f"in a {_WINDOWS.get(limit.window_seconds, f'window of {limit.window_seconds} s')}"
+    per = "at once" if places else f"per {_WINDOWS.get(limit.window_seconds, f'{limit.window_seconds} s')}"
     what = "requests" if limit.measure is not Measure.TOKENS else "tokens"
     models = f" for the models '{limit.model}'" if limit.model != "*" else ""
     told = holding.pool.told if holding.pool is not None else None
@@ -65,7 +66,7 @@ def _limit(holding: Holding, limit: Limit, amount: int, now_ms: int | None) -> T
         wait = PLACES_RETRY_SECONDS if end is None else AWAY_RETRY_SECONDS
         if end is not None and now_ms is not None:
             wait = max(0.001, (end - now_ms) / 1000)
-        text += f"this request needs {amount}. Try again in {wait:.3g} s."
+        text += f"this request needs {amount}. Try again in {math.ceil(wait)} s."
         error = TollwayError(Code.RATE_LIMIT_EXCEEDED, text, retry_after_seconds=wait)
     error.kind = "tokens" if limit.measure is Measure.TOKENS else None
     error.details = {

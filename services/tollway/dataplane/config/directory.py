@@ -14,19 +14,16 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING
 
 from tollway.core import ids
 from tollway.core.catalog import DirectoryEntry, Project, decode_entry
 from tollway.core.errors import Code, TollwayError
+from tollway.core.rules import Chain
 from tollway.dataplane.config.holder import CatalogHolder, Routes
 from tollway.dataplane.stores.ports import Change, DirectoryStore, Marker, StoreUnavailable
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.runtime.seal import Sealer, SealError, entry_place
-
-if TYPE_CHECKING:
-    from tollway.dataplane.admission.chain import Chain
 
 _log = log.get(__name__)
 REVALIDATE_SECONDS = 2.0

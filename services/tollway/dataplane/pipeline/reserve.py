@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Sequence
 
 from tollway.core.bounds import Bound, affordable_output, most
 from tollway.core.errors import Code, TollwayError
+from tollway.core.notices import NoticeKind
 from tollway.core.pricing import Price
 from tollway.dataplane.admission.chain import chain_of
 from tollway.dataplane.admission.counters import Counters, Need
-from tollway.dataplane.admission.gate import admit
+from tollway.dataplane.admission.gate import admit, look
 from tollway.dataplane.admission.holding import Holding
 from tollway.dataplane.admission.permit import Permit
 from tollway.dataplane.admission.refusals import refusal
@@ -52,7 +53,7 @@ def reserve(exchange: Exchange) -> Awaitable[None] | None:
     if not any(holding.account.waiting for holding in holdings) and counters.take(needs):
         _granted(exchange, counters, needs, amount, cap)
         return None
-    return _wait(exchange, counters, holdings, bound, price, amount, cap)
+    return _told(exchange, _wait(exchange, counters, holdings, bound, price, amount, cap))
 
 
 def bound_of(exchange: Exchange, price: Price) -> Bound:
@@ -61,6 +62,17 @@ def bound_of(exchange: Exchange, price: Price) -> Bound:
     assert target is not None  # `candidates` leaves out who cannot serve the call
     known = Known(price, capabilities(exchange.route).context_tokens)
     return exchange.endpoint.bound(exchange.asked(), target, known)
+
+
+async def _told(exchange: Exchange, waiting: Awaitable[None]) -> None:
+    """Tells the control plane of a refusal, for whoever is to be alerted."""
+    try:
+        await waiting
+    except TollwayError as error:
+        if error.code is Code.BUDGET_EXCEEDED and error.details is not None:
+            scope, subject = str(error.details["scope"]), str(error.details["subject"])
+            exchange.services.notices.tell(NoticeKind.BUDGET_REFUSED, scope=scope, subject=subject)
+        raise
 
 
 async def _wait(
@@ -72,7 +84,8 @@ async def _wait(
     amount: int,
     cap: int | None,
 ) -> None:
-    if cap is not None and await counters.round():
+    if cap is not None:
+        await look(counters, holdings)
         cap = _affordable(holdings, bound, price, cap)
         amount = _most(bound, price, cap)
         if cap < bound.least:

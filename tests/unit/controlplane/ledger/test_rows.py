@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID, uuid5
+
 import msgspec
 import pytest
 
@@ -11,18 +13,29 @@ from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row
 
 def test_the_day_comes_from_the_id_and_not_from_the_times() -> None:
     flat = flatten(request_row(NOON_MS, started_ms=NOON_MS + 90_000_000, ended_ms=NOON_MS + 90_000_001))
-    assert flat.request["day"] == "2026-09-21"
-    assert flat.attempts[0]["day"] == "2026-09-21"
+    assert flat.day == NOON_MS // 86_400_000
 
 
 def test_an_id_has_one_form() -> None:
     row = request_row()
-    assert flatten(msgspec.structs.replace(row, id=row.id.upper())).request["id"] == row.id
+    upper = msgspec.structs.replace(row, id=row.id.upper())
+    assert flatten(upper).id == row.id
+    assert flatten(upper).packed == flatten(row).packed
 
 
 def test_an_end_that_is_not_known_is_the_beginning() -> None:
-    flat = flatten(request_row(ended_ms=0, attempts=(attempt_row(ended_ms=0),)))
-    assert flat.request["ended_at"] == flat.attempts[0]["ended_at"] == NOON_MS
+    attempt = attempt_row(ended_ms=0)
+    row = request_row(ended_ms=0, attempts=(attempt,))
+    known = msgspec.structs.replace(
+        row, ended_ms=NOON_MS, attempts=(msgspec.structs.replace(attempt, ended_ms=NOON_MS),)
+    )
+    assert flatten(row).packed == flatten(known).packed
+    assert flatten(row).attempts == flatten(known).attempts
+
+
+def test_the_id_of_an_adjustment_is_a_uuid5_of_its_attempt() -> None:
+    attempt = attempt_row()
+    assert late_id(attempt.id) == uuid5(UUID(attempt.id), "late")
 
 
 def test_an_error_names_the_field_and_not_the_value() -> None:
