@@ -111,6 +111,27 @@ async def test_no_other_script_takes_a_restarted_server_for_the_old_one(
         assert await persistent(lambda: store.close_holder(organisation, "old", "h", {})) is False
 
 
+@pytest.mark.parametrize("first", ["ask", "members", "lead", "join", "leave"])
+async def test_whatever_call_meets_the_dead_server_the_next_one_knows_the_new(
+    mortal: ValkeyServer, store: RedisCounters, organisation: str, first: str
+) -> None:
+    await ready(store, organisation, "old")
+    await store.ask(organisation, "old", "h", [ask(1)])
+    mortal.kill()
+    await asyncio.sleep(0.02)
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "ask": lambda: store.ask(organisation, "old", "h", [ask(2)]),
+        "members": lambda: store.members(organisation, "old"),
+        "lead": lambda: store.lead(organisation, "h", 1.0),
+        "join": lambda: store.join(organisation, "old", "h", "r"),
+        "leave": lambda: store.leave(organisation, "old", "another"),
+    }
+    with pytest.raises(StoreUnavailable):
+        await calls[first]()
+    mortal.start()
+    assert await persistent(lambda: store.ask(organisation, "old", "h", [ask(3, want=20)])) == Answer(None)
+
+
 async def test_a_flush_ends_the_life(mortal: ValkeyServer, store: RedisCounters, organisation: str) -> None:
     await ready(store, organisation, "old")
     await store.ask(organisation, "old", "h", [ask(1)])

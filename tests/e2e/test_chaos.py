@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2 as httpx
 import psutil
 import pytest
+from redis import Redis
 
 from tollway.testkit.stack import SIMULATED, Stack, until
 
@@ -60,7 +61,7 @@ class Load:
     def _one(self, dice: random.Random) -> str:
         streamed = dice.random() < 0.5
         body = {
-            "model": dice.choice([SIMULATED, "sim/sim-fast/rate=200,tokens=30"]),
+            "model": dice.choice([SIMULATED, "slow"]),
             "messages": [{"role": "user", "content": "word " * dice.randint(1, 40)}],
             "stream": streamed,
         }
@@ -72,7 +73,21 @@ class Load:
             text = "".join(answer.iter_text())
         if answer.status_code == 200 and streamed and "[DONE]" not in text:
             return "cut"
-        return str(answer.status_code)
+        return answer.headers.get("x-tollway-error-code", str(answer.status_code))
+
+
+def rule(stack: Stack) -> None:
+    """Hard budgets at two levels and limits of every kind, none of which is reached: all of it is counted."""
+    slow = [{"provider": "sim", "model": "sim-fast/rate=200,tokens=30"}]
+    stack.api("POST", "models", {"name": "slow", "targets": slow, "price": {"input": "1", "output": "2"}})
+    stack.api("PATCH", "budgets/organisation", {"limit": "1000000", "period": "year"})
+    stack.api("PATCH", "budgets/project:demo", {"limit": "100000", "timezone": "Europe/Vienna"})
+    limits = [
+        {"measure": "requests", "window": "minute", "amount": 1_000_000},
+        {"measure": "tokens", "window": "day", "amount": 1_000_000_000},
+        {"measure": "concurrent", "amount": 500},
+    ]
+    stack.api("PUT", "limits/project:demo", {"limits": limits})
 
 
 def kill_something(stack: Stack, dice: random.Random) -> None:
@@ -102,6 +117,7 @@ def test_the_books_agree_after_chaos(tmp_path: Path, capsys: pytest.CaptureFixtu
     try:
         stack.start(dataplanes=2)
         steady = stack.add_dataplane()
+        rule(stack)
         load = Load(stack)
         load.start()
         memory = []
@@ -118,23 +134,49 @@ def test_the_books_agree_after_chaos(tmp_path: Path, capsys: pytest.CaptureFixtu
             kills += 1
         load.finish()
         until(lambda: int(totals(stack)["requests"]) >= received(stack), 60, "all rows in the ledger")
+        until(lambda: not outstanding(stack), 30, "no reservation outstanding")
         time.sleep(2)
         expected, found = received(stack), int(totals(stack)["requests"])
         with capsys.disabled():
             print(f"\nchaos: {SECONDS:.0f} s, {kills} kills, {expected} requests, outcomes {dict(load.outcomes)}")
             print(f"memory of an undisturbed data plane: {memory[0]:.0f} to {memory[-1]:.0f} MiB")
         assert load.outcomes["200"] > 100
-        assert "500" not in load.outcomes
+        assert not load.outcomes.keys() & {"500", "internal_error", "budget_exceeded", "rate_limit_exceeded"}
         assert found == expected
         wrong = stack.sql(
             "SELECT count(*) FROM ledger_attempts WHERE NOT estimated AND price_version IS NOT NULL"
             " AND cost_nano <> input_tokens * 1000 + output_tokens * 2000"
         )
         assert wrong == [(0,)]
+        attempts, estimates = stack.sql(
+            "SELECT count(*), count(*) FILTER (WHERE estimated AND outcome NOT IN ('lost', 'client_closed', 'error'))"
+            " FROM ledger_attempts WHERE kind = 'attempt'"
+        )[0]
+        assert attempts == expected, "one attempt for each call of the simulator"
+        assert estimates == 0, "every estimate is traceable to a kill or a hang-up"
+        spent = int(stack.sql("SELECT sum(cost_nano)::bigint FROM ledger_attempts")[0][0])
+        counted = pools(stack, "s")
+        assert counted, "the budgets were counted"
+        assert set(counted.values()) == {spent}, "budgets agree with the ledger to the nano-dollar"
+        verified = stack.api("GET", "ledger:verify")
+        assert verified["clean"], verified
         assert memory[-1] < MEMORY_MIB
         assert memory[-1] < memory[len(memory) // 4] * GROWTH
     finally:
         stack.stop()
+
+
+def pools(stack: Stack, field: str) -> dict[str, int]:
+    """A field of every pool of a budget in the present life of the counters."""
+    store = Redis.from_url(stack.valkey.url)
+    epoch = (store.hget("tw:{o:default}:life", "e") or b"").decode()
+    keys = store.scan_iter(f"tw:{{o:default}}:{epoch}:a:b*")
+    return {key.decode(): int(store.hget(key, field) or 0) for key in keys}
+
+
+def outstanding(stack: Stack) -> bool:
+    """Whether any process still holds something of a budget."""
+    return any(pools(stack, "o").values())
 
 
 def totals(stack: Stack) -> dict[str, str]:

@@ -26,6 +26,10 @@ class ProviderKind(StrEnum):
     SIMULATOR = "simulator"
 
 
+FREE_KINDS = frozenset({ProviderKind.VLLM, ProviderKind.SIMULATOR})
+"""Servers of one's own: a call costs nothing there unless a price says otherwise."""
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds; each is its own limit and is named in the error when it fires."""
 

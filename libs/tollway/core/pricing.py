@@ -112,6 +112,10 @@ class Price(Rates, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return _Step(tier.above, rate_in * PER_TOKEN, rate_out * PER_TOKEN, tuple(part for part in parts if part[1]))
 
 
+FREE = Price(version="free", input=0, output=0)
+"""An explicit zero."""
+
+
 def cost(usage: Usage, price: Price) -> int:
     """Nano-dollars for `usage` at `price`, rounded half-even once, after the exact sum.
 

@@ -25,7 +25,10 @@ from tollway.dataplane.config.follower import CatalogFile, Follower
 from tollway.dataplane.config.holder import CatalogHolder
 from tollway.dataplane.http.routes import Routes
 from tollway.dataplane.notices import Notices
+from tollway.dataplane.outbox.copies import Copies
+from tollway.dataplane.outbox.copy_metrics import CopyMetrics
 from tollway.dataplane.outbox.journal import Journal
+from tollway.dataplane.outbox.lost_nodes import LostNodes
 from tollway.dataplane.outbox.shipper import Shipper
 from tollway.dataplane.pipeline.exchange import Services
 from tollway.dataplane.pipeline.health import TargetHealth
@@ -35,6 +38,7 @@ from tollway.dataplane.requestlog.request_log import RequestLog
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.ports import StoreUnavailable
 from tollway.dataplane.stores.redis_connection import RedisConnection
+from tollway.dataplane.stores.redis_copies import RedisCopies
 from tollway.dataplane.stores.redis_directory import RedisDirectory
 from tollway.dataplane.stores.redis_responses import RedisResponses
 from tollway.dataplane.stores.refuge import RefugeDirectory
@@ -75,6 +79,7 @@ class Process:
         self.replica = f"{socket.gethostname()}/{os.getpid()}"
         self.telemetry = Telemetry()
         self.body_metrics = BodyMetrics(self.telemetry.registry)
+        self.copy_metrics = CopyMetrics(self.telemetry.registry)
         self._closers: list[Callable[[], object]] = []
 
     async def start(self) -> None:
@@ -156,7 +161,21 @@ class Process:
         holder.on_swap(self.admission.prepare)
         if holder.routes is not None:
             self.admission.prepare(holder.routes)
+        self._start_copies(redis)
         self.shipper.start(self.tasks)
+
+    def _start_copies(self, redis: RedisConnection) -> None:
+        """Second copies of what is not in the ledger yet, and the care for those of lost nodes."""
+        lost_seconds = self.settings.lost_node_seconds
+        store = RedisCopies(redis)
+        self.copies = self.shipper.copies = Copies(
+            self.journal, store, self.clock, capacity=self.settings.copy_bytes, lost_seconds=lost_seconds
+        )
+        self.lost_nodes = LostNodes(
+            self.copies.holder, store, self.shipper, self.admission, self.notices, lost_seconds=lost_seconds
+        )
+        self.copies.start(self.tasks)
+        self.lost_nodes.start(self.tasks)
 
     async def _gauges(self) -> None:
         while True:
@@ -166,12 +185,14 @@ class Process:
             self.notices.pressure("journal", self.journal.backlog_bytes, self.settings.journal_bytes)
             self.telemetry.staleness.set(min(self.follower.stale_seconds, 1e9))
             self.bodies.tick(self.body_metrics)
+            self.copy_metrics.update(self.copies, self.lost_nodes)
             await asyncio.sleep(GAUGE_SECONDS)
 
     def metrics(self) -> bytes:
         """This process's metrics in the Prometheus text format."""
         self.telemetry.flush()
         self.body_metrics.update(self.bodies.counts, self.bodies.levels())
+        self.copy_metrics.update(self.copies, self.lost_nodes)
         return render(self.telemetry.registry, "")
 
     async def listen(self, sock: socket.socket) -> None:
@@ -196,6 +217,7 @@ class Process:
             _log.warning("ledger rows stay in the journal for a successor", backlog_bytes=self.journal.backlog_bytes)
         await self.bodies.close(BODIES_FLUSH_SECONDS)
         await self.admission.leave()
+        await self.copies.leave()
         await self.tasks.close()
         await self.counters.close()
         await self.upstream.close()

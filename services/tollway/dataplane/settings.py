@@ -10,6 +10,7 @@ from tollway.runtime.seal import parse_key
 from tollway.runtime.settings import choice, flag, port, positive, setting
 
 MEBIBYTE = 1 << 20
+MIN_LOST_NODE_SECONDS = 60
 
 
 def fleet_keys(text: str) -> tuple[bytes, ...]:
@@ -18,6 +19,14 @@ def fleet_keys(text: str) -> tuple[bytes, ...]:
     if len(keys) > 2:
         raise ValueError("at most two keys: the current and the next")
     return keys
+
+
+def lost_node_seconds(text: str) -> int:
+    """Long enough for a process that restarts, and for one that cannot be heard for a moment."""
+    number = int(text)
+    if number < MIN_LOST_NODE_SECONDS:
+        raise ValueError(f"must be at least {MIN_LOST_NODE_SECONDS}")
+    return number
 
 
 def inherited() -> dict[str, str]:
@@ -63,6 +72,18 @@ class Settings:
     )
     segment_bytes: int = setting(
         "TOLLWAY_JOURNAL_SEGMENT_BYTES", "size of one journal segment", parse=positive, default=8 * MEBIBYTE
+    )
+    copy_bytes: int = setting(
+        "TOLLWAY_COPY_BYTES",
+        "space of each process in Redis for the second copy of ledger rows",
+        parse=positive,
+        default=64 * MEBIBYTE,
+    )
+    lost_node_seconds: int = setting(
+        "TOLLWAY_LOST_NODE_SECONDS",
+        "after this long without a sign of life, the journal of a process counts as lost with its node",
+        parse=lost_node_seconds,
+        default=900,
     )
     directory_cache: int = setting(
         "TOLLWAY_DIRECTORY_CACHE", "virtual keys held in memory by each process", parse=positive, default=50_000

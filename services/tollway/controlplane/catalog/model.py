@@ -316,7 +316,6 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     applied_digest: bytes | None = None
 
 
-FREE_VERSION = "free"
 MINUTES = 60
 """Of an hour."""
 

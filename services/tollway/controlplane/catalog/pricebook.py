@@ -16,14 +16,12 @@ import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices
 
-from tollway.controlplane.catalog.model import FREE_VERSION, StoredPrice
-from tollway.core.catalog import ProviderKind
+from tollway.controlplane.catalog.model import StoredPrice
+from tollway.core.catalog import FREE_KINDS, ProviderKind
 from tollway.core.money import NANO_PER_DOLLAR
-from tollway.core.pricing import Price, Tier
+from tollway.core.pricing import FREE, Price, Tier
 
 BOOK_VERSION = f"genai-prices {genai_prices.__version__}"
-FREE_KINDS = frozenset({ProviderKind.VLLM, ProviderKind.SIMULATOR})
-"""Kinds that cost nothing per token unless a price is set."""
 _BOOK_PROVIDERS = {
     ProviderKind.OPENAI: "openai",
     ProviderKind.AZURE_OPENAI: "azure",
@@ -42,7 +40,6 @@ _BOOK_TOKENS = {
     "image_output": ("output_image_mtok",),
 }
 """Our rate -> the book's names for it, the most exact one first."""
-FREE = Price(version=FREE_VERSION, input=0, output=0)
 
 
 def effective_price(

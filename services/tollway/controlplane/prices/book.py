@@ -16,10 +16,10 @@ from uuid import UUID
 import msgspec
 
 from tollway.controlplane.catalog.model import StoredPrice
-from tollway.controlplane.catalog.pricebook import FREE, FREE_KINDS, book_price, dearest
+from tollway.controlplane.catalog.pricebook import book_price, dearest
 from tollway.controlplane.prices.shipped import Key, shipped_key
-from tollway.core.catalog import ProviderKind, glob_match
-from tollway.core.pricing import Price, Rates
+from tollway.core.catalog import FREE_KINDS, ProviderKind, glob_match
+from tollway.core.pricing import FREE, Price, Rates
 
 SHIPPED = "genai-prices"
 OVERRIDE = "override"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, overload
 
 from tollway.core.leases import Ask, Told
 from tollway.wire.balances_codec import BalanceQuery, BalancesRead
@@ -56,6 +56,16 @@ class Answer(NamedTuple):
     closed: bool = False
 
 
+class WrittenOff(NamedTuple):
+    """A lost holder was closed: what it held of each budget, in nano-dollars, now counts as spent.
+
+    `ended`: nothing was written off, because it had ended and was booked before it was taken for lost.
+    """
+
+    amounts: Mapping[str, int]
+    ended: bool = False
+
+
 class CounterStore(Protocol):
     """The pools of organisations. Every method raises StoreUnavailable within a bounded time."""
 
@@ -77,10 +87,20 @@ class CounterStore(Protocol):
     async def ready(self, organisation: str, epoch: str, cut_us: int) -> bool:
         """Makes a life ready; False when it is over."""
 
+    @overload
     async def close_holder(self, organisation: str, epoch: str, holder: str, totals: Mapping[str, int]) -> bool | None:
         """Books the end of a dead process: what it spent of each budget in all. None: it was not of this life.
 
         False: this life is over.
+        """
+
+    @overload
+    async def close_holder(
+        self, organisation: str, epoch: str, holder: str, totals: Mapping[str, int], *, lost: Literal[True]
+    ) -> WrittenOff | None:
+        """The same where the journal is lost and nobody knows: all that it held counts as spent. None: as False above.
+
+        Asked again it answers the same.
         """
 
     async def leave(self, organisation: str, epoch: str, holder: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
-from typing import Any
+from typing import Any, Literal, overload
 
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from tollway.core.leases import Told
 from tollway.dataplane.admission import scripts
-from tollway.dataplane.admission.ports import Answer, Life, PoolAsk, PoolTold
+from tollway.dataplane.admission.ports import Answer, Life, PoolAsk, PoolTold, WrittenOff
 from tollway.dataplane.stores.ports import StoreUnavailable
 
 TIMEOUT_SECONDS = 0.5
@@ -154,13 +154,33 @@ class RedisCounters:
         """As `CounterStore.ready`."""
         return bool(await self._run_script(_READY, [f"{_base(organisation)}:life"], epoch, [cut_us]))
 
-    async def close_holder(self, organisation: str, epoch: str, holder: str, totals: Mapping[str, int]) -> bool | None:
+    @overload
+    async def close_holder(
+        self, organisation: str, epoch: str, holder: str, totals: Mapping[str, int]
+    ) -> bool | None: ...
+
+    @overload
+    async def close_holder(
+        self, organisation: str, epoch: str, holder: str, totals: Mapping[str, int], *, lost: Literal[True]
+    ) -> WrittenOff | None: ...
+
+    async def close_holder(
+        self, organisation: str, epoch: str, holder: str, totals: Mapping[str, int], *, lost: bool = False
+    ) -> WrittenOff | bool | None:
         """As `CounterStore.close_holder`."""
         base, prefix = _base(organisation), _prefix(organisation, epoch)
-        keys = [f"{base}:life", f"{prefix}:holders", f"{prefix}:closed", f"{prefix}:of:{holder}"]
+        of, off = f"{prefix}:of:{holder}", f"{prefix}:lost:{holder}"
+        keys = [f"{base}:life", f"{prefix}:holders", f"{prefix}:closed", of, off]
         pairs = [part for pair in totals.items() for part in pair]
-        result = await self._run_script(_CLOSE, keys, epoch, [holder, f"{prefix}:a:", *pairs])
-        return {b"done": True, b"unknown": None}.get(result, False)
+        arguments = [holder, f"{prefix}:a:", "lost" if lost else "", *pairs]
+        status, *rest = await self._run_script(_CLOSE, keys, epoch, arguments)
+        if not lost:
+            return {b"done": True, b"unknown": None}.get(status, False)
+        if status == b"lost":
+            return None
+        (off,) = rest or ([],)
+        amounts = {name.decode(): int(amount) for name, amount in zip(off[::2], off[1::2], strict=True) if name}
+        return WrittenOff(amounts, ended=status == b"gone")
 
     async def leave(self, organisation: str, epoch: str, holder: str) -> None:
         """As `CounterStore.leave`."""

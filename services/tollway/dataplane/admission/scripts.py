@@ -6,6 +6,7 @@ Keys of an organisation `O`, all in one slot; `E` is the epoch of the counters' 
 - `tw:{o:O}:E:holders` sorted set of holders by when they were last heard of; `...:closed` those that are gone;
   `...:members` holder -> replica
 - `tw:{o:O}:E:of:<holder>` set of the accounts that a holder has touched
+- `tw:{o:O}:E:lost:<holder>` of a lost holder, account of a budget -> what was written off; for a week
 - `tw:{o:O}:E:a:<account>` the pool: `s` spent, `o` held, `b` spent before (present: known), `l` limit; of each holder
   `H` `q:H` last seq, `p:H` its spent, `o:H` what it holds
 
@@ -121,33 +122,46 @@ return out
 CLOSE = (
     _COMMON
     + """
--- KEYS: life, holders, closed, of. ARGV: epoch, run, holder, account prefix, then account and its final total in turn.
+-- KEYS: life, holders, closed, of, lost. ARGV: epoch, run, holder, account prefix, 'lost' or '', then account and its
+-- final total in turn. A lost holder is one whose journal is gone: what it held counts as spent, of budgets too, and the
+-- answer says how much that was of each; `lost` keeps that for who asks again. `gone` answers that it ended otherwise.
 -- A holder that this life does not know had its totals counted by the ledger; `unknown` answers that.
 local m, same = life(KEYS[1], ARGV[1], ARGV[2])
-if not same then return 'lost' end
-local H = ARGV[3]
-if redis.call('SISMEMBER', KEYS[3], H) == 1 then return 'done' end
+if not same then return {'lost'} end
+local H, lost = ARGV[3], ARGV[5] == 'lost'
+if redis.call('SISMEMBER', KEYS[3], H) == 1 then
+  if not lost then return {'done'} end
+  local off = redis.call('HGETALL', KEYS[5])
+  if #off == 0 then return {'gone'} end
+  return {'done', off}
+end
 local final = {}
-for i = 5, #ARGV, 2 do final[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for i = 6, #ARGV, 2 do final[ARGV[i]] = tonumber(ARGV[i + 1]) end
 local touched = redis.call('SMEMBERS', KEYS[4])
+if lost then redis.call('HSET', KEYS[5], '', '0') end
 for _, id in ipairs(touched) do
   local key = ARGV[4] .. id
   local f = redis.call('HMGET', key, 'p:' .. H, 'o:' .. H)
   if f[1] or f[2] then
     local p, o = num(f[1]), num(f[2])
-    local whole = p
-    if string.sub(id, 1, 1) == 'b' then whole = math.max(p, final[id] or p)
+    local whole, budget = p, string.sub(id, 1, 1) == 'b'
+    if budget and not lost then whole = math.max(p, final[id] or p)
     elseif string.sub(id, -2) ~= ':c' then whole = p + o end
     if whole ~= p then redis.call('HINCRBY', key, 's', int(whole - p)) end
     if o ~= 0 then redis.call('HINCRBY', key, 'o', int(-o)) end
     redis.call('HDEL', key, 'p:' .. H, 'o:' .. H, 'q:' .. H)
+    if lost and budget and o > 0 then redis.call('HSET', KEYS[5], id, int(o)) end
   end
 end
 redis.call('DEL', KEYS[4])
 redis.call('ZREM', KEYS[2], H)
 redis.call('SADD', KEYS[3], H)
 redis.call('EXPIRE', KEYS[3], 604800)
-return #touched > 0 and 'done' or 'unknown'
+if lost then
+  redis.call('EXPIRE', KEYS[5], 604800)
+  return {#touched > 0 and 'done' or 'unknown', redis.call('HGETALL', KEYS[5])}
+end
+return {#touched > 0 and 'done' or 'unknown'}
 """
 )
 

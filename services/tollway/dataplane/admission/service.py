@@ -9,7 +9,7 @@ from tollway.core.leases import Ask
 from tollway.core.rules import Mode
 from tollway.dataplane.admission.counters import Counters, HolderClosed
 from tollway.dataplane.admission.life import Reviver
-from tollway.dataplane.admission.ports import BalanceSource, CounterStore, PoolAsk
+from tollway.dataplane.admission.ports import BalanceSource, CounterStore, Life, PoolAsk, WrittenOff
 from tollway.dataplane.config.holder import Routes
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.journal import Journal
@@ -134,12 +134,48 @@ class Admission:
         estate = orphan.estate
         if estate.epoch != life.epoch and orphan.shipped_in == life.epoch:
             # It never told this life anything, and its rows came after the cut: they are told in its name.
-            asks = [
-                PoolAsk(account, Ask(1, amount, 0), 0, _start_of(account)) for account, amount in estate.owed.items()
-            ]
-            await self._store.ask(counters.organisation, life.epoch, orphan.holder, asks)
+            await self._tell_for(counters, life, orphan.holder, estate.owed)
         totals = estate.totals if estate.epoch == life.epoch else {}
         return await self._store.close_holder(counters.organisation, life.epoch, orphan.holder, totals) is not False
+
+    async def _tell_for(self, counters: Counters, life: Life, holder: str, owed: Mapping[str, int]) -> None:
+        """Tells, in the name of a dead process, what it spent of accounts of which it told this life nothing."""
+        asks = [PoolAsk(account, Ask(1, amount, 0), 0, _start_of(account)) for account, amount in owed.items()]
+        await self._store.ask(counters.organisation, life.epoch, holder, asks)
+
+    async def close_lost(
+        self, holder: str, owed: Mapping[str, Mapping[str, int]], shipped_in: str
+    ) -> WrittenOff | None:
+        """Closes the accounts of a process whose journal is lost: all that it held counts as spent.
+
+        `owed`: what the rows that came of its copy charge, by organisation and account; the ledger got them in the life
+        `shipped_in` of the counters. None: it cannot be done now. Done again it answers the same.
+        """
+        amounts: dict[str, int] = {}
+        ended = True
+        try:
+            for counters in list(self._counters.values()):
+                life = counters.life
+                if life is None or not counters.ready:
+                    return None
+                if shipped_in == life.epoch:
+                    await self._tell_for(counters, life, holder, owed.get(counters.organisation, {}))
+                closed = await self._store.close_holder(counters.organisation, life.epoch, holder, {}, lost=True)
+                if closed is None:
+                    return None
+                amounts |= closed.amounts
+                ended = ended and closed.ended
+        except StoreUnavailable:
+            return None
+        return WrittenOff(amounts, ended) if self._counters else None
+
+    def budget_of(self, account: str) -> tuple[str, str]:
+        """Scope and subject of a budget's account, as the ledger calls them; empty where this process never met it."""
+        for counters in self._counters.values():
+            holding = counters.holdings.get(account)
+            if holding is not None:
+                return holding.rule.scope, holding.subject
+        return "", ""
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

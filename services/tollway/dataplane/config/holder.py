@@ -9,9 +9,19 @@ from collections.abc import Callable
 
 import msgspec
 
-from tollway.core.catalog import Capabilities, Catalog, Credential, Model, Project, Provider, Target, glob_match
+from tollway.core.catalog import (
+    FREE_KINDS,
+    Capabilities,
+    Catalog,
+    Credential,
+    Model,
+    Project,
+    Provider,
+    Target,
+    glob_match,
+)
 from tollway.core.operations import Operation
-from tollway.core.pricing import Price
+from tollway.core.pricing import FREE, Price
 from tollway.dataplane.endpoints.port import Target as Served
 
 ALLOW_CACHE_LIMIT = 10_000
@@ -79,7 +89,8 @@ class Routes:
         if not slash or not model or provider is None:
             return None
         candidates = self._candidates((Target(provider=provider.id, model=model),))
-        return Route(name, None, candidates, self._prices.get((provider.id, model)))
+        price = self._prices.get((provider.id, model)) or (FREE if provider.kind in FREE_KINDS else None)
+        return Route(name, None, candidates, price)
 
     def allowed(self, project: tuple[str, ...], key: tuple[str, ...], name: str) -> bool:
         """Whether both allow-lists have a glob that matches the name."""

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from tollway.core.ledger import RequestRow
 from tollway.dataplane.outbox.folders import make_folder
@@ -24,6 +25,7 @@ from tollway.dataplane.outbox.records import (
     Progress,
     Record,
     Totals,
+    finished_frames,
     frame,
     frames,
 )
@@ -33,6 +35,21 @@ SUFFIX = ".segment"
 
 class JournalFull(Exception):
     """No space is left for further intents."""
+
+
+class Position(NamedTuple):
+    """A place between two records: the number of a segment, and the offset in it."""
+
+    segment: int
+    offset: int
+
+
+class FinishedFrames(NamedTuple):
+    """The frames of `rows` finished requests, one behind the other, and where the next ones are to be looked for."""
+
+    data: bytes
+    rows: int
+    end: Position
 
 
 class Segment:
@@ -157,6 +174,44 @@ class Journal:
                 break
         return rows, lambda: self._acknowledge(reached)
 
+    @property
+    def end(self) -> Position:
+        """Where the next record goes."""
+        last = self._segments[-1]
+        return Position(last.number, last.written)
+
+    @property
+    def acknowledged(self) -> Position:
+        """Up to where the ledger has everything."""
+        for segment in self._segments:
+            if segment.shipped < segment.written:
+                return Position(segment.number, segment.shipped)
+        return self.end
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is owed to the ledger, now or when a request under way is over."""
+        return not self.backlog_bytes and not any(segment.open_intents for segment in self._segments)
+
+    def unacknowledged(self, after: Position, before: Position, limit: int) -> FinishedFrames:
+        """Frames of finished requests between two positions that the ledger does not have, at most `limit` bytes."""
+        found: list[bytes] = []
+        size = 0
+        end = max(after, self.acknowledged)
+        for segment in self._segments:
+            if not end.segment <= segment.number <= before.segment:
+                continue
+            start = end.offset if segment.number == end.segment else segment.shipped
+            stop = before.offset if segment.number == before.segment else segment.written
+            for data, behind in finished_frames(segment.map, start, stop):
+                if size + len(data) > limit:
+                    return FinishedFrames(b"".join(found), len(found), end)
+                found.append(data)
+                size += len(data)
+                end = Position(segment.number, behind)
+            end = max(end, Position(segment.number, stop))
+        return FinishedFrames(b"".join(found), len(found), end)
+
     def owed(self) -> dict[str, int]:
         """What the rows that were not acknowledged charge, by account."""
         found: dict[str, int] = {}
@@ -190,9 +245,9 @@ class Journal:
 
     def close(self) -> None:
         """Releases the lock; deletes the folder when nothing is owed."""
-        owed = self.backlog_bytes or any(segment.open_intents for segment in self._segments)
+        settled = self.settled
         for segment in self._segments:
             segment.map.close()
         os.close(self._lock)
-        if not owed:
+        if settled:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,6 +8,7 @@ ledger has: so its successor knows to the nano-dollar what is to be charged, tho
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from tollway.core.usage import Usage
 
 HEADER = struct.Struct("<II")  # length and CRC-32 of the payload
 CHARACTERS_PER_TOKEN = 4
+_FINAL = b"\xa1f"
+"""The tag of a `Final`, behind the byte that begins its array."""
 BUDGET = "b"
 """How the names of accounts of budgets begin."""
 
@@ -103,6 +106,21 @@ def frames(buffer: memoryview | bytes, start: int, end: int) -> Iterator[Framed]
         if zlib.crc32(payload) != checksum:
             return
         yield Framed(_decode(payload), stop)
+        position = stop
+
+
+def finished_frames(buffer: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """The frames of finished requests between two offsets as they are, and the offset behind each.
+
+    For what this process wrote itself: nothing is checked or decoded.
+    """
+    position = start
+    while position < end:
+        length, _checksum = HEADER.unpack_from(buffer, position)
+        payload = position + HEADER.size
+        stop = payload + length
+        if buffer[payload + 1 : payload + 1 + len(_FINAL)] == _FINAL:
+            yield buffer[position:stop], stop
         position = stop
 
 

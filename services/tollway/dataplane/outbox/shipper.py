@@ -44,6 +44,16 @@ class Executor(Protocol):
         """Books what it spent of budgets and limits; false when that cannot be done now."""
 
 
+class CopyKeeper(Protocol):
+    """Who keeps second copies of journals; the real one is `tollway.dataplane.outbox.copies`."""
+
+    async def forget(self, holder: str) -> None:
+        """Removes the copy of a journal whose rows were all acknowledged."""
+
+    def vouch(self, holder: str) -> None:
+        """Says that the journal of a dead process is here, but cannot be settled yet."""
+
+
 class Shipper:
     """One for each process. While it is held, no row leaves: that is when counters are brought back."""
 
@@ -60,6 +70,8 @@ class Shipper:
         self._free = asyncio.Event()
         self._free.set()
         self.executor: Executor | None = None
+        """Set before `start`."""
+        self.copies: CopyKeeper | None = None
         """Set before `start`."""
         journal.wake = self._wanted.set
 
@@ -138,8 +150,12 @@ class Shipper:
         async with self._shipping:
             for orphan in adopt(self._root, self._clock.now_ms()):
                 if await self._settle(orphan):
+                    if self.copies is not None:
+                        await self.copies.forget(orphan.holder)
                     orphan.forget()
                 else:
+                    if self.copies is not None:
+                        self.copies.vouch(orphan.holder)
                     orphan.release()
 
     async def _settle(self, orphan: Orphan) -> bool:
@@ -152,6 +168,18 @@ class Shipper:
                     return False
             orphan.shipped(epoch)
         return executor is None or await executor.close(orphan)
+
+    async def ship_for_another(self, rows: Sequence[RequestRow]) -> bool:
+        """Ships rows of a journal that is lost; false when the control plane could not take them."""
+        while True:
+            await self._free.wait()
+            async with self._shipping:
+                if not self._free.is_set():
+                    continue
+                for start in range(0, len(rows), BATCH_ROWS):
+                    if not await self._send(rows[start : start + BATCH_ROWS]):
+                        return False
+                return True
 
     async def flush(self, deadline_seconds: float) -> bool:
         """Ships what is left; false when it could not be done in time (it stays in the journal)."""
