@@ -24,6 +24,8 @@ class NoticeKind(StrEnum):
     """Bodies for the request log were dropped; `count` says how many."""
     BOUND_EXCEEDED = "bound_exceeded"
     """A request cost more than the bound that was proven for it; `amount_nano` is the excess."""
+    COUNTERS_AWAY = "counters_away"
+    """Counters of budgets and limits do not answer: budgets give what is held, limits do what they say for that."""
     COUNTERS_REBUILT = "counters_rebuilt"
     """Counters of budgets and limits were lost and built anew from the ledger."""
     UNATTRIBUTED = "unattributed"

@@ -106,7 +106,7 @@ class Process:
         self.follower = Follower(self.replica, push, store, holder, self.directory, sealer, file, self.clock)
         self.health.require("configuration", self.follower.problem)
         await self.follower.start(self.tasks)
-        self._account(root, holder)
+        self._account(root, holder, redis)
         self.bodies = _bodies(settings, self.replica, self.channel, self.clock, self.notices)
         self.bodies.start(self.tasks)
         self.upstream = Upstream()
@@ -140,7 +140,7 @@ class Process:
             folder=str(self.journal.folder),
         )
 
-    def _account(self, root: Path, holder: CatalogHolder) -> None:
+    def _account(self, root: Path, holder: CatalogHolder, redis: RedisConnection) -> None:
         """Starts what keeps count of money: shipping of rows, notices, budgets and limits."""
         settings, token = self.settings, self.settings.join_token
         self.shipper = Shipper(self.replica, self.journal, root, UsageIngestClient(self.channel, token), self.clock)
@@ -184,6 +184,7 @@ class Process:
             self.telemetry.backlog.set(self.journal.backlog_bytes)
             self.notices.pressure("journal", self.journal.backlog_bytes, self.settings.journal_bytes)
             self.telemetry.staleness.set(min(self.follower.stale_seconds, 1e9))
+            self.telemetry.admission(*self.admission.levels())
             self.bodies.tick(self.body_metrics)
             self.copy_metrics.update(self.copies, self.lost_nodes)
             await asyncio.sleep(GAUGE_SECONDS)

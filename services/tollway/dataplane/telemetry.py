@@ -56,6 +56,18 @@ class Telemetry:
             "tollway_config_stale_seconds", "Since the last sign of life of the configuration stream.",
             registry=self.registry, multiprocess_mode="livemax",
         )  # fmt: skip
+        self.counters_away = Gauge(
+            "tollway_counters_away_seconds", "Since the counters of budgets and limits stopped to answer; 0: they do.",
+            registry=self.registry, multiprocess_mode="livemax",
+        )  # fmt: skip
+        self.accounts = Gauge(
+            "tollway_admission_accounts", "Windows of budgets and limits that are known.",
+            registry=self.registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.reserved = Gauge(
+            "tollway_admission_accounts_reserved", "Of these, windows of which something is reserved.",
+            registry=self.registry, multiprocess_mode="livesum",
+        )  # fmt: skip
         self._counters = {"request": requests, "attempt": attempts, "tokens": tokens, "cost": cost}
         self._histograms = {"request": duration, "first_byte": first_byte}
         self._counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
@@ -71,6 +83,12 @@ class Telemetry:
         self._counts["attempt", provider, outcome] += 1
         if first_byte_seconds is not None:
             self._seconds["first_byte", provider].append(first_byte_seconds)
+
+    def admission(self, away_seconds: float, accounts: int, reserved: int) -> None:
+        """How budgets and limits are kept."""
+        self.counters_away.set(away_seconds)
+        self.accounts.set(accounts)
+        self.reserved.set(reserved)
 
     def usage(self, model: str, provider: str, tokens_in: int, tokens_out: int, cost_nano: int) -> None:
         """Tokens and cost were booked."""

@@ -27,6 +27,7 @@ _KINDS = {
     NoticeKind.SPOOL_PRESSURE: (AlertKind.SPOOL_PRESSURE, Severity.WARNING, DAY_MS),
     NoticeKind.BODIES_DROPPED: (AlertKind.BODIES_DROPPED, Severity.WARNING, DAY_MS),
     NoticeKind.BOUND_EXCEEDED: (AlertKind.BOUND_EXCEEDED, Severity.CRITICAL, DAY_MS),
+    NoticeKind.COUNTERS_AWAY: (AlertKind.COUNTERS_AWAY, Severity.CRITICAL, HOUR_MS),
     NoticeKind.COUNTERS_REBUILT: (AlertKind.COUNTERS_REBUILT, Severity.WARNING, HOUR_MS),
     NoticeKind.UNATTRIBUTED: (AlertKind.UNATTRIBUTED, Severity.CRITICAL, HOUR_MS),
 }
@@ -51,6 +52,8 @@ def summary(notice: Notice, name: str) -> str:
             return f"{notice.count} bodies for the request log were dropped; the ledger has every request"
         case NoticeKind.BOUND_EXCEEDED:
             return f"a request of {who} cost more than the bound that it was reserved with, by {amount}"
+        case NoticeKind.COUNTERS_AWAY:
+            return f"the counters of budgets and limits of {who} do not answer: hard budgets refuse what is not held"
         case NoticeKind.COUNTERS_REBUILT:
             return f"the counters of budgets and limits of {who} were lost and are rebuilt from the ledger"
         case NoticeKind.UNATTRIBUTED:

@@ -26,6 +26,7 @@ class AlertKind(StrEnum):
     UNPARTITIONED_ROWS = "unpartitioned_rows"
     LEDGER_DIFFERENCE = "ledger_difference"
     BOUND_EXCEEDED = "bound_exceeded"
+    COUNTERS_AWAY = "counters_away"
     COUNTERS_REBUILT = "counters_rebuilt"
     UNATTRIBUTED = "unattributed"
     NOTICES_LOST = "notices_lost"

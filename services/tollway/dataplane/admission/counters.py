@@ -264,6 +264,11 @@ class Counters:
             if isinstance(holding.rule, Budget) and holding.account.spent
         }
 
+    @property
+    def away_seconds(self) -> float:
+        """For how long the store has not answered; zero while it does."""
+        return self._loop.time() - self.away_since if self._away else 0.0
+
     def outstanding(self) -> int:
         """How many accounts have something reserved; a metric."""
         return sum(1 for h in self.holdings.values() if h.account.reserved and not h.key.endswith(PLACES))

@@ -25,6 +25,8 @@ from tollway.runtime.clock import Clock
 
 _log = log.get(__name__)
 STEP_SECONDS = 0.1
+AWAY_SECONDS = 5.0
+"""Counters that do not answer for longer are worth an alert."""
 LEAD_SECONDS = 2.0
 STRAGGLER_SECONDS = 6.0
 """How long a life waits for a replica that the control plane knows and that has not told."""
@@ -74,6 +76,9 @@ class Reviver:
     async def run(self) -> None:
         """Background work: whenever the counters are without a life, brings them into one."""
         while True:
+            if self._counters.away_seconds > AWAY_SECONDS:
+                organisation = self._counters.organisation
+                self._notices.tell(NoticeKind.COUNTERS_AWAY, scope="organisation", subject=organisation)
             if self._counters.life is None:
                 try:
                     await self._enter()

@@ -171,15 +171,15 @@ class RedisCounters:
         base, prefix = _base(organisation), _prefix(organisation, epoch)
         of, off = f"{prefix}:of:{holder}", f"{prefix}:lost:{holder}"
         keys = [f"{base}:life", f"{prefix}:holders", f"{prefix}:closed", of, off]
-        pairs = [part for pair in totals.items() for part in pair]
-        arguments = [holder, f"{prefix}:a:", "lost" if lost else "", *pairs]
-        status, *rest = await self._run_script(_CLOSE, keys, epoch, arguments)
+        arguments: list[Any] = [holder, f"{prefix}:a:", "lost" if lost else ""]
+        arguments += [part for pair in totals.items() for part in pair]
+        status, *more = await self._run_script(_CLOSE, keys, epoch, arguments)
         if not lost:
             return {b"done": True, b"unknown": None}.get(status, False)
         if status == b"lost":
             return None
-        (off,) = rest or ([],)
-        amounts = {name.decode(): int(amount) for name, amount in zip(off[::2], off[1::2], strict=True) if name}
+        pairs: Sequence[bytes] = more[0] if more else ()
+        amounts = {name.decode(): int(amount) for name, amount in zip(pairs[::2], pairs[1::2], strict=True) if name}
         return WrittenOff(amounts, ended=status == b"gone")
 
     async def leave(self, organisation: str, epoch: str, holder: str) -> None:

@@ -60,7 +60,8 @@ def _limit(holding: Holding, limit: Limit, amount: int, now_ms: int | None) -> T
     end = holding.window.end_ms
     text = f"Rate limit of {whose(limit)}{models}: {limit.amount} {what} {per}. Used: {min(used, limit.amount)}; "
     if amount > limit.amount:
-        error = TollwayError(Code.RATE_LIMIT_EXCEEDED, f"{text}this request alone needs {amount}. Make it smaller.")
+        remedy = "Make it smaller." if limit.amount else "Ask for a higher limit."
+        error = TollwayError(Code.RATE_LIMIT_EXCEEDED, f"{text}this request alone needs {amount}. {remedy}")
         error.retryable = False
     else:
         wait = PLACES_RETRY_SECONDS if end is None else AWAY_RETRY_SECONDS

@@ -123,8 +123,8 @@ CLOSE = (
     _COMMON
     + """
 -- KEYS: life, holders, closed, of, lost. ARGV: epoch, run, holder, account prefix, 'lost' or '', then account and its
--- final total in turn. A lost holder is one whose journal is gone: what it held counts as spent, of budgets too, and the
--- answer says how much that was of each; `lost` keeps that for who asks again. `gone` answers that it ended otherwise.
+-- final total in turn. A lost holder is one whose journal is gone: what it held counts as spent, of budgets too, and
+-- the answer says how much that was of each; `lost` keeps that for who asks again. `gone`: it ended otherwise.
 -- A holder that this life does not know had its totals counted by the ledger; `unknown` answers that.
 local m, same = life(KEYS[1], ARGV[1], ARGV[2])
 if not same then return {'lost'} end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from tollway.core.leases import Ask
 from tollway.core.rules import Mode
@@ -22,6 +23,14 @@ from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
 
 _log = log.get(__name__)
+
+
+class Levels(NamedTuple):
+    """Since when the store does not answer (0: it does), accounts that are known, and those with something reserved."""
+
+    away_seconds: float
+    accounts: int
+    reserved: int
 
 
 class Admission:
@@ -67,6 +76,15 @@ class Admission:
             self._tasks.keep(lambda: self._run(found), f"counters-{organisation}")
             self._tasks.keep(reviver.run, f"counters-life-{organisation}")
         return found
+
+    def levels(self) -> Levels:
+        """How the counters of this process are, for metrics."""
+        found = list(self._counters.values())
+        return Levels(
+            away_seconds=max((counters.away_seconds for counters in found), default=0.0),
+            accounts=sum(len(counters.holdings) for counters in found),
+            reserved=sum(counters.outstanding() for counters in found),
+        )
 
     async def _run(self, counters: Counters) -> None:
         try:

@@ -15,7 +15,6 @@ import msgspec
 
 from tollway.core.ledger import RequestRow
 from tollway.core.notices import NoticeKind
-from tollway.dataplane.admission.ports import WrittenOff
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.records import Final, frames
 from tollway.dataplane.stores.ports import StoreUnavailable
@@ -46,6 +45,18 @@ class LostStore(Protocol):
 
     async def bury(self, silent: Silent) -> bool:
         """Removes a holder with its stream, unless it was heard of since; true for one of all who try."""
+
+
+class WrittenOff(Protocol):
+    """What closing a lost holder came to."""
+
+    @property
+    def amounts(self) -> Mapping[str, int]:
+        """What it held of each budget, in nano-dollars: it counts as spent now."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it had ended and was booked before it was taken for lost."""
 
 
 class Accounts(Protocol):

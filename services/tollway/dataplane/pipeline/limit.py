@@ -57,4 +57,4 @@ def _tokens(exchange: Exchange) -> int:
 
 def _amount(rule: Limit, tokens: int) -> int:
     """What a request takes of a limit. One that may write more than the whole limit takes the whole."""
-    return min(tokens, rule.amount) if rule.measure is Measure.TOKENS else 1
+    return min(tokens, max(1, rule.amount)) if rule.measure is Measure.TOKENS else 1

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from tollway.dataplane.outbox.journal import Position
 from tollway.dataplane.stores.ports import StoreUnavailable
 from tollway.dataplane.stores.redis_connection import RedisConnection
 
 HOLDERS = "tw:copies"
 SWEEPER = "tw:copies:sweeper"
 PAGE_ENTRIES = 8
+Place = tuple[int, int]
+"""The number of a journal's segment, and an offset in it."""
 MAX_LOST = 100
 """How many lost holders one look finds."""
 _TOO_SMALL = "equal or smaller"
@@ -96,9 +97,10 @@ class RedisCopies:
         _, entries = await self._bounded(pipe.execute())
         return int(entries)
 
-    async def append(self, holder: str, end: Position, data: bytes) -> None:
+    async def append(self, holder: str, end: Place, data: bytes) -> None:
         """Adds frames that reach up to `end`; nothing happens where they are already."""
-        identifier = f"{end.segment}-{end.offset}"
+        segment, offset = end
+        identifier = f"{segment}-{offset}"
         call: Any = self._redis.xadd(stream_key(holder), {b"d": data}, id=identifier)
         try:
             await self._bounded(call)
@@ -106,9 +108,10 @@ class RedisCopies:
             if not isinstance(error.__cause__, ResponseError) or _TOO_SMALL not in str(error.__cause__):
                 raise
 
-    async def trim(self, holder: str, reached: Position) -> None:
+    async def trim(self, holder: str, reached: Place) -> None:
         """Removes the entries that reach no further than this."""
-        first_kept = f"{reached.segment}-{reached.offset + 1}"
+        segment, offset = reached
+        first_kept = f"{segment}-{offset + 1}"
         call: Any = self._redis.xtrim(stream_key(holder), minid=first_kept, approximate=False)
         await self._bounded(call)
 
