@@ -2,8 +2,9 @@
 
 The harness runs this file with `add`, `UP`, `TMP`, `MODELS` and `atexit` in scope (BENCH_GATEWAYS). Authentication,
 routing, prices and the ledger are on. Everything else of the stack runs on the load's core and is billed as helpers. It
-is started once for a comparison and ends with it. `tollway` passes through, `tollway-translated` asks the same mock in
-Anthropic's dialect.
+is started once for a comparison and ends with it. `tollway` passes through without rules and bodies, `tollway-full` has
+hard budgets of organisation, project and key, limits of requests, tokens and concurrency, and logs whole bodies;
+`tollway-translated` is `tollway` that asks the same mock in Anthropic's dialect.
 """
 # ruff: noqa: F821 - the names come from the harness
 # mypy: ignore-errors
@@ -19,7 +20,7 @@ TOLLWAY = Path(os.environ.get("TOLLWAY_ROOT", "."))
 TOLLWAY_PYTHON = str(TOLLWAY / ".venv" / "bin" / "python")
 
 
-def tollway_entry(name: str, port: int, kind: str) -> None:
+def tollway_entry(name: str, port: int, kind: str, *options: str) -> None:
     """An entry with a stack of its own, whose one provider is the harness's mock in the dialect of `kind`."""
     folder = TMP / name
     headers: dict[str, str] = {}
@@ -33,7 +34,7 @@ def tollway_entry(name: str, port: int, kind: str) -> None:
         TMP.mkdir(parents=True, exist_ok=True)
         log = TMP / f"{name}-stack.log"
         stack = subprocess.Popen(
-            [*command, "--kind", kind, "--upstream", f"http://127.0.0.1:{UP}/v1", *MODELS],
+            [*command, *options, "--kind", kind, "--upstream", f"http://127.0.0.1:{UP}/v1", *MODELS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("w"),
@@ -66,3 +67,4 @@ def tollway_entry(name: str, port: int, kind: str) -> None:
 
 tollway_entry("tollway", 29120, "openai_compatible")
 tollway_entry("tollway-translated", 29121, "anthropic")
+tollway_entry("tollway-full", 29122, "openai_compatible", "--full")

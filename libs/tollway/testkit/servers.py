@@ -59,9 +59,13 @@ def _account() -> str | None:
 
 
 class PostgresServer:
-    """One server on a Unix socket. `kill` is what a power cut does; `start` brings it back with its data."""
+    """One server on a Unix socket. `kill` is what a power cut does; `start` brings it back with its data.
 
-    def __init__(self, folder: Path) -> None:
+    `settings` are those of postgresql.conf, on top of our own.
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._settings = settings
         self._user = _account()
         # Another user must reach it, which it could not inside a folder that the test runner keeps to itself.
         self.folder = folder if self._user is None else _shared_folder() / "data"
@@ -78,6 +82,7 @@ class PostgresServer:
             self._hand_over()
             self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "--no-sync")
         options = f"-c listen_addresses='' -c fsync=off -c max_connections=200 -k {self._socket}"
+        options += "".join(f" -c {name}={value}" for name, value in self._settings.items())
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
         return self
 

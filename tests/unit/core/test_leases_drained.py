@@ -26,11 +26,12 @@ def test_whoever_waits_gets_all_that_is_left(
     holders = [world.start(floor) for _ in range(processes)]
     draw = data.draw
     # A past in which some hold in advance what others need now.
-    for who, past in draw(st.lists(st.tuples(st.sampled_from(holders), st.integers(1, 60)), max_size=25)):
+    for number, past in draw(st.lists(st.tuples(st.integers(0, processes - 1), st.integers(1, 60)), max_size=25)):
+        who = holders[number]
         who.want(Request((0,), past))
         world.exchange(who, 0)
         who.admit()
-        if who.running and draw(st.booleans()):
+        if who.running and past % 2:
             who.settle(who.running[0], draw(st.integers(0, who.running[0].amount)))
     for holder in holders:
         for request in list(holder.waiting):
@@ -103,11 +104,10 @@ def test_what_is_not_needed_is_given_back_while_others_wait() -> None:
         assert rich.take(100)
         rich.settle(100, 0)
     assert rich.free > 0
-    for turn in range(GIVEN_BACK_AFTER):
+    for _ in range(GIVEN_BACK_AFTER - 1):
         rich.told(pool.answer("rich", rich.ask(), 1000, 2))
         poor.waiting = [1000]
         poor.told(pool.answer("poor", poor.ask(), 1000, 2))
         if poor.take(1000):
             break
     assert poor.reserved == 1000
-    assert turn < GIVEN_BACK_AFTER - 1

@@ -287,10 +287,14 @@ def test_an_estate_is_the_same_for_whoever_takes_it_next(tmp_path: Path) -> None
 def test_a_full_journal_loses_no_total(tmp_path: Path) -> None:
     life = Life(tmp_path, capacity=3 * SEGMENT)
     life.intend("held", 10, 0)
-    with pytest.raises(JournalFull):
+
+    def fill() -> None:
         for number in range(1000):
             life.intend(f"r{number}", 10, 0, padding=100)
             life.finish(f"r{number}", 3, padding=0)
+
+    with pytest.raises(JournalFull):
+        fill()
     booked = len(life.finished)
     estate = read_estate(life.crash(), 0)
     assert estate.totals["b1:0"] == 3 * booked

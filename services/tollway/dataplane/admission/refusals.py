@@ -33,9 +33,9 @@ def _budget(holding: Holding, budget: Budget, amount: int) -> TollwayError:
     held = told.held if told is not None else 0
     reset = _moment(holding.window.end_ms)
     text = (
-        f"The budget of {whose(budget)} is exhausted: {format_dollars(used)} of {format_dollars(limit)} US dollars are "
-        f"used and {format_dollars(held)} reserved by requests under way; this request may cost "
-        f"{format_dollars(amount)}."
+        f"The budget of {whose(budget)} does not cover this request, which may cost {format_dollars(amount)}: "
+        f"{format_dollars(used)} of {format_dollars(limit)} US dollars are used and {format_dollars(held)} reserved by "
+        "requests under way."
     )
     text += f" It begins anew at {reset}." if reset else " Ask for a higher limit."
     error = TollwayError(Code.BUDGET_EXCEEDED, text)

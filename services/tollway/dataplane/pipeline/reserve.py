@@ -27,6 +27,8 @@ DEFAULT_OUTPUT_TOKENS = 16_384
 """The limit of output for a model of which it is not known how much it can write."""
 SHARE = 8
 """A request without a limit of output gets one that costs at most this part of what is left of a budget."""
+NEARLY = 10
+"""A budget of which less than this part is left is as good as used up, for alerts."""
 WORTHWHILE_TOKENS = 256
 """Fewer are not offered as long as the budget pays for these."""
 
@@ -69,10 +71,19 @@ async def _told(exchange: Exchange, waiting: Awaitable[None]) -> None:
     try:
         await waiting
     except TollwayError as error:
-        if error.code is Code.BUDGET_EXCEEDED and error.details is not None:
-            scope, subject = str(error.details["scope"]), str(error.details["subject"])
-            exchange.services.notices.tell(NoticeKind.BUDGET_REFUSED, scope=scope, subject=subject)
+        if error.code is Code.BUDGET_EXCEEDED:
+            for rule, subject in chain_of(exchange.principal).budgets:
+                if used_up(exchange.counters().holding(rule, subject, exchange.started_ms)):
+                    exchange.services.notices.tell(NoticeKind.BUDGET_REFUSED, scope=rule.scope, subject=rule.subject)
         raise
+
+
+def used_up(holding: Holding) -> bool:
+    """Whether nearly nothing is left of a budget: a request may also be refused because it is a very large one."""
+    if holding.pool is None:
+        return False
+    told = holding.pool.told
+    return told.free * NEARLY <= told.limit
 
 
 async def _wait(
