@@ -11,6 +11,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 SECONDS ?= 300
 TARGET ?=
+RUN ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -68,8 +69,9 @@ fuzz: setup ## fuzz every parser for minutes; SECONDS=300 each, TARGET=name for 
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
 	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(TARGET)
 
-soak: setup ## the long runs; results belong in docs/reference/soak.md
-	@$(BIN)/python -m pytest -q -p no:randomly -m soak --timeout 7200 tests $(PYTEST_ARGS)
+soak: setup ## the long runs, half a day in all; RUN=name for one (RUN=list names them)
+	@$(if $(filter fuzz,$(or $(RUN),fuzz)),$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz)
+	@$(BIN)/python tests/soak.py $(if $(filter list,$(RUN)),--list,$(if $(RUN),--run $(RUN))) $(PYTEST_ARGS)
 
 lock: setup ## bring requirements.lock in step with pyproject.toml
 	@$(UV_LOCK)

@@ -153,9 +153,7 @@ def owed(stack: Stack) -> bool:
 @pytest.mark.chaos
 @pytest.mark.timeout(120 + 120 * RACES * len(TROUBLES))
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
-async def test_one_dollar_is_never_exceeded(
-    stack: Stack, trouble: Trouble, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_one_dollar_is_never_exceeded(stack: Stack, trouble: Trouble, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(trouble.__name__)
     for number in range(RACES):
         name = f"race-{trouble.__name__.replace('_', '-')}-{number}"

@@ -187,6 +187,11 @@ class Account:
         self.free += told.granted
         self.tight = told.tight
 
+    def retire(self) -> None:
+        """The next ask gives everything back."""
+        self.tight = True
+        self._taken = self._demand = 0
+
     def unanswered(self) -> None:
         """The last ask may or may not have reached the pool: what it granted is not ours."""
         self.tight = True

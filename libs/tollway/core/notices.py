@@ -20,8 +20,6 @@ class NoticeKind(StrEnum):
     """A provider refuses our credential."""
     SPOOL_PRESSURE = "spool_pressure"
     """A journal or spool has passed a part of its capacity; `code` is the part in percent, "50" or "90"."""
-    BODIES_DROPPED = "bodies_dropped"
-    """Bodies for the request log were dropped; `count` says how many."""
     BOUND_EXCEEDED = "bound_exceeded"
     """A request cost more than the bound that was proven for it; `amount_nano` is the excess."""
     COUNTERS_AWAY = "counters_away"

@@ -52,6 +52,10 @@ class LedgerServer:
         await self._server.stop(0)
         await self._pool.close()
 
+    def replica(self) -> LedgerServer:
+        """Another one on the same database. Not started."""
+        return LedgerServer(self._url, self._token)
+
     async def _ingest(self, replica: str, rows: Sequence[RequestRow]) -> IngestResult:
         if self.away:
             raise Unavailable("away")

@@ -6,6 +6,7 @@ Owns how load is made and measured; what must hold is said by the tests that use
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -65,7 +66,7 @@ class Clients:
         began = headed = time.time()
         code, headers = "", {}
         try:
-            async with self._session.post(url, data=body, headers=head) as answer:
+            async with self._session.post(url, data=io.BytesIO(body), headers=head) as answer:
                 headed = time.time()
                 headers = dict(answer.headers)
                 code = headers.get("x-tollway-error-code", "")

@@ -168,6 +168,8 @@ class Stack:
         self.control: Service
         self.dataplanes: list[Service] = []
         self.log_level = "info"
+        self.control_settings: dict[str, str] = {}
+        """Further variables of the control plane, for `start`."""
 
     def start(self, dataplanes: int = 1, *, processes: int = 1) -> Stack:
         """Brings everything up with the simulator as provider `sim`, its model `sim/chat` and a project `demo`."""
@@ -192,6 +194,7 @@ class Stack:
             "TOLLWAY_PORT_CONTROL": "0",
             "TOLLWAY_PORT_GRPC": "0",
             "TOLLWAY_PORT_ADMIN": "0",
+            **self.control_settings,
         }
         migrated = subprocess.run(
             [sys.executable, "-m", "tollway.controlplane.main", "migrate"],

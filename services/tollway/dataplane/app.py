@@ -64,6 +64,7 @@ GAUGE_SECONDS = 1.0
 GC_THRESHOLDS = (20_000, 20, 50)
 FLUSH_SECONDS = 10.0
 BODIES_FLUSH_SECONDS = 2.0
+NOTICES_FLUSH_SECONDS = 2.0
 KEEPALIVE_SECONDS = 75.0
 MEBIBYTE = 1 << 20
 
@@ -219,6 +220,8 @@ class Process:
         await self.bodies.close(BODIES_FLUSH_SECONDS)
         await self.admission.leave()
         await self.copies.leave()
+        if not await self.notices.close(NOTICES_FLUSH_SECONDS):
+            _log.warning("notices are lost: the control plane did not take them in time")
         await self.tasks.close()
         await self.counters.close()
         await self.upstream.close()

@@ -68,6 +68,7 @@ class Notices:
         self._waiting: dict[_Key, _Told] = {}
         self._passed: dict[str, int] = {}
         self._wake = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._unreported_loss = 0
         self.lost = 0
         """Notices that found the table full, since the process started."""
@@ -94,13 +95,16 @@ class Notices:
         told = self._waiting.get(key)
         if told is None:
             if len(self._waiting) >= self._capacity:
-                self.lost += 1
-                self._unreported_loss += 1
+                self._lose()
                 return
             told = self._waiting[key] = _Told(self._clock.now_ms(), detail[:MAX_TEXT])
             self._wake.set()
         told.count += count
         told.amount_nano += amount_nano
+
+    def _lose(self) -> None:
+        self.lost += 1
+        self._unreported_loss += 1
 
     def pressure(self, what: str, used: int, capacity: int) -> None:
         """Tells when `what` (a journal, a spool) passes 50 % or 90 % of its capacity in bytes; called every second.
@@ -138,8 +142,21 @@ class Notices:
                     reminded = now
                     _log.warning("notices wait", reason=str(error), waiting=len(self._waiting), lost=self.lost)
 
+    async def close(self, deadline_seconds: float) -> bool:
+        """Sends what waits before the process ends; false when it could not be done in time: then it is lost."""
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await self.flush()
+        except (ConnectionError, TimeoutError):
+            return False
+        return True
+
     async def flush(self) -> None:
         """Sends what waits. Raises ConnectionError when the control plane could not take it; then it still waits."""
+        async with self._sending:  # what is under way is waited for: it may come back
+            await self._flush()
+
+    async def _flush(self) -> None:
         self._wake.clear()
         taken, self._waiting = list(self._waiting.items()), {}
         sent = 0
@@ -160,6 +177,9 @@ class Notices:
         if later is not None:
             told.count += later.count
             told.amount_nano += later.amount_nano
+        elif len(self._waiting) >= self._capacity:  # others took its place while it was being sent
+            self._lose()
+            return
         self._waiting[key] = told
 
 

@@ -75,8 +75,8 @@ async def test_the_official_client_does_not_retry(fleet: Fleet) -> None:
         plane = fleet.first
         async with openai.AsyncOpenAI(base_url=plane.base_url, api_key=plane.key, max_retries=5) as client:
             began = asyncio.get_running_loop().time()
+            create: Any = client.chat.completions.create
             with pytest.raises(openai.RateLimitError) as raised:
-                create: Any = client.chat.completions.create
                 await create(**CHAT)
             assert raised.value.code == "budget_exceeded"
             assert asyncio.get_running_loop().time() - began < 1.5

@@ -83,7 +83,7 @@ async def test_every_subject_can_have_one_and_is_found_by_each_of_its_names(api:
 
 
 async def test_pages_show_every_budget_once(api: Any) -> None:
-    names = [f"user:u{number}" for number in range(5)]
+    names = [*(f"user:u{number}" for number in range(4)), "user:" + "\U0001f600" * 200, "user:" + "\U0001f601" * 200]
     for name in names:
         await _make(api, name)
     seen: list[str] = []

@@ -55,6 +55,8 @@ async def test_the_command_exits_1_when_the_sums_differ(api: Any, monkeypatch: p
 async def test_verify_refuses_what_cannot_be_meant(api: Any) -> None:
     refused = await api.call("GET", "ledger:verify?from=2026-09-21T00:00:00Z&to=2026-09-20T00:00:00Z")
     assert (refused.status, refused.error["field"]) == (400, "to")
+    early = await api.call("GET", "ledger:verify?to=0001-01-01T00:00:00Z")
+    assert (early.status, early.error["field"]) == (400, "to")
     assert (await api.call("GET", "ledger:verify", token="not a valid token")).status == 401
 
 

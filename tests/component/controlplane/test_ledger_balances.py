@@ -10,12 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
 
 from tollway.controlplane.app import ControlPlane
 from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.balances import MAX_BIGINT, UnknownQuery, balances, present_cut
-from tollway.controlplane.ledger.ingest import ingest
+from tollway.controlplane.ledger.ingest import INGEST_LOCK, ingest
 from tollway.controlplane.ledger.rollups import fold
 from tollway.core.catalog import glob_match
 from tollway.core.ledger import RequestRow
@@ -172,6 +173,18 @@ async def test_no_row_slips_in_before_a_cut_that_was_told(pool: Pool) -> None:
     assert told[-1][1] > told[0][1]
 
 
+async def test_a_batch_that_hangs_does_not_keep_others_from_the_ledger(pool: Pool) -> None:
+    async with pool.connection() as hung, hung.transaction():
+        await hung.execute("SELECT pg_advisory_xact_lock_shared(%s)", [INGEST_LOCK])
+        cutting = asyncio.create_task(present_cut(pool))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(8):
+            assert (await ingest(pool, "dp", [request_row()])).inserted == 1
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await cutting
+    assert await present_cut(pool) > 0
+
+
 async def test_what_is_not_known_is_refused_and_what_is_too_large_is_the_largest(pool: Pool) -> None:
     with pytest.raises(UnknownQuery, match="no such count: colour by project"):
         await read(pool, [BalanceQuery("colour", "project", "x", "*", 0)])
@@ -206,3 +219,25 @@ async def test_a_data_plane_asks_over_grpc(plane: ControlPlane) -> None:
             await BalancesClient(channel, "another token, not valid").read("dp-1", "default", "e1", asked)
     finally:
         await channel.close()
+
+
+async def test_a_key_counts_with_those_that_it_replaced(api: Any) -> None:
+    """The counters are rebuilt with what the budget of the API shows, whichever of the keys is asked for."""
+
+    async def ok(verb: str, path: str, body: Any) -> Any:
+        answer = await api.call(verb, path, body)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    await ok("POST", "projects", {"name": "shop"})
+    body = {"project": "shop", "name": "web", "value": "an-imported-value-of-72-bits-8f3a1c9e7b"}
+    old = (await ok("POST", "keys", body))["key"]["id"]
+    new = (await ok("POST", f"keys/{old}:rotate", {"grace_seconds": "3600"}))["key"]["id"]
+    await ok("PATCH", "budgets/key:shop%2Fweb", {"limit": "1", "period": "none"})
+    other = str(UUID(int=9))
+    await api.plane.ledger.ingest("dp", [request_row(key_id=key) for key in (old, old, new, other)])
+    asked = [BalanceQuery("cost", "key", key, "*", 0) for key in (old, new, other, "no id")]
+    assert (await api.plane.ledger.balances("default", asked))[0] == [3_000, 3_000, 1_000, 0]
+    counted = [BalanceQuery("requests", "key", old, "*", 0), BalanceQuery("cost", "project", new, "*", 0)]
+    assert (await api.plane.ledger.balances("default", counted))[0] == [3, 0]
+    assert (await ok("GET", "budgets/key:shop%2Fweb", None))["used"] == "0.000003"

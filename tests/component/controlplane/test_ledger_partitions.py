@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.ingest import ingest
@@ -74,6 +75,33 @@ async def test_a_partition_made_late_takes_over_the_rows_of_its_days(pool: Pool)
         counted = await (await db.execute("SELECT count(*) FROM ledger_attempts_20260901_20261001")).fetchone()
     assert counted == (50,)
     assert (await ingest(pool, "dp", rows)).inserted == 0
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_who_reads_while_rows_move_sees_every_one(pool: Pool, table: str) -> None:
+    await ingest(pool, "dp", [request_row(NOON_MS + n) for n in range(5)])
+
+    async def read() -> Any:
+        async with pool.connection() as db:
+            query = SQL("SELECT count(*) FROM {} WHERE day > %s").format(Identifier(table))
+            return await (await db.execute(query, [date(2026, 1, 1)])).fetchone()
+
+    async with pool.connection() as slow, slow.transaction():
+        await slow.execute(SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(Identifier(f"{table}_default")))
+        making = asyncio.create_task(ensure(pool))
+        await until_locked(pool, 1)
+        reading = asyncio.create_task(read())
+        await until_locked(pool, 2)
+    assert await reading == (5,)
+    await making
+
+
+async def until_locked(pool: Pool, waiting: int) -> None:
+    """Returns when so many sessions wait for a lock on a table."""
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+    async with asyncio.timeout(4), pool.connection() as db:
+        while (await (await db.execute(query)).fetchone() or (0,))[0] < waiting:
+            await asyncio.sleep(0.02)
 
 
 async def test_days_can_follow_months(pool: Pool) -> None:

@@ -67,10 +67,15 @@ async def test_schema_sql_is_the_migrated_schema(empty: str, tmp_path: Path) -> 
     assert found == SCHEMA.read_text(), f"the schema changed: copy {actual} to {SCHEMA}"
 
 
-async def test_schema_sql_makes_that_schema(empty: str) -> None:
+def tables(text: str) -> list[str]:
+    """The schema without the names of functions, triggers and views, whose text is in the migrations."""
+    return [line for line in text.splitlines() if not line.startswith("-- ")]
+
+
+async def test_schema_sql_makes_those_tables(empty: str) -> None:
     async with await connect(empty) as db:
         await db.execute(SCHEMA.read_bytes())
-    assert await schema(empty) == SCHEMA.read_text()
+    assert tables(await schema(empty)) == tables(SCHEMA.read_text())
 
 
 async def test_two_migrators_at_once_both_succeed_and_each_file_runs_once(empty: str) -> None:

@@ -193,6 +193,7 @@ async def test_refusals_name_the_field(desk: Desk) -> None:
         ({"model": "none", "price": CHEAP}, 404, "model"),
         ({"target_model": "x", "provider": "none", "price": CHEAP}, 404, "provider"),
         ({**one, "valid_from": desk.at(days=2), "valid_until": desk.at(days=1)}, 400, "valid_until"),
+        ({**one, "valid_from": "9999-12-31T23:59:59.999999Z"}, 400, "valid_from"),
         ({"model": "small"}, 400, "price"),
         ({"model": "small", "price": {"input": "1"}}, 400, "price.output"),
     ]

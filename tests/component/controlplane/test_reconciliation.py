@@ -179,9 +179,17 @@ async def test_the_same_bill_is_stored_once_and_is_compared_anew(desk: Desk) -> 
 
 async def test_wrong_bills_are_refused_with_the_line(desk: Desk) -> None:
     huge = "day,model,cost\n2026-11-20,m,9000000000\n2026-11-21,m,9000000000\n"
+    credited = "day,model,cost\n" + "2026-11-20,m,9000000000\n" * 2 + "2026-11-20,n,-9000000000\n" * 2
+    counted = "day,model,cost,requests\n" + "2026-11-20,m,0,1000000000000000\n" * 9_300
+    first = {"starting_at": "0001-01-01T00:00:00+14:00", "ending_at": "0001-01-02T00:00:00+14:00", "results": []}
+    bucket = json.dumps({"data": [first]})
     cases = [
         ({"content": "day,model,cost\n2026-11-20,m,x\n"}, 400, "line 2: cost: 'x' is not a decimal amount"),
         ({"content": huge}, 400, "more than can be stored"),
+        ({"content": credited}, 400, "2026-11-20 m: adds up to more than can be stored"),
+        ({"content": counted}, 400, "2026-11-20 m: adds up to more than can be stored"),
+        ({"content": "day,model,cost\n0001-01-01T00:00:00+14:00,m,1\n"}, 400, "line 2: day: "),
+        ({"content": bucket}, 400, "data[0]: '0001-01-01 00:00:00+14:00' cannot be meant"),
         ({"provider": "nobody", "content": "x"}, 404, "there is no provider 'nobody'"),
         ({"content": "x", "format": "xls"}, 400, "format"),
         ({"content": "x", "tolerance": "2"}, 400, "tolerance"),

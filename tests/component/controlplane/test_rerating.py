@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tollway.controlplane.app import ControlPlane
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.partitions import ensure_partitions
 from tollway.controlplane.prices import rerating
-from tollway.core.ledger import AttemptRow
+from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.usage import Usage
 from tollway.testkit.fakes.clock import FakeClock
 from tollway.testkit.ledger_rows import attempt_row, request_row, uuid7
@@ -179,11 +180,36 @@ async def test_an_estimate_stays_one_and_its_true_row_still_ends_it(desk: Desk) 
     assert (await desk.rerate())[1] == 1
     assert await usage() == (dollars(NEW_NANO), dollars(NEW_NANO))
     assert await desk.api.sql("SELECT estimated FROM ledger_attempts WHERE kind = 'adjustment'") == [(True,)]
+    (shown,) = (await desk.ok("GET", "requests"))["requests"]
+    assert (shown["cost"], shown["estimated"]) == (dollars(NEW_NANO), True), "rated again, it is a guess all the same"
     true = msgspec.structs.replace(guess, estimated=False, usage=Usage(input=10), cost_nano=10_000)
     await ingest(desk.api.plane.pool, "dp-1", [msgspec.structs.replace(row, attempts=(true,))])
+    assert await usage() == (dollars(10_000), "0"), "it replaces all that was guessed"
+    (shown,) = (await desk.ok("GET", "requests"))["requests"]
+    assert (shown["cost"], shown["estimated"]) == (dollars(10_000), False)
     assert (await desk.rerate())[1] == 1, "the true row came with the price of its time"
     assert await usage() == (dollars(30_000), "0")
     assert (await desk.rerate())[1] == 0
+
+
+async def test_a_true_row_and_a_re_rating_at_once_start_from_what_the_other_has_left(desk: Desk) -> None:
+    pool = desk.api.plane.pool
+    times = [START_MS + n for n in range(40)]
+    guesses = [
+        request_row(at, project=desk.project, attempts=(desk.attempt(at, estimated=True),), outcome="lost")
+        for at in times
+    ]
+    await ingest(pool, "dp-1", guesses)
+    await desk.ok("POST", "prices", {"model": "small", "price": NEW, "valid_from": "2026-11-21T23:00:00Z"})
+
+    async def end(row: RequestRow) -> None:
+        true = msgspec.structs.replace(row.attempts[0], estimated=False, cost_nano=NEW_NANO)
+        await ingest(pool, "dp-1", [msgspec.structs.replace(row, attempts=(true,))])
+
+    await asyncio.gather(desk.rerate(), *(end(row) for row in guesses))
+    assert (await desk.total())[0] == len(times) * NEW_NANO
+    ((estimated,),) = await desk.api.sql("SELECT coalesce(sum(estimated_nano), 0)::bigint FROM ledger_by_day")
+    assert estimated == 0
 
 
 async def test_what_was_booked_without_a_price_gets_one(desk: Desk) -> None:

@@ -247,6 +247,7 @@ async def test_a_request_is_shown_with_its_attempts(pool: Pool) -> None:
     [
         ("QueryUsage", {"by": "colour"}, "by"),
         ("QueryUsage", {"by": "day", "from": datetime(2027, 1, 1, tzinfo=UTC)}, "to"),
+        ("QueryUsage", {"by": "day", "to": datetime(1, 1, 1, tzinfo=UTC)}, "to"),
         ("QueryUsage", {"by": "day", "model": "\0"}, "model"),
         ("ListRequests", {"page_token": "nonsense"}, "page_token"),
     ],

@@ -19,7 +19,7 @@ from tollway.core.notices import Notice
 from tollway.core.pricing import Price
 from tollway.core.rules import Budget, Limit, Measure, Mode, Period
 from tollway.dataplane.admission.counters import Counters
-from tollway.dataplane.admission.gate import admit
+from tollway.dataplane.admission.gate import admit, look
 from tollway.dataplane.admission.holding import REFUSAL_SECONDS
 from tollway.dataplane.admission.permit import Permit
 from tollway.dataplane.admission.redis_counters import RedisCounters
@@ -133,7 +133,8 @@ class Process:
         self.journal.intend(Intent(self.row(name, cost), PRICE, cost // 1000, reserved=permit.charges()))
         await asyncio.sleep(seconds)
         done = self.row(name, cost)
-        self.journal.finish(done, permit.settle(done.attempts, sent=True))
+        self.journal.finish(done, permit.bill(done.attempts))
+        permit.settle(done.attempts, sent=True)
         return True
 
     def row(self, name: str, cost: int) -> RequestRow:
@@ -321,7 +322,7 @@ async def test_a_reading_of_the_ledger_is_not_told_to_the_next_life(world: World
     world.ledger.pause = None
     go.set()
     await learning
-    assert await process.call(AMOUNT, AMOUNT)
+    await look(process.counters, [holding])
     assert world.pool()[0] >= 30 * AMOUNT
 
 

@@ -278,3 +278,24 @@ async def test_keys_and_credentials_are_never_kept(plane: LoneDataPlane, upstrea
     raw = b"".join(path.read_bytes() for path in plane.folder.rglob("*.bodies"))
     assert raw
     assert plane.key.encode()[15:] not in raw
+
+
+async def test_a_header_that_is_no_text_neither_hides_a_request_nor_ends_the_log(plane: LoneDataPlane) -> None:
+    """aiohttp gives such bytes as half surrogates, which cannot be encoded."""
+    address = plane.base_url.split("/")[2]
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "Hello"}]}'
+    statuses = []
+    for header in (b"User-Agent: \xff", b"x-tollway-tags: team=\xff", b"User-Agent: fine"):
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            + b"Authorization: Bearer %b\r\nContent-Length: %d\r\n%b\r\n\r\n" % (plane.key.encode(), len(body), header)
+            + body
+        )
+        statuses.append(int((await reader.read()).split(b" ")[1]))
+        writer.close()
+        await writer.wait_closed()
+    assert statuses == [200, 400, 200]
+    agents = [kept.user_agent for kept in await logged(plane, 3)]
+    assert [agents[0], agents[2]] == ["?", "fine"]

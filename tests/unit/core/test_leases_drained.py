@@ -111,3 +111,16 @@ def test_what_is_not_needed_is_given_back_while_others_wait() -> None:
         if poor.take(1000):
             break
     assert poor.reserved == 1000
+
+
+@given(spent=st.integers(0, HUGE), held=st.integers(0, HUGE), more=st.integers(0, HUGE), late=st.integers(1, HUGE))
+def test_a_dead_holder_counts_for_what_it_spent_or_for_all_that_it_held(
+    spent: int, held: int, more: int, late: int
+) -> None:
+    for total, booked in ((None, spent + held), (spent + more, spent + more), (max(0, spent - late), spent)):
+        pool = Pool()
+        pool.answer("other", Ask(1, 5, 7), HUGE, 2)
+        pool.answer("dead", Ask(1, spent, held), HUGE, 2)
+        for _ in range(2):
+            pool.close("dead", total)
+            assert (pool.spent, pool.held) == (5 + booked, 7)

@@ -179,3 +179,20 @@ def test_memory_is_bounded_over_all_streams() -> None:
     for stream in streams:
         stream.let_go()
     assert memory.held == 0
+
+
+def test_what_nobody_thought_of_does_not_end_the_thread(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = log.spool.append
+
+    def broken(_bodies: Sequence[LoggedBody]) -> int:
+        monkeypatch.setattr(log.spool, "append", original)
+        raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(log.spool, "append", broken)
+    log.writer.start()
+    assert log.writer.offer(captured(1))
+    log.wait()
+    assert log.counts.by_reason()["not_packed"] == 1
+    assert log.writer.offer(captured(2))
+    log.wait()
+    assert [body.request_id for body in log.spool.batch(1 << 20, 10).bodies] == ["2"]

@@ -100,3 +100,47 @@ async def test_it_sends_by_itself_and_goes_on_after_an_outage(
             await asyncio.sleep(0.005)
     await tasks.close()
     assert [n.count for n in ear.heard] == [1]
+
+
+async def test_what_could_not_be_sent_takes_no_more_room_than_there_is(notices: Notices, ear: Ear) -> None:
+    ear.away = True
+    capacity = BATCH + 50
+    for turn in range(3):
+        for number in range(capacity):
+            notices.tell(KIND, credential=f"{turn}-{number}")
+        ear.while_sending = lambda turn=turn: [  # type: ignore[misc]
+            notices.tell(KIND, credential=f"late-{turn}-{number}") for number in range(capacity)
+        ]
+        with pytest.raises(ConnectionError):
+            await notices.flush()
+        assert len(notices._waiting) <= capacity
+    ear.away, ear.while_sending = False, lambda: None
+    await notices.flush()
+    assert len(ear.heard) + ear.lost == 6 * capacity
+
+
+async def test_what_waits_is_sent_before_the_end_and_what_is_under_way_is_waited_for(
+    notices: Notices, ear: Ear
+) -> None:
+    notices.tell(KIND, credential="under way")
+    under_way = asyncio.ensure_future(notices.flush())
+    await asyncio.sleep(0)
+    notices.tell(KIND, credential="waiting")
+    assert await notices.close(1.0)
+    assert [notice.credential for notice in ear.heard] == ["under way", "waiting"]
+    await under_way
+    notices.tell(KIND)
+    ear.away = True
+    assert not await notices.close(1.0)
+
+
+async def test_the_end_does_not_wait_long(ear: Ear) -> None:
+    class Deaf(Ear):
+        async def report(self, replica: str, notices: Sequence[Notice], lost: int) -> None:
+            await asyncio.sleep(60)
+
+    notices = Notices("dp", Deaf(), FakeClock())
+    notices.tell(KIND)
+    began = asyncio.get_running_loop().time()
+    assert not await notices.close(0.05)
+    assert asyncio.get_running_loop().time() - began < 1

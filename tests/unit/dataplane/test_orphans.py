@@ -78,14 +78,14 @@ class Life:
         self.journal.progress(self.marks[name])
 
     def finish(self, name: str, cost: int, padding: int) -> None:
-        """A call is settled, then booked: in this order, as in a request."""
+        """A call is booked, then settled: in this order, as in a request."""
         del self.open[name]
         self.marks.pop(name, None)
         charges = (*((budget, cost) for budget in BUDGETS), (RATE, 1))
-        for budget in BUDGETS:
-            self.spent[budget] += cost
         self.finished.append((name, charges))
         self.journal.finish(row(name, (cost,), padding), charges)
+        for budget in BUDGETS:
+            self.spent[budget] += cost
 
     def read(self, limit: int) -> None:
         """Rows go out to the ledger."""

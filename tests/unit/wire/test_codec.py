@@ -28,6 +28,7 @@ class NewKey(msgspec.Struct, kw_only=True):
     tags: dict[str, str] = {}
     expires_at: datetime | None = None
     value: str = ""
+    user: str = ""
 
 
 class Timeouts(msgspec.Struct, kw_only=True):
@@ -83,6 +84,7 @@ class Key(msgspec.Struct, kw_only=True):
     revoked_at: datetime | None = None
     previous_secret_valid_until: datetime | None = None
     etag: str = ""
+    user: str = ""
 
 
 def test_scalars_lists_maps_and_times() -> None:

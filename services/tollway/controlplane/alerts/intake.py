@@ -25,7 +25,6 @@ _KINDS = {
     NoticeKind.BUDGET_REFUSED: (AlertKind.BUDGET_EXHAUSTED, Severity.CRITICAL, DAY_MS),
     NoticeKind.CREDENTIAL_FAILED: (AlertKind.CREDENTIAL_FAILED, Severity.CRITICAL, DAY_MS),
     NoticeKind.SPOOL_PRESSURE: (AlertKind.SPOOL_PRESSURE, Severity.WARNING, DAY_MS),
-    NoticeKind.BODIES_DROPPED: (AlertKind.BODIES_DROPPED, Severity.WARNING, DAY_MS),
     NoticeKind.BOUND_EXCEEDED: (AlertKind.BOUND_EXCEEDED, Severity.CRITICAL, DAY_MS),
     NoticeKind.COUNTERS_AWAY: (AlertKind.COUNTERS_AWAY, Severity.CRITICAL, HOUR_MS),
     NoticeKind.COUNTERS_REBUILT: (AlertKind.COUNTERS_REBUILT, Severity.WARNING, HOUR_MS),
@@ -48,8 +47,6 @@ def summary(notice: Notice, name: str) -> str:
             return f"the provider {notice.provider} refuses our credential {notice.credential or '(none)'}"
         case NoticeKind.SPOOL_PRESSURE:
             return f"{notice.code} % full: {notice.detail or notice.subject}"
-        case NoticeKind.BODIES_DROPPED:
-            return f"{notice.count} bodies for the request log were dropped; the ledger has every request"
         case NoticeKind.BOUND_EXCEEDED:
             return f"a request of {who} cost more than the bound that it was reserved with, by {amount}"
         case NoticeKind.COUNTERS_AWAY:

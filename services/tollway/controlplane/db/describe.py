@@ -1,7 +1,8 @@
 """The schema in a canonical form, read from the database's own catalog.
 
 `schema.sql` is this text of a fully migrated database: it shows the whole schema in one place, and a test holds the two
-equal. It is valid SQL that makes the same schema; installations are made by the migrations alone.
+equal. It is valid SQL that makes the same tables, constraints and indexes; functions, triggers and views are named, and
+their text is in the migrations, which alone make an installation.
 """
 
 from __future__ import annotations

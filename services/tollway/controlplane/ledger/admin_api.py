@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 
 from tollway.controlplane.call import ApiCode, ApiError, Call, Method
-from tollway.controlplane.ledger.periods import LAST, day_of
+from tollway.controlplane.ledger.periods import FIRST, LAST, day_of
 from tollway.controlplane.ledger.service import Ledger
 from tollway.controlplane.ledger.verify import Difference, Finding, verify
 from tollway.controlplane.resources import from_ms
@@ -51,7 +51,7 @@ async def verify_ledger(call: Call, request: VerifyLedgerRequest) -> VerifyLedge
     """`LedgerService.Verify`. It reads only, in one snapshot."""
     now = from_ms(call.clock.now_ms())
     end = request.to or now
-    begin = request.from_ or day_of(min(now, end)) - timedelta(days=1)
+    begin = request.from_ or day_of(max(min(now, end), FIRST)) - timedelta(days=1)
     if end < begin:
         raise ApiError(ApiCode.INVALID, "the period ends before it begins", field="to")
     if end > LAST:

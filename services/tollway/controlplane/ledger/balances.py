@@ -6,7 +6,7 @@ several answers belong together: it counts what had been taken in by one moment 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -17,12 +17,13 @@ from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.ingest import INGEST_LOCK
 from tollway.controlplane.ledger.periods import FIRST, LAST, clip, split, widen
 from tollway.controlplane.ledger.retention import kept_from
+from tollway.controlplane.resources import as_uuid
 
 _sql = Statements(__package__ or "")
 MAX_BIGINT = (1 << 63) - 1
 MEASURES = ("cost", "requests", "tokens")
 SCOPES = ("organisation", "business_unit", "project", "key", "user", "model")
-MAX_QUERIES = 100_000
+CUT_WAIT = "3s"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -73,23 +74,46 @@ class _Locked(msgspec.Struct):
     locked: bool
 
 
+class _Family(msgspec.Struct):
+    key: str
+    family: list[str]
+
+
 async def present_cut(pool: AsyncConnectionPool[Any]) -> int:
     """A moment (Unix microseconds) so that every row that has come by then is committed, and none comes later.
 
-    Waits for the batches that are being taken in, and holds others up for that long.
+    Waits for the batches that are being taken in, and holds others up for that long, `CUT_WAIT` at most: behind one
+    that hangs, nobody could add a row any more. Raises psycopg.errors.LockNotAvailable then.
     """
     async with pool.connection() as db, db.transaction():
+        await _sql.run(db, "limit_lock_wait", limit=CUT_WAIT)
         await _sql.one(db, "ledger_now", _Locked, lock=INGEST_LOCK)
         found = await _sql.one(db, "cut_now", _Cut)
     assert found is not None
     return found.cut
 
 
+async def key_families(db: Database, keys: Iterable[str]) -> dict[str, list[str]]:
+    """By key the keys that share its budget and limits, itself included: the one that took its place, and all that this
+    one replaced. What is no key is left out.
+    """
+    ids = [found for key in set(keys) if (found := as_uuid(key)) is not None]
+    if not ids:
+        return {}
+    return {found.key: found.family for found in await _sql.all(db, "key_families", _Family, keys=ids)}
+
+
 async def balances(
-    db: Database, queries: Sequence[Query], *, organisation: str = "", cut_us: int | None = None
+    db: Database,
+    queries: Sequence[Query],
+    *,
+    organisation: str = "",
+    cut_us: int | None = None,
+    families: Mapping[str, Sequence[str]] | None = None,
 ) -> list[int]:
     """One amount for each query, in their order: what requests of `organisation` (empty: of any) that began in
-    [`start_ms`, `end_ms`) add up to, of the rows that came until `cut_us` (None: of all). At most 2**63 - 1 each.
+    [`start_ms`, `end_ms`) add up to, of the rows that came until `cut_us` (None: of all). At most 2**63 - 1 each. A key
+    counts with its family, where `families` (see `key_families`) has it.
 
     Raises UnknownQuery. One statement for each period that is asked for, however many queries share it.
     """
@@ -103,6 +127,7 @@ async def balances(
     rows_from = await kept_from(db)
     cut = LAST if cut_us is None else _EPOCH + timedelta(microseconds=cut_us)
     for (start_ms, end_ms), numbers in periods.items():
+        asked = [(number, subject) for number in numbers for subject in _subjects(queries[number], families or {})]
         span = clip(_moment(start_ms), LAST if end_ms is None else _moment(end_ms))
         found = await _sql.all(
             db,
@@ -112,15 +137,19 @@ async def balances(
             cut=cut,
             since=span.begin,
             until=span.end,
-            numbers=numbers,
-            scopes=[queries[number].scope for number in numbers],
-            subjects=[queries[number].subject for number in numbers],
-            models=[_like(queries[number].model) for number in numbers],
+            numbers=[number for number, _ in asked],
+            scopes=[queries[number].scope for number, _ in asked],
+            subjects=[subject for _, subject in asked],
+            models=[_like(queries[number].model) for number, _ in asked],
             **split(widen(span, rows_from)).parameters(),
         )
         for row in found:
             used[row.number] = min(int(getattr(row, queries[row.number].measure)), MAX_BIGINT)
     return used
+
+
+def _subjects(query: Query, families: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    return families.get(query.subject, (query.subject,)) if query.scope == "key" else (query.subject,)
 
 
 def _moment(unix_ms: int) -> datetime:

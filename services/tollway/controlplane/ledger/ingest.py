@@ -27,6 +27,10 @@ _REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLim
 """The database refused a value. All else (it went away, it is full, it shuts down) is for the sender to retry."""
 INGEST_LOCK = 0x6C656467_696E6773
 """Advisory lock that those who take rows in share: whoever holds it alone knows that no row is under way."""
+RERATE_LOCK = 0x70726963_65730002
+"""Advisory lock that whoever rates again holds alone, and true rows that end estimates share: each starts from the sums
+that the other has left.
+"""
 TOO_OLD = "the row is older than what the ledger keeps"
 
 
@@ -108,7 +112,7 @@ async def _store(pool: Pool, replica: str, rows: list[FlatRow], bad: list[dict[s
         return 0
     async with pool.connection() as db, db.transaction():
         await db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        await _sql.run(db, "ingest_lock", lock=INGEST_LOCK)
+        await _sql.run(db, "share_lock", lock=INGEST_LOCK)
         inserted = 0
         if rows:
             await _sql.run(db, "make_sent_requests")
@@ -134,5 +138,6 @@ async def _store_attempts(db: Database, rows: list[FlatRow], fresh: str) -> None
     await _sql.run(db, "make_sent_attempts")
     await _sql.copy(db, "copy_attempts", copy_data(attempts))
     if await _sql.run(db, "insert_attempts") < len(attempts):
+        await _sql.run(db, "share_lock", lock=RERATE_LOCK)
         await _sql.run(db, "insert_adjustments")
     await _sql.run(db, "forget_attempts")

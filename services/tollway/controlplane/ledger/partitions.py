@@ -56,6 +56,10 @@ class _Count(msgspec.Struct):
     rows: int
 
 
+class _Found(msgspec.Struct):
+    found: bool
+
+
 def missing(existing: Sequence[Span], first: date, last: date, width: Width) -> list[Span]:
     """The partitions to make so that every day from `first` to `last` has one. They never overlap `existing` ones."""
     taken = sorted(existing)
@@ -115,8 +119,11 @@ async def ensure_partitions(
 async def _make(db: Database, table: str, span: Span) -> None:
     """Makes a partition beside the table, moves the default partition's rows of its days into it, and attaches it.
 
-    Attaching locks only the default partition, and only for the moment of the move: writers to others go on.
+    Attaching locks only the default partition, and only for the moment of the move: writers to others go on. Where rows
+    move, the whole table is locked before: a statement that was planned without the partition would look for them in
+    the default partition alone, and miss them.
     """
+    moves = await _sql.one(db, f"default_has_{table}", _Found, first=span.first, end=span.end)
     names = {
         "table": sql.Identifier(table),
         "default": sql.Identifier(f"{table}_default"),
@@ -127,6 +134,7 @@ async def _make(db: Database, table: str, span: Span) -> None:
     for statement in (
         "SET LOCAL lock_timeout = '5s'",
         "CREATE TABLE {part} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)",
+        *(("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE",) if moves is not None and moves.found else ()),
         "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
         "WITH moved AS (DELETE FROM {default} WHERE day >= {first} AND day < {end} RETURNING *)"
         " INSERT INTO {part} SELECT * FROM moved",

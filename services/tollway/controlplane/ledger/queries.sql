@@ -72,7 +72,8 @@ ORDER BY id, estimated
 ON CONFLICT DO NOTHING;
 
 -- name: insert_adjustments
--- What a true row adds to the estimate that was booked before it. It belongs to whatever the estimate was booked on.
+-- What a true row adds to the estimate that was booked before it, and to what re-ratings made of that. It belongs to
+-- whatever the estimate was booked on.
 INSERT INTO ledger_attempts (
     kind, day, id, request_id, number, request_started_at, started_at, ended_at, cost_nano, estimated, input_tokens,
     cached_input_tokens, cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens,
@@ -83,7 +84,7 @@ INSERT INTO ledger_attempts (
 )
 SELECT
     'adjustment', booked.day, sent.late_id, booked.request_id, booked.number, booked.request_started_at,
-    booked.started_at, sent.ended_at, sent.cost_nano - booked.cost_nano, false, sent.input_tokens -
+    booked.started_at, sent.ended_at, sent.cost_nano - so_far.cost_nano, false, sent.input_tokens -
     booked.input_tokens, sent.cached_input_tokens - booked.cached_input_tokens, sent.cache_write_5m_tokens -
     booked.cache_write_5m_tokens, sent.cache_write_1h_tokens - booked.cache_write_1h_tokens, sent.audio_input_tokens -
     booked.audio_input_tokens, sent.image_input_tokens - booked.image_input_tokens, sent.output_tokens -
@@ -93,9 +94,16 @@ SELECT
     sent.images - booked.images, sent.audio_ms - booked.audio_ms, sent.characters - booked.characters, sent.searches -
     booked.searches, sent.first_byte_at, sent.status, booked.organisation, booked.business_unit, booked.project,
     booked.key_id, booked.model, booked.user_name, booked.provider, booked.provider_kind, booked.target_model,
-    booked.credential, sent.outcome, sent.error_code, sent.price_version, sent.provider_request_id, -booked.cost_nano
+    booked.credential, sent.outcome, sent.error_code, sent.price_version, sent.provider_request_id,
+    -so_far.estimated_nano
 FROM pg_temp.sent_attempts sent
 JOIN ledger_attempts booked ON booked.day = sent.day AND booked.id = sent.id
+CROSS JOIN LATERAL (
+    SELECT sum(cost_nano)::bigint AS cost_nano,
+           sum(coalesce(estimated_nano, CASE WHEN estimated THEN cost_nano ELSE 0 END))::bigint AS estimated_nano
+    FROM ledger_attempts
+    WHERE request_id = booked.request_id AND day = booked.day AND number = booked.number
+) so_far
 WHERE booked.kind = 'attempt' AND booked.estimated AND NOT sent.estimated
 ORDER BY sent.late_id
 ON CONFLICT DO NOTHING;
@@ -135,6 +143,12 @@ JOIN pg_class part ON part.oid = pg_inherits.inhrelid
 CROSS JOIN LATERAL (SELECT pg_get_expr(part.relpartbound, part.oid) AS text) bound
 WHERE pg_inherits.inhparent = %(table)s::regclass AND bound.text <> 'DEFAULT'
 ORDER BY 1;
+
+-- name: default_has_ledger_requests
+SELECT EXISTS (SELECT FROM ledger_requests_default WHERE day >= %(first)s AND day < %(end)s) AS found;
+
+-- name: default_has_ledger_attempts
+SELECT EXISTS (SELECT FROM ledger_attempts_default WHERE day >= %(first)s AND day < %(end)s) AS found;
 
 -- name: fold
 -- Moves up to so many deltas into the sums. One at a time does this, so that nobody waits for a sum.
@@ -355,6 +369,15 @@ CROSS JOIN LATERAL (VALUES
 JOIN asked ON asked.scope = belongs.scope AND asked.subject = belongs.subject AND summed.model LIKE asked.model
 GROUP BY asked.number;
 
+-- name: key_families
+-- A key goes on from those that it replaced.
+SELECT asked.id::text AS key, ARRAY(
+    SELECT one.id::text FROM keys one
+    WHERE one.id = coalesce(asked.rules_of, asked.id) OR one.rules_of = coalesce(asked.rules_of, asked.id)
+) AS family
+FROM keys asked
+WHERE asked.id = ANY (%(keys)s::uuid[]);
+
 -- name: ledger_now
 -- A moment before which every row was committed: whoever takes rows in holds this lock until then.
 SELECT true AS locked FROM pg_advisory_xact_lock(%(lock)s);
@@ -362,7 +385,7 @@ SELECT true AS locked FROM pg_advisory_xact_lock(%(lock)s);
 -- name: cut_now
 SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS cut;
 
--- name: ingest_lock
+-- name: share_lock
 SELECT pg_advisory_xact_lock_shared(%(lock)s);
 
 -- name: compare_hours

@@ -26,7 +26,7 @@ from tollway.controlplane.ledger.model import (
     QueryUsageResponse,
     UsageRow,
 )
-from tollway.controlplane.ledger.periods import clip, split, widen
+from tollway.controlplane.ledger.periods import FIRST, clip, split, widen
 from tollway.controlplane.ledger.retention import kept_from
 from tollway.controlplane.ledger.rows import COLUMNS
 from tollway.controlplane.resources import page_limit, page_start, page_token
@@ -132,7 +132,7 @@ async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> 
     if asked.by not in DIMENSIONS:
         raise ApiError(ApiCode.INVALID, f"must be one of {', '.join(DIMENSIONS)}", field="by")
     end = asked.to or now
-    begin = asked.from_ or min(now, end) - DEFAULT_PERIOD
+    begin = asked.from_ or max(min(now, end), FIRST) - DEFAULT_PERIOD
     chosen = await selection(db, begin, end, asked.project, asked.key, asked.model)
     span = widen(clip(chosen["begin"], chosen["end"]), await kept_from(db))
     parts = split(span, days=asked.by != "hour").parameters()

@@ -11,7 +11,7 @@ import msgspec
 from psycopg_pool import AsyncConnectionPool
 
 from tollway.controlplane.db.statements import Statements
-from tollway.controlplane.ledger.balances import Query, balances, present_cut
+from tollway.controlplane.ledger.balances import Query, balances, key_families, present_cut
 from tollway.controlplane.ledger.checks import CheckResult, OnDifference, keep_checked
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.partitions import Width, keep_partitions
@@ -110,14 +110,16 @@ class Ledger:
     async def balances(
         self, organisation: str, queries: Sequence[Query], cut_us: int | None = None
     ) -> tuple[list[int], int]:
-        """One amount for each query, and the cut they were counted at, see `ledger.balances.balances`.
+        """One amount for each query, and the cut they were counted at, see `ledger.balances.balances`. A key counts
+        with those that it replaced or that took its place, as they share its budget and limits.
 
         Raises UnknownQuery; psycopg.OperationalError when the database could not do it.
         """
         cut = await present_cut(self._pool) if cut_us is None else cut_us
         async with self._pool.connection() as db, db.transaction():
             await db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            return await balances(db, queries, organisation=organisation, cut_us=cut), cut
+            families = await key_families(db, (query.subject for query in queries if query.scope == "key"))
+            return await balances(db, queries, organisation=organisation, cut_us=cut, families=families), cut
 
     async def quarantined_rows(self) -> int:
         """How many rows wait in quarantine."""

@@ -129,7 +129,7 @@ def adjustment(attempt: Attempt, price: Price) -> Adjustment | None:
     """
     amount = cost(attempt.usage, price)
     difference = amount - attempt.cost_nano
-    # A true row takes back what was estimated at first; what a re-rating made of the estimate is taken back here.
+    # Not 0 where the estimate costs something else now, or where an earlier release took back less than was estimated.
     guessed = (amount if attempt.estimated else 0) - attempt.estimated_nano
     if not difference and not guessed:
         return None

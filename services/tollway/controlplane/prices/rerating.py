@@ -13,6 +13,7 @@ from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.catalog import postgres
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.filters import names, selection
+from tollway.controlplane.ledger.ingest import RERATE_LOCK
 from tollway.controlplane.prices import store
 from tollway.controlplane.prices.book import asked_keys
 from tollway.controlplane.prices.model import RerateRequest, RerateResponse, RerateSum
@@ -31,8 +32,6 @@ from tollway.core.money import format_dollars
 from tollway.core.pricing import Price, cost
 
 _SQL = Statements(__package__ or "")
-RERATE_LOCK = 0x70726963_65730002
-"""Advisory lock of whoever rates again."""
 PART_ATTEMPTS = 5_000
 MAX_DAYS = 3_700
 _NONE = UUID(int=0)

@@ -27,6 +27,8 @@ from tollway.controlplane.resources import from_ms, not_found, page_limit, page_
 
 LISTING = "prices"
 MAX_OVERRIDES = 10_000
+MAX_YEAR = 9_000
+"""Of the beginning of an override, so that there is a time after it."""
 _LAST = (1 << 63) - 1
 
 
@@ -112,6 +114,8 @@ async def set_price(call: Call, request: SetPriceRequest) -> PriceVersion:
         raise ApiError(ApiCode.INVALID, "provider goes with target_model, not with model", field="provider")
     at = from_ms(call.clock.now_ms())
     valid_from = request.valid_from or at
+    if valid_from.year > MAX_YEAR:
+        raise ApiError(ApiCode.INVALID, "valid_from lies beyond the calendar", field="valid_from")
     if request.valid_until is not None and request.valid_until <= valid_from:
         raise ApiError(ApiCode.INVALID, "valid_until must lie after valid_from", field="valid_until")
     await store.lock(call.db)

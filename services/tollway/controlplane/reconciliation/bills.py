@@ -22,6 +22,7 @@ MAX_REMARKS = 20
 NO_MODEL = "(no model)"
 """Stands for amounts of which the bill does not say what they are for."""
 MAX_DOLLARS = 9_000_000_000
+MAX_BIGINT = (1 << 63) - 1
 
 
 class Format(StrEnum):
@@ -83,20 +84,26 @@ def add_up(form: Format, records: Iterable[Record]) -> Bill:
         raise BillError("", "the file has no amounts")
     if len(groups) > MAX_LINES:
         raise BillError("", f"the file has more than {MAX_LINES} days and models; upload it in parts")
-    lines = [
-        BillLine(
-            day=day,
-            model=model,
-            cost_nano=_nano([found.cost for found in group if found.cost is not None]),
-            requests=_whole(found.requests for found in group),
-            input_tokens=_whole(found.input_tokens for found in group),
-            output_tokens=_whole(found.output_tokens for found in group),
-        )
-        for (day, model), group in sorted(groups.items())
-    ]
+    lines = [_line(day, model, group) for (day, model), group in sorted(groups.items())]
     if len(remarks) > MAX_REMARKS:
         remarks[MAX_REMARKS - 1 :] = [f"and {len(remarks) - MAX_REMARKS + 1} more entries without a model"]
     return Bill(format=form, lines=lines, remarks=remarks)
+
+
+def _line(day: date, model: str, group: list[Record]) -> BillLine:
+    line = BillLine(
+        day=day,
+        model=model,
+        cost_nano=_nano([found.cost for found in group if found.cost is not None]),
+        requests=_whole(found.requests for found in group),
+        input_tokens=_whole(found.input_tokens for found in group),
+        output_tokens=_whole(found.output_tokens for found in group),
+    )
+    if any(
+        abs(sum_ or 0) > MAX_BIGINT for sum_ in (line.cost_nano, line.requests, line.input_tokens, line.output_tokens)
+    ):
+        raise BillError(f"{day} {model}", "adds up to more than can be stored")
+    return line
 
 
 def _bounded(records: Iterable[Record]) -> Iterator[Record]:

@@ -47,10 +47,10 @@ def compare(bill: Sequence[BillLine], ledger: Sequence[LedgerSum], tolerance_ppm
     told: dict[tuple[date, str], list[LedgerSum]] = {}
     for found in ledger:
         told.setdefault((found.day, found.model), []).append(found)
-    names = {model for _, model in told}
+    names = _Names({model for _, model in told})
     groups: dict[tuple[date, str], list[BillLine]] = {}
     for line in bill:
-        groups.setdefault((line.day, _same_model(line.model, names)), []).append(line)
+        groups.setdefault((line.day, names.of(line.model)), []).append(line)
     lines = []
     statuses = []
     for day, model in sorted(groups.keys() | told.keys()):
@@ -76,15 +76,24 @@ def _overall(statuses: Iterable[str]) -> str:
     return WITHIN if found <= {MATCHED, WITHIN} else DIFFERENT
 
 
-def _same_model(billed: str, names: set[str]) -> str:
-    """The ledger's name of a model that the bill may name with the date of its version, or the other way round."""
-    if billed in names:
-        return billed
-    plain = _DATED.sub("", billed)
-    if plain in names:
-        return plain
-    dated = [name for name in names if _DATED.sub("", name) == billed]
-    return dated[0] if len(dated) == 1 else billed
+class _Names:
+    """The ledger's names of models. A bill may name one with the date of its version, or the other way round."""
+
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
+        self._dated: dict[str, list[str]] = {}
+        for name in names:
+            self._dated.setdefault(_DATED.sub("", name), []).append(name)
+
+    def of(self, billed: str) -> str:
+        """The ledger's name of what the bill calls so; the bill's, when it is not to be told."""
+        if billed in self._names:
+            return billed
+        plain = _DATED.sub("", billed)
+        if plain in self._names:
+            return plain
+        dated = self._dated.get(billed, [])
+        return dated[0] if len(dated) == 1 else billed
 
 
 def _line(

@@ -59,13 +59,20 @@ def day_of(value: Any, place: str) -> date:
         raise BillError(f"{place}day", f"{_shown(value)} is not a date such as 2026-01-31") from None
     if moment.tzinfo is None:
         raise BillError(f"{place}day", f"{_shown(value)} has no time zone")
-    return _sensible(moment.astimezone(UTC).date(), place)
+    return _sensible(_utc(moment, f"{place}day").date(), place)
+
+
+def _utc(moment: datetime, place: str) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise BillError(place, f"{_shown(moment)} cannot be meant") from None
 
 
 def day_of_bucket(begin: datetime, end: datetime, place: str) -> date:
     """The UTC day of a span of time that must lie in one day."""
-    first = begin.astimezone(UTC)
-    if end <= begin or (end.astimezone(UTC) - timedelta(microseconds=1)).date() != first.date():
+    first, after = _utc(begin, place), _utc(end, place)
+    if after <= first or (after - timedelta(microseconds=1)).date() != first.date():
         raise BillError(place, "must lie within one UTC day; ask for buckets of one day")
     return _sensible(first.date(), place)
 

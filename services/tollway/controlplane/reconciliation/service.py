@@ -5,6 +5,7 @@ The bill is stored as it was added up; the ledger's side is read anew each time,
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,7 +19,7 @@ from uuid_utils.compat import uuid7
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.catalog import postgres
 from tollway.controlplane.db.statements import Database, Statements
-from tollway.controlplane.reconciliation.bills import Bill, BillError, BillLine
+from tollway.controlplane.reconciliation.bills import MAX_BIGINT, Bill, BillError, BillLine
 from tollway.controlplane.reconciliation.compare import PPM, Compared, LedgerSum, compare
 from tollway.controlplane.reconciliation.model import (
     GetReconciliationRequest,
@@ -33,7 +34,6 @@ from tollway.core.money import format_dollars
 
 _SQL = Statements(__package__ or "")
 LISTING = "reconciliations"
-MAX_NANO = (1 << 63) - 1
 _AFTER_ALL = UUID(int=(1 << 128) - 1)
 
 
@@ -61,7 +61,8 @@ async def upload_bill(call: Call, request: UploadBillRequest) -> Reconciliation:
     if provider is None:
         raise not_found("provider", request.provider, "provider")
     try:
-        bill = read_bill(request.content, request.format, provider.name)
+        # Reading a large file takes seconds.
+        bill = await asyncio.to_thread(read_bill, request.content, request.format, provider.name)
     except BillError as error:
         raise ApiError(ApiCode.INVALID, f"content: {error}", field="content") from None
     tolerance = int(Decimal(request.tolerance or "0") * PPM)
@@ -85,7 +86,7 @@ async def _new_row(
 ) -> _Row:
     first, last = bill.lines[0].day, bill.lines[-1].day
     found = compare(bill.lines, await _ledger(call.db, provider, first, last), tolerance)
-    if abs(found.billed_nano) > MAX_NANO:
+    if abs(found.billed_nano) > MAX_BIGINT:
         raise ApiError(ApiCode.INVALID, "content: the amounts add up to more than can be stored", field="content")
     return _Row(
         id=uuid7(),

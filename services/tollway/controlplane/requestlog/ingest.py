@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -18,7 +19,7 @@ from tollway.controlplane.db.pool import Pool
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.requestlog.partitions import Slot
 from tollway.controlplane.requestlog.rows import FlatBody, Unstorable, clean, flatten
-from tollway.controlplane.requestlog.store import ContentStore
+from tollway.controlplane.requestlog.store import ContentRef, ContentStore
 from tollway.core.requestlog import LoggedBody
 from tollway.runtime import log
 
@@ -54,6 +55,10 @@ class Loss(msgspec.Struct, frozen=True):
     dropped: int
     refused: int
     last_hour: datetime
+
+
+class _Absent(msgspec.Struct, frozen=True):
+    id: UUID
 
 
 async def ingest(
@@ -120,7 +125,7 @@ async def _store(pool: Pool, store: ContentStore, bodies: list[FlatBody]) -> tup
     """New rows, their packed bytes, and why others were refused. The contents go first: a row never lacks its own."""
     kept = await store.put(bodies)
     try:
-        stored = await _insert(pool, bodies, kept)
+        stored, erased = await _insert(pool, bodies, kept)
     except _REFUSED as error:
         if len(bodies) == 1:
             return 0, 0, [f"{error.sqlstate}: {error.diag.message_primary}"]
@@ -128,17 +133,26 @@ async def _store(pool: Pool, store: ContentStore, bodies: list[FlatBody]) -> tup
         first = await _store(pool, store, bodies[:half])
         second = await _store(pool, store, bodies[half:])
         return first[0] + second[0], first[1] + second[1], first[2] + second[2]
+    if erased:
+        await store.delete([ContentRef(body.retention_days, body.day, body.id) for body in erased])
     total = sum(len(body.content) for body in bodies)
     return stored, total * stored // len(bodies), []
 
 
-async def _insert(pool: Pool, bodies: list[FlatBody], kept: list[bytes | None]) -> int:
+async def _insert(pool: Pool, bodies: list[FlatBody], kept: list[bytes | None]) -> tuple[int, list[FlatBody]]:
+    """New rows; and the bodies that were erased before they came, whose contents lie outside of the rows."""
     columns: list[dict[str, Any]] = [body.columns for body in bodies]
     rows = (await asyncio.to_thread(msgspec.json.encode, columns)).decode()
     async with pool.connection() as db, db.transaction():
         await db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # sees what was erased while it waited
         await _sql.run(db, "erasure_gate_shared", lock=ERASURE_GATE)
-        return await _sql.run(db, "insert_bodies", rows=rows, contents=kept)
+        stored = await _sql.run(db, "insert_bodies", rows=rows, contents=kept)
+        outside = [body for body, content in zip(bodies, kept, strict=True) if content is None]
+        if stored == len(bodies) or not outside:
+            return stored, []
+        ids, days = [body.id for body in outside], [body.day for body in outside]
+        absent = {found.id for found in await _sql.all(db, "without_row", _Absent, ids=ids, days=days)}
+    return stored, [body for body in outside if body.id in absent]
 
 
 async def losses(db: Database, since: datetime) -> list[Loss]:

@@ -32,6 +32,11 @@ WHERE NOT EXISTS (
 )
 ON CONFLICT DO NOTHING;
 
+-- name: without_row
+-- Bodies that were sent and are not stored: they were erased before.
+SELECT sent.id FROM unnest(%(ids)s::uuid[], %(days)s::date[]) AS sent (id, day)
+WHERE NOT EXISTS (SELECT FROM request_log log WHERE log.day = sent.day AND log.id = sent.id);
+
 -- name: erasure_gate_shared
 SELECT pg_advisory_xact_lock_shared(%(lock)s);
 

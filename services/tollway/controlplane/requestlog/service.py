@@ -110,25 +110,30 @@ class RequestLog:
             self._missing.set()
         return result.stored
 
-    async def look(self) -> None:
+    async def look(self) -> bool:
         """One look after the retention: partitions and, in an object store, what lies outside of them.
 
-        Raises what the database or the store raises; everything done before stays done.
+        Returns whether objects may be left that are over: a sweep is bounded. Raises what the database or the store
+        raises; everything done before stays done.
         """
         now = from_ms(self._clock.now_ms())
         async with self._pool.connection() as db:
             done = await keep(db, now)
-        if done is not None:
-            self._slots = done.slots
-            self.counters.partitions_made += done.made
-            self.counters.partitions_dropped += done.dropped
-            self.counters.objects_deleted += await self.contents.sweep(now.date())
+        if done is None:
+            return False
+        self._slots = done.slots
+        self.counters.partitions_made += done.made
+        self.counters.partitions_dropped += done.dropped
+        removed = await self.contents.sweep(now.date())
+        self.counters.objects_deleted += removed
+        return removed > 0
 
     async def _keep_forever(self) -> None:
         while True:
             pause = LOOK_SECONDS
             try:
-                await self.look()
+                if await self.look():
+                    pause = RETRY_SECONDS
             except (*OUTAGE, StoreUnavailable, psycopg.errors.LockNotAvailable) as error:
                 pause = RETRY_SECONDS
                 self.counters.retention_failures += 1

@@ -9,8 +9,7 @@ from uuid import UUID
 import msgspec
 
 from tollway.controlplane.db.statements import Database
-from tollway.controlplane.keys import postgres as keys
-from tollway.controlplane.ledger.balances import balances
+from tollway.controlplane.ledger.balances import balances, key_families
 from tollway.controlplane.resources import from_ms
 from tollway.controlplane.rules.model import Scope
 from tollway.controlplane.rules.rows import BudgetRow, BudgetState, IncreaseRow
@@ -38,15 +37,12 @@ async def states(
         budget = row.rule([])
         windows[row.id] = budget_window(budget, now_ms)
         before = window_before(budget, windows[row.id]) if row.carry_over else None
-        for subject in await _subjects(db, row):
-            questions.append((row.id, False, _Question(row.scope.value, subject, *windows[row.id])))
-            if before is not None:
-                questions.append((row.id, True, _Question(row.scope.value, subject, *before)))
-    used: dict[tuple[UUID, bool], int] = {}
-    for (budget_id, earlier, _), nano in zip(
-        questions, await balances(db, [asked for *_, asked in questions]), strict=True
-    ):
-        used[budget_id, earlier] = used.get((budget_id, earlier), 0) + nano
+        questions.append((row.id, False, _Question(row.scope.value, _subject(row), *windows[row.id])))
+        if before is not None:
+            questions.append((row.id, True, _Question(row.scope.value, _subject(row), *before)))
+    families = await key_families(db, (row.subject for row in rows if row.scope is Scope.KEY))
+    counted = await balances(db, [asked for *_, asked in questions], families=families)
+    used = {(budget_id, earlier): nano for (budget_id, earlier, _), nano in zip(questions, counted, strict=True)}
     found = {}
     for row in rows:
         rule = row.rule(increases[row.id])
@@ -62,15 +58,9 @@ async def states(
     return found
 
 
-async def _subjects(db: Database, row: BudgetRow) -> list[str]:
-    """A subject as the ledger has it: ids of projects and keys, names of all else. A key goes on from those that it
-    replaced.
-    """
-    if row.scope is Scope.PROJECT:
-        return [row.subject]
-    if row.scope is Scope.KEY:
-        return [row.subject, *(str(key) for key in await keys.followers(db, UUID(row.subject)))]
-    return [row.name]
+def _subject(row: BudgetRow) -> str:
+    """A subject as the ledger has it: ids of projects and keys, names of all else."""
+    return row.subject if row.scope in (Scope.PROJECT, Scope.KEY) else row.name
 
 
 def _time(at_ms: int | None) -> datetime | None:

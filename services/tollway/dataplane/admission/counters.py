@@ -241,6 +241,8 @@ class Counters:
             found = await self._ledger.read(
                 self.holder, self.organisation, life.epoch, questions, cut_us=life.cut_us or None
             )
+            if self.life is None or self.life.epoch != life.epoch:
+                return  # the cut was another life's
             for holding, used in zip(part, found.used, strict=True):
                 holding.before = used
                 holding.changed = True

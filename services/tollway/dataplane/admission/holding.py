@@ -24,6 +24,8 @@ PLACES_FLOOR = 10
 DAY_MS = 86_400_000
 KEEP_MS = 3_600_000
 """How long a pool outlives its window, for what is settled late."""
+STEP_BACK_MS = 60_000
+"""How far a clock may step back over the end of a window: an account that is forgotten would begin from zero."""
 REFUSAL_SECONDS = 0.05
 """For how long a refusal answers for requests that want as much: a flood of them does not reach the store."""
 PLACES = ":c"
@@ -123,8 +125,11 @@ class Holding:
         )
 
     def over(self, now_ms: int) -> bool:
-        """Whether the window has ended and nothing of it is left to tell."""
-        end = self.window.end_ms
+        """Whether the window has ended and nothing of it is left to tell, also not to the window after it."""
+        start, end = self.window
+        if end is not None:
+            carries = isinstance(self.rule, Budget) and self.rule.carry_over
+            end += self._keep_ms(start, end) if carries else STEP_BACK_MS
         return end is not None and now_ms >= end and not self.changed and self.account.reserved == 0
 
 

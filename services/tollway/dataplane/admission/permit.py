@@ -50,22 +50,30 @@ class Permit:
                 holding.changed = True
                 self._needs[index] = (holding, tokens)
 
-    def settle(self, attempts: Sequence[AttemptRow], *, sent: bool) -> tuple[tuple[str, int], ...]:
-        """Ends all reservations with what was used; nothing of a request that never left. Returns what was charged."""
+    def bill(self, attempts: Sequence[AttemptRow]) -> tuple[tuple[str, int], ...]:
+        """What a request that left is charged to; for the journal, before `settle`."""
+        cost, tokens = _sums(attempts)
+        charged = ((holding.key, _spent(holding, cost, tokens)) for holding, _ in self._needs)
+        return tuple((key, spent) for key, spent in charged if spent)
+
+    def settle(self, attempts: Sequence[AttemptRow], *, sent: bool) -> None:
+        """Ends all reservations, once, with what was used; with nothing if the request never left."""
         if self.settled:
-            return ()
+            return
         self.settled = True
-        cost = sum(row.cost_nano for row in attempts)
-        tokens = sum(row.usage.input + row.usage.output for row in attempts)
-        charged: list[tuple[str, int]] = []
+        cost, tokens = _sums(attempts)
         for holding, amount in self._needs:
-            spent = _spent(holding, cost, tokens) if sent else 0
-            holding.settle(amount, spent)
-            if spent:
-                charged.append((holding.key, spent))
+            holding.settle(amount, _spent(holding, cost, tokens) if sent else 0)
         if any(holding.account.waiting for holding, _ in self._needs):
             self._counters.nudge()
-        return tuple(charged)
+
+
+def _sums(attempts: Sequence[AttemptRow]) -> tuple[int, int]:
+    """Cost in nano-dollars, and tokens of input and output."""
+    return (
+        sum(row.cost_nano for row in attempts),
+        sum(row.usage.input + row.usage.output for row in attempts),
+    )
 
 
 def _spent(holding: Holding, cost: int, tokens: int) -> int:

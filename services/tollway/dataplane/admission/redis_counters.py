@@ -78,6 +78,8 @@ class RedisCounters:
             async with asyncio.timeout(self._timeout):
                 return await call
         except (RedisError, OSError, TimeoutError) as error:
+            if not isinstance(error, NoScriptError):
+                self._run = ""  # the next command finds out anew who is there
             raise StoreUnavailable(type(error).__name__) from error
 
     async def _run_script(self, script: _Script, keys: Sequence[str], epoch: str, rest: Sequence[Any]) -> Any:
@@ -90,7 +92,6 @@ class RedisCounters:
                 return await self._bounded(self._evaluate("EVALSHA", script.digest, len(keys), call))
             except StoreUnavailable as error:
                 if not isinstance(error.__cause__, NoScriptError):
-                    self._run = ""  # the next command finds out anew who is there
                     raise
             return await self._bounded(self._evaluate("EVAL", script.text, len(keys), call))
 

@@ -44,10 +44,9 @@ redis.call('ZADD', KEYS[2], now, H)
 local n = redis.call('ZCOUNT', KEYS[2], now - tonumber(ARGV[4]), '+inf')
 
 local function carried(prev, most, start)
-  local f = redis.call('HMGET', prev, 's', 'o', 'l', 'b')
-  if not (f[4] or start >= since) then return nil end
-  if not f[3] then return most end
-  return math.max(0, math.min(most, num(f[3]) - num(f[1]) - num(f[2])))
+  local f = redis.call('HMGET', prev, 's', 'o', 'b')
+  if not (f[3] or start >= since) then return nil end
+  return math.max(0, most - num(f[1]) - num(f[2]))
 end
 
 local function drop_dead_places(key)

@@ -23,6 +23,8 @@ from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
 
 _log = log.get(__name__)
+AWAY_SECONDS = 30.0
+"""Rows of dead processes do not wait longer for counters that do not answer."""
 
 
 class Levels(NamedTuple):
@@ -135,6 +137,12 @@ class Admission:
                 return counters.life.epoch
         return ""
 
+    @property
+    def settled(self) -> bool:
+        """As `Executor.settled`."""
+        away = [counters.away_seconds > AWAY_SECONDS for counters in self._counters.values()]
+        return bool(self.epoch) or (bool(away) and all(away))
+
     async def close(self, orphan: Orphan) -> bool:
         """As `Executor.close`."""
         try:
@@ -204,7 +212,7 @@ class Admission:
             if life is None:
                 continue
             for holding in counters.holdings.values():
-                holding.account.tight = True
+                holding.account.retire()
             with contextlib.suppress(StoreUnavailable, HolderClosed):
                 if await counters.tell(everything=True):
                     await self._store.leave(counters.organisation, life.epoch, self.holder)

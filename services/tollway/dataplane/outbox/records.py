@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import mmap
 import struct
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -152,13 +153,21 @@ def settle_lost(intent: Intent, progress: Progress | None, now_ms: int) -> Reque
         ended_ms=max(ended, last.started_ms),
         outcome=Outcome.LOST,
         usage=used,
-        cost_nano=min(amount, *(nano for account, nano in intent.reserved if is_budget(account)), amount),
+        cost_nano=min(amount, _left(intent, before)),
         price_version=intent.price.version if intent.price is not None else None,
         estimated=True,
     )
     return msgspec.structs.replace(
         request, ended_ms=max(ended, request.started_ms), outcome=Outcome.LOST, attempts=(*before, lost)
     )
+
+
+def _left(intent: Intent, before: Sequence[AttemptRow]) -> int:
+    """What the last attempt can have cost of what was reserved for the whole request."""
+    reserved = [amount for account, amount in intent.reserved if is_budget(account)]
+    if not reserved:
+        return sys.maxsize
+    return max(0, min(reserved) - sum(attempt.cost_nano for attempt in before))
 
 
 def is_budget(account: str) -> bool:

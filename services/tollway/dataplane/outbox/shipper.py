@@ -40,6 +40,10 @@ class Executor(Protocol):
     def epoch(self) -> str:
         """The life of the counters; empty: none is ready."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether `epoch` is known, or will not be for long: rows of the dead do not wait any more then."""
+
     async def close(self, orphan: Orphan) -> bool:
         """Books what it spent of budgets and limits; false when that cannot be done now."""
 
@@ -161,6 +165,8 @@ class Shipper:
     async def _settle(self, orphan: Orphan) -> bool:
         executor = self.executor
         if orphan.shipped_in is None:
+            if executor is not None and not executor.settled:
+                return False
             epoch = "" if executor is None else executor.epoch
             rows = orphan.estate.rows
             for start in range(0, len(rows), BATCH_ROWS):

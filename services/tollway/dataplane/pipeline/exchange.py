@@ -195,8 +195,9 @@ class Exchange:
             return
         self.booked = True
         if any(attempt.sent for attempt in self.attempts):
-            charges = self.permit.settle(self.rows, sent=True) if self.permit is not None else ()
+            charges = self.permit.bill(self.rows) if self.permit is not None else ()
             self.services.journal.finish(self.row(tuple(self.rows), self.services.clock.now_ms()), charges)
+            self.release()  # after the journal: what is settled is in its totals
 
     def row(self, attempts: tuple[AttemptRow, ...], ended_ms: int = 0) -> RequestRow:
         """The ledger's row of this request as far as it is known."""

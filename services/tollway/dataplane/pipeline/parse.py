@@ -51,10 +51,11 @@ def parse_tags(text: str) -> dict[str, str]:
     tags = {}
     for pair in text.split(","):
         name, equals, value = pair.strip().partition("=")
-        if not name or not equals or len(name) > MAX_TAG_LENGTH or len(value) > MAX_TAG_LENGTH:
+        fits = max(len(name), len(value)) <= MAX_TAG_LENGTH and (name + value).isprintable()  # bytes that are no UTF-8 are not
+        if not name or not equals or not fits:
             raise TollwayError(
                 Code.INVALID_REQUEST,
-                "x-tollway-tags must be 'name=value,...' (255 characters each).",
+                "x-tollway-tags must be 'name=value,...' (255 printable characters each).",
                 param="x-tollway-tags",
             )
         tags[name] = value

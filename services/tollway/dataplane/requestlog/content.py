@@ -77,14 +77,14 @@ class Packer:
             key_public_id=entry.public_id,
             user=entry.user,
             endpoint=captured.endpoint,
-            model=captured.model,
+            model=_said(captured.model, secrets),
             provider=captured.provider,
             stream=captured.stream,
             status=captured.status,
             outcome=captured.outcome,
             error_code=captured.error_code,
             client_request_id=captured.client_request_id,
-            tags={**entry.tags, **captured.tags},
+            tags={**entry.tags, **{_said(name, secrets): _said(tag, secrets) for name, tag in captured.tags.items()}},
             client_address=captured.client_address,
             user_agent=sent.get("user-agent", ""),
             retention_days=project.logging.retention_days,
@@ -116,16 +116,18 @@ def _without(data: bytes, secrets: list[bytes], *, cut: bool) -> bytes:
     return _OUR_KEYS.sub(rb"\1" + REDACTED.encode(), data) if b"sk-tw-" in data else data
 
 
+def _said(text: str, secrets: list[bytes]) -> str:
+    """What a client wrote beside its body, less secrets and half surrogates: bytes of a header that were no UTF-8."""
+    return _without(text.encode("utf-8", "replace"), secrets, cut=False).decode()
+
+
 def _headers(headers: Iterable[tuple[str, str]], secrets: list[bytes]) -> dict[str, str]:
     """The headers that may be kept, by their names in lower case."""
     found = {}
     for name, value in headers:
         lowered = name.lower()
         if lowered in _KEPT or lowered.startswith(_KEPT_PREFIXES):
-            shown = value[:MAX_HEADER_LENGTH]
-            if len(value) >= MIN_SECRET_LENGTH:
-                shown = _without(value.encode("utf-8", "replace"), secrets, cut=False).decode()[:MAX_HEADER_LENGTH]
-            found[lowered] = shown
+            found[lowered] = _said(value, secrets)[:MAX_HEADER_LENGTH]
     return found
 
 

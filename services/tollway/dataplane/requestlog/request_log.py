@@ -15,7 +15,6 @@ import uuid_utils
 from aiohttp import web
 
 from tollway.core.catalog import Bodies, Project
-from tollway.core.notices import NoticeKind
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.requestlog.capture import Captured, LoggedStream, Memory
 from tollway.dataplane.requestlog.counts import BodyMetrics, Counts, Levels
@@ -57,7 +56,6 @@ class RequestLog:
         self.writer = Writer(self.spool, self.memory, self.counts, self._written)
         self._reminded = -REMIND_SECONDS
         self._told_dropped = 0
-        self._noticed_dropped = 0
 
     def start(self, tasks: Tasks) -> None:
         """Writes, ships and adopts in the background."""
@@ -95,13 +93,10 @@ class RequestLog:
         return Levels(self.memory.held, self.spool.backlog_bytes, age)
 
     def tick(self, metrics: BodyMetrics) -> None:
-        """Metrics, notices, and the log line about losses; called every second."""
+        """Metrics, the spool's level as notice, and the log line about losses; called every second."""
         metrics.update(self.counts, self.levels())
         self._notices.pressure("bodies", self.spool.disk_bytes, self._capacity)
-        dropped = self.counts.dropped
-        if dropped > self._noticed_dropped:
-            self._notices.tell(NoticeKind.BODIES_DROPPED, count=dropped - self._noticed_dropped)
-            self._noticed_dropped = dropped
+        dropped = self.counts.dropped  # the control plane hears of it from the shipper
         now = self._clock.monotonic()
         if dropped > self._told_dropped and now - self._reminded >= REMIND_SECONDS:
             reasons = {reason: count for reason, count in self.counts.by_reason().items() if count}

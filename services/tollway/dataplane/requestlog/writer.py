@@ -114,6 +114,9 @@ class Writer:
         except OSError as error:
             stored, reason = 0, "spool_failed"
             self.problem = error.strerror or "unknown"
+        except Exception:  # noqa: BLE001 - the boundary: the thread must outlive what nobody thought of
+            _log.exception("bodies could not be written to the spool", bodies=len(packed))
+            stored, reason = 0, "not_packed"
         if stored < len(packed):
             self._counts.dropped_aside[reason] += len(packed) - stored
         if stored:
