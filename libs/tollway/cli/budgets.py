@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from tollway.cli.exits import Usage, note
 from tollway.cli.output import plain, show_list, show_one
-from tollway.cli.shared import Etag, Force, Limit, Output, chosen, client, confirm, duration, when
+from tollway.cli.shared import Etag, Force, Limit, Output, ahead, chosen, client, confirm
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -132,21 +131,9 @@ def increase(
         with client() as tollway:
             show_one(tollway.budgets.revoke_increase(subject, revoke, etag=etag), chosen(output))
         return
-    if not amount or not until:
+    end, begin = ahead(until, "--until"), ahead(start, "--from")
+    if not amount or end is None:
         raise Usage("give AMOUNT and --until, for example: tollway budgets increase project:demo 10 --until 7d")
-    end = _ahead(until, "--until")
-    begin = _ahead(start, "--from") if start else None
     with client() as tollway:
         made = tollway.budgets.increase(subject, amount, end, starts_at=begin, reason=reason, etag=etag)
     show_one(made, chosen(output))
-
-
-def _ahead(text: str, option: str) -> datetime:
-    """A time to come: a length of time from now, or a date or time."""
-    length = duration(text)
-    if length is not None:
-        return datetime.now(UTC) + length
-    at = when(text, option)
-    if at is None:
-        raise Usage(f"{option}: must be a date, a time, or a duration such as 7d")
-    return at

@@ -14,11 +14,11 @@ from tollway.cli.shared import (
     Force,
     Limit,
     Output,
+    ahead,
     chosen,
     client,
     confirm,
     duration,
-    expiry,
     pairs,
     read_secret,
     write_secrets,
@@ -52,7 +52,7 @@ def create(
             name,
             models=model or [],
             tags=pairs(tag or [], "--tag"),
-            expires_at=expiry(expires),
+            expires_at=ahead(expires, "--expires"),
             value=value,
             user=user,
         )
@@ -107,7 +107,9 @@ def update(
     tags = pairs(tag, "--tag") if tag else None
     with client() as tollway:
         show_one(
-            tollway.keys.update(key, models=model, tags=tags, expires_at=expiry(expires), user=user, etag=etag),
+            tollway.keys.update(
+                key, models=model, tags=tags, expires_at=ahead(expires, "--expires"), user=user, etag=etag
+            ),
             chosen(output),
         )
 

@@ -85,25 +85,27 @@ def read_secret(what: str, env_name: str) -> str:
 
 def when(text: str, option: str) -> datetime | None:
     """A time: RFC 3339, a date (midnight UTC), or a length of time back from now such as 7d. Empty: None."""
-    if not text:
-        return None
-    if (back := duration(text)) is not None:
-        return datetime.now(UTC) - back
+    return _moment(text, option, -1) if text else None
+
+
+def ahead(text: str, option: str) -> datetime | None:
+    """As `when`, but a length of time is one from now on."""
+    return _moment(text, option, 1) if text else None
+
+
+def _moment(text: str, option: str, direction: int) -> datetime:
+    length = duration(text)
     try:
+        if length is not None:
+            return datetime.now(UTC) + direction * length
         parsed = datetime.fromisoformat(text)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except OverflowError:
+        raise Usage(f"{option}: {text} lies beyond the calendar") from None
     except ValueError as error:
         raise Usage(
             f"{option}: must be a date, a time such as 2026-01-31T12:00:00Z, or a duration such as 7d"
         ) from error
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def expiry(text: str) -> datetime | None:
-    """The end of a key's life: a length of time from now, or a date or time."""
-    if not text:
-        return None
-    ahead = duration(text)
-    return datetime.now(UTC) + ahead if ahead is not None else when(text, "--expires")
 
 
 def duration(text: str) -> timedelta | None:

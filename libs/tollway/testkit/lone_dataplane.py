@@ -165,6 +165,7 @@ class LoneDataPlane:
         process = self.process
         await process.runner.cleanup()
         await process.tasks.close()
+        await process.counters.close()
         await process.upstream.close()
         await process.store.close()
         await process.channel.close()

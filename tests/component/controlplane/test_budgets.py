@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from psycopg import AsyncConnection
 
 from tollway.wire.contract import METHODS
 
@@ -183,6 +184,21 @@ async def test_two_administrators_who_make_it_at_once_make_one(api: Any) -> None
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body["id"] for answer in answers}) == 1
     assert await api.sql("SELECT count(*) FROM budgets WHERE subject = 'ana'") == [(1,)]
+
+
+async def test_a_budget_given_while_its_key_is_replaced_is_its_successors(api: Any) -> None:
+    old, new = [
+        (await api.call("POST", "keys", {"project": "demo", "name": name})).body["key"]["id"] for name in ("a", "b")
+    ]
+    async with await AsyncConnection.connect(api.database_url) as replacing:
+        await replacing.execute("UPDATE keys SET rules_of = %s WHERE id = %s", [new, old])
+        making = asyncio.create_task(_make(api, f"key:{old}"))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        async with asyncio.timeout(5):
+            while (await api.sql(waiting))[0] == (0,):
+                await asyncio.sleep(0.02)
+        await replacing.commit()
+    assert (await making)["subject"] == "key:demo/b"
 
 
 async def test_an_increase_adds_for_its_time_and_can_be_revoked(api: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tollway.cli.exits import Usage
 from tollway.cli.models import parse_price, parse_target
-from tollway.cli.shared import duration, expiry, pairs, when
+from tollway.cli.shared import ahead, duration, pairs, when
 from tollway.sdk.models import Price, Target
 
 
@@ -38,11 +38,16 @@ def test_times() -> None:
     back = when("7d", "--from")
     assert back is not None
     assert abs(datetime.now(UTC) - back - timedelta(days=7)) < timedelta(seconds=10)
-    ahead = expiry("90d")
-    assert ahead is not None
-    assert abs(ahead - datetime.now(UTC) - timedelta(days=90)) < timedelta(seconds=10)
+    forth = ahead("90d", "--expires")
+    assert forth is not None
+    assert abs(forth - datetime.now(UTC) - timedelta(days=90)) < timedelta(seconds=10)
     with pytest.raises(Usage, match="--from"):
         when("yesterday", "--from")
+    for text in ("999999w", "0001-01-01T00:00:00+14:00"):
+        with pytest.raises(Usage, match="--from: .* lies beyond the calendar"):
+            when(text, "--from")
+    with pytest.raises(Usage, match="--until: 999999w lies beyond the calendar"):
+        ahead("999999w", "--until")
 
 
 def test_durations_and_pairs() -> None:

@@ -173,8 +173,10 @@ def step(life: Life, kind: str, which: int, much: int, name: str) -> None:
     """One thing that happens to a process."""
     names = list(life.open)
     if kind == "intend":
-        retry = names and which % 5 == 0
-        life.intend(names[which % len(names)] if retry else name, much, which % 40, padding=which % 500)
+        again = names[which % len(names)] if names and which % 5 == 0 else name
+        if again in life.open and len(life.open[again].request.attempts) > 3:
+            return  # a record must fit into a segment
+        life.intend(again, much, which % 40, padding=which % 500)
     elif kind == "finish" and names:
         # Some rows fill much of a segment, so that segments end at every kind of record.
         life.finish(names[which % len(names)], much, padding=which % 700)

@@ -47,8 +47,9 @@ MAX_CHANNELS = 1_000
 MIN_SECRET = 16
 ALL = "all"
 MUTABLE = frozenset({"url", "secret", "recipients", "scope", "subject", "alerts"})
-_ADDRESS = re.compile(r"[!-;=?A-Z\[-~]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-"""What a mailbox looks like as far as that keeps headers whole; whether there is one only the server knows."""
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+"""A mailbox without quoting (RFC 5322, 3.4.1): it keeps headers whole. Whether there is one only the server knows."""
 
 
 def place(channel_id: UUID) -> bytes:

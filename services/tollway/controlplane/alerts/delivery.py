@@ -107,7 +107,11 @@ class Deliverer:
         if target is None:
             outcome = Outcome((False, 0, "the channel's URL and secret cannot be opened: check TOLLWAY_KEK"))
         else:
-            outcome = await self.send(alert, channel, target, claimed.id)
+            try:
+                outcome = await self.send(alert, channel, target, claimed.id)
+            except Exception:  # noqa: BLE001 - the boundary: one message must not hold up all others, nor try forever
+                _log.exception("a message of an alert could not be made", delivery=str(claimed.id))
+                outcome = Outcome((False, 0, "the message could not be made: see the control plane's log"))
         seconds = self._clock.monotonic() - started
         tried = {"at_ms": at_ms, "status": outcome.status, "error": outcome.error, "seconds": round(seconds, 3)}
         pause = None if outcome.delivered else self._retry.pause(claimed.tried + 1, claimed.age + seconds)

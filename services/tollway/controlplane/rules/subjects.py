@@ -68,6 +68,8 @@ async def _key(db: Database, name: str, *, change: bool) -> Subject | None:
         key = await keys.key(db, str(key.rules_of))
     if key is not None and change:
         key = await keys.key(db, str(key.id), "_for_update")
+        if key is not None and key.rules_of is not None:  # replaced before it was locked
+            return await _key(db, str(key.rules_of), change=True)
     if key is None or key.revoked_at is not None or key.project_archived:
         return None
     return Subject(Scope.KEY, str(key.id), f"{key.project}/{key.name}")

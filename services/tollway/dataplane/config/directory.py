@@ -95,6 +95,7 @@ class Directory:
         self._l1: OrderedDict[str, _Cached] = OrderedDict()
         self._overlay: dict[str, Change] = {}
         self._filling: dict[str, int] = {}
+        self._away_until = -float("inf")
         self._reading: dict[str, asyncio.Future[_Cached | None]] = {}
         self.epoch = ""
         self.marker: Marker | None = None
@@ -217,11 +218,15 @@ class Directory:
         pending = self._overlay.get(lookup)
         if pending is not None and (cached is None or cached.version < pending.version):
             return self._keep(lookup, _Cached(self._open(pending), pending.version, now))
+        served = cached if cached is not None and now - self.known_at < self._max_stale else None
+        if served is not None and now < self._away_until:
+            return served  # who is known does not wait for a store that did not answer a moment ago
         try:
             return await self._fill_once(lookup)
         except StoreUnavailable:
-            if cached is not None and now - self.known_at < self._max_stale:
-                return cached
+            self._away_until = self._clock.monotonic() + REVALIDATE_SECONDS
+            if served is not None:
+                return served
             raise unavailable() from None
 
     async def _fill_once(self, lookup: str) -> _Cached | None:

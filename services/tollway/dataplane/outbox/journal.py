@@ -154,7 +154,8 @@ class Journal:
         except OSError as error:
             raise JournalFull(f"the journal cannot grow: {error.strerror}") from error
         self._segments.append(segment)
-        segment.append(data)
+        if not segment.append(data):
+            raise JournalFull("the record does not fit into a segment behind its totals")
         return segment
 
     def unshipped(self, limit: int) -> tuple[list[RequestRow], Callable[[], None]]:
