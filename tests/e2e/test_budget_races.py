@@ -10,6 +10,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -123,7 +124,7 @@ async def race(stack: Stack, key: str, trouble: Trouble, dice: random.Random) ->
         outcomes.update(await asyncio.gather(*(chat(stack, session, key, n) for n in range(CLIENTS))))
         await among
         for service in stack.dataplanes:
-            await asyncio.to_thread(until, lambda s=service: stack.ready(s), 20, "readiness")
+            await asyncio.to_thread(until, partial(stack.ready, service), 20, "readiness")
         quiet = 0
         for _ in range(40):
             again = Counter(await asyncio.gather(*(chat(stack, session, key, n) for n in range(12))))

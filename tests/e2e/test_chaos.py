@@ -169,7 +169,7 @@ def test_the_books_agree_after_chaos(tmp_path: Path, capsys: pytest.CaptureFixtu
 def pools(stack: Stack, field: str) -> dict[str, int]:
     """A field of every pool of a budget in the present life of the counters."""
     store = Redis.from_url(stack.valkey.url)
-    epoch = (store.hget("tw:{o:default}:life", "e") or b"").decode()
+    epoch = bytes(store.hget("tw:{o:default}:life", "e") or b"").decode()
     keys = store.scan_iter(f"tw:{{o:default}}:{epoch}:a:b*")
     return {key.decode(): int(store.hget(key, field) or 0) for key in keys}
 

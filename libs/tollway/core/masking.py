@@ -8,6 +8,7 @@ told in docs/guide/masking.md.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
@@ -121,16 +122,14 @@ def _cards_in(text: str, groups: list[tuple[int, int]]) -> Iterator[Span]:
     edges = [0, *accumulate(end - start for start, end in groups)]
     first = 0
     while first < len(groups):
-        last, begin = first, edges[first]
+        begin = edges[first]
         found = None
-        while last < len(groups) and (length := edges[last + 1] - begin) <= _LONGEST_CARD:
-            last += 1
-            if (
-                length >= _SHORTEST_CARD
-                and _issued(digits[begin : begin + 4])
-                and _luhn(numbers, even, odd, begin, edges[last])
-            ):
-                found = last
+        if _issued(digits[begin : begin + 4]):
+            last = bisect_left(edges, begin + _SHORTEST_CARD, first + 1)
+            while last < len(edges) and edges[last] - begin <= _LONGEST_CARD:
+                if _luhn(numbers, even, odd, begin, edges[last]):
+                    found = last
+                last += 1
         if found is not None:
             yield Span(groups[first][0], groups[found - 1][1], CARD)
         first = found if found is not None else first + 1

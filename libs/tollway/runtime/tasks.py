@@ -9,6 +9,7 @@ from typing import Any
 from tollway.runtime import log
 
 _log = log.get(__name__)
+END_SECONDS = 5.0
 
 
 class Tasks:
@@ -44,6 +45,14 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("task failed", task=task.get_name(), exc_info=error)
+
+    async def end(self, name: str) -> None:
+        """Cancels the tasks of this name and waits until they have ended."""
+        ending = [task for task in self._tasks if task.get_name() == name]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending, timeout=END_SECONDS)
 
     async def close(self) -> None:
         """Cancels every task and waits for it to end; one whose library swallowed the cancellation is told again."""

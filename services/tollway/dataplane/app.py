@@ -32,6 +32,7 @@ from tollway.dataplane.outbox.lost_nodes import LostNodes
 from tollway.dataplane.outbox.shipper import Shipper
 from tollway.dataplane.pipeline.exchange import Services
 from tollway.dataplane.pipeline.health import TargetHealth
+from tollway.dataplane.pipeline.relay import DRAIN_TASK
 from tollway.dataplane.providers.registry import REGISTRY
 from tollway.dataplane.requestlog.counts import BodyMetrics
 from tollway.dataplane.requestlog.request_log import RequestLog
@@ -215,10 +216,11 @@ class Process:
         self.health.draining = True
         await asyncio.sleep(self.settings.drain_delay_seconds)
         await self.runner.cleanup()
+        await self.tasks.end(DRAIN_TASK)
         if not await self.shipper.flush(FLUSH_SECONDS):
             _log.warning("ledger rows stay in the journal for a successor", backlog_bytes=self.journal.backlog_bytes)
         await self.bodies.close(BODIES_FLUSH_SECONDS)
-        await self.admission.leave()
+        left = await self.admission.leave()
         await self.copies.leave()
         if not await self.notices.close(NOTICES_FLUSH_SECONDS):
             _log.warning("notices are lost: the control plane did not take them in time")
@@ -227,7 +229,7 @@ class Process:
         await self.upstream.close()
         await self.store.close()
         await self.channel.close()
-        self.journal.close()
+        self.journal.close(keep=not left)
         self.bodies.give_up()
 
 

@@ -113,6 +113,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"kind": "email", "url": "", "secret": ""}, "recipients"),
     ({"kind": "email", "url": "", "secret": "", "recipients": ["a@b.example, c@d.example"]}, "recipients[0]"),
     ({"kind": "email", "url": "", "secret": "", "recipients": ["a@b\r\nBcc: c@d"]}, "recipients[0]"),
+    ({"kind": "email", "url": "", "secret": "", "recipients": ["all:;@b.example"]}, "recipients[0]"),
+    ({"kind": "email", "url": "", "secret": "", "recipients": ["a,c@b.example"]}, "recipients[0]"),
     ({"subject": "demo"}, "subject"),
     ({"scope": "project"}, "subject"),
     ({"alerts": ["weather"]}, "alerts[0]"),

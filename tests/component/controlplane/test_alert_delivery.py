@@ -108,6 +108,22 @@ async def test_what_cannot_be_delivered_is_given_up_and_says_so(api: Any, receiv
     assert (await api.call("GET", "alert-deliveries?state=pending")).body["deliveries"] == []
 
 
+async def test_a_message_that_cannot_be_made_is_given_up_and_holds_up_no_other(
+    api: Any, receiver: WebhookReceiver
+) -> None:
+    await channel(api, receiver)
+    # Such an address is refused today; a row of another version may still have one, and no header can be made of it.
+    mailbox = {"name": "mail", "kind": "email", "recipients": ["team@example.com"]}
+    assert (await api.call("POST", "alert-channels", mailbox)).status == 200
+    async with alerts_of(api.database_url, retry=Retry(pauses=(0.1,), give_up_seconds=0.35), started=True) as alerts:
+        async with alerts._pool.connection() as db:
+            await db.execute("UPDATE alert_channels SET recipients = '{all:;@example.com}' WHERE name = 'mail'")
+        await fire(alerts, firing())
+        told = {one["channel"]: one for one in await until_over(api, 2)}
+    assert (told["ops"]["state"], told["mail"]["state"]) == ("delivered", "failed")
+    assert "could not be made" in told["mail"]["attempts"][0]["error"]
+
+
 async def test_two_processes_deliver_each_once(api: Any, receiver: WebhookReceiver) -> None:
     await channel(api, receiver)
     url = api.database_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, date, datetime
 from typing import Any
@@ -200,3 +201,14 @@ async def test_wrong_bills_are_refused_with_the_line(desk: Desk) -> None:
         assert message in answer.error["message"]
     assert (await desk.api.call("GET", "reconciliations/none")).status == 404
     assert (await desk.ok("GET", "reconciliations"))["reconciliations"] == []
+
+
+async def test_a_large_bill_is_read_while_others_are_answered(desk: Desk) -> None:
+    content = "day,model,cost\n" + "2026-11-20,m,1e-6\n" * 50_000
+    uploading = asyncio.create_task(desk.ok("POST", "reconciliations", {"provider": "openai", "content": content}))
+    answered = 0
+    while not uploading.done():
+        await desk.ok("GET", "reconciliations")
+        answered += 1
+    assert (await uploading)["billed"] == "0.05"
+    assert answered > 10

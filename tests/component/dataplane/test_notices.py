@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from tollway.core.notices import Notice
+from tollway.core.notices import Notice, NoticeKind
+from tollway.dataplane import app, notices
 from tollway.testkit.lone_dataplane import LoneDataPlane
+from tollway.testkit.servers import ValkeyServer
 from tollway.testkit.upstream import Upstream, whole
 from tollway.wire.client import connect
 from tollway.wire.notices_client import NoticeIngestClient
@@ -79,3 +82,17 @@ async def test_an_ear_that_is_away_holds_nothing_up(gateway: LoneDataPlane, upst
     for _ in range(20):
         assert (await gateway.chat()).status == 502
     assert len(gateway.process.notices._waiting) <= 1
+
+
+async def test_a_process_that_ends_tells_what_it_knows(
+    tmp_path: Path, valkey: ValkeyServer, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "PAUSE_SECONDS", 60.0)
+    for name in ("FLUSH_SECONDS", "BODIES_FLUSH_SECONDS"):  # nobody takes rows and bodies here
+        monkeypatch.setattr(app, name, 0.05)
+    plane = LoneDataPlane(tmp_path, valkey.url, control_grpc=f"127.0.0.1:{ear.port}")
+    await plane.__aenter__()
+    plane.process.notices.tell(NoticeKind.CREDENTIAL_FAILED, provider="up")
+    await plane.process.drain()
+    await plane.client.close()
+    assert [told.kind for told in ear.heard] == ["credential_failed"]

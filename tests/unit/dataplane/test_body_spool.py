@@ -165,3 +165,16 @@ def test_nothing_that_was_accepted_is_lost_or_doubled(
     assert shipped == accepted
     assert spool.backlog_bytes == 0
     spool.close()
+
+
+def test_a_file_that_somebody_deleted_holds_up_no_other(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path)
+    assert spool.append([body(n) for n in range(20)]) == 20
+    first, *_rest = sorted(spool.folder.glob("*.bodies"))
+    first.unlink()
+    batch = spool.batch(1 << 20, 100)
+    assert batch.unreadable == 1
+    assert ids(batch.bodies) == list(range(20 - len(batch.bodies), 20))
+    batch.acknowledge()
+    assert spool.backlog_bytes == 0
+    spool.close()

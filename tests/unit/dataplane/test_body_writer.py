@@ -70,6 +70,7 @@ class Receiver:
     def __init__(self) -> None:
         self.fail = ""
         self.poison = ""
+        self.refusal = "INVALID_ARGUMENT"
         self.stored: list[str] = []
         self.calls: list[tuple[int, int]] = []
 
@@ -78,7 +79,7 @@ class Receiver:
         if self.fail:
             raise ConnectionError(self.fail)
         if self.poison in [body.request_id for body in bodies]:
-            raise ConnectionError("INVALID_ARGUMENT: bodies[0].tags: too long")
+            raise ConnectionError(f"{self.refusal}: bodies[0].tags: too long")
         self.calls.append((len(bodies), dropped))
         self.stored += [body.request_id for body in bodies]
         return len(bodies)
@@ -151,9 +152,10 @@ async def test_bodies_wait_while_the_control_plane_is_away_and_losses_are_told_o
     assert (log.counts.shipped, log.spool.backlog_bytes) == (5, 0)
 
 
-async def test_a_body_that_is_never_taken_does_not_hold_up_the_others(log: Log) -> None:
+@pytest.mark.parametrize("refusal", ["INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"])
+async def test_a_body_that_is_never_taken_does_not_hold_up_the_others(log: Log, refusal: str) -> None:
     receiver = Receiver()
-    receiver.poison = "2"
+    receiver.poison, receiver.refusal = "2", refusal
     shipper = BodyShipper("r", log.spool, receiver, log.counts, SystemClock())
     for number in range(5):
         log.writer.offer(captured(number))

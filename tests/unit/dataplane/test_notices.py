@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -105,12 +106,14 @@ async def test_it_sends_by_itself_and_goes_on_after_an_outage(
 async def test_what_could_not_be_sent_takes_no_more_room_than_there_is(notices: Notices, ear: Ear) -> None:
     ear.away = True
     capacity = BATCH + 50
-    for turn in range(3):
+
+    def tell_many(name: str) -> None:
         for number in range(capacity):
-            notices.tell(KIND, credential=f"{turn}-{number}")
-        ear.while_sending = lambda turn=turn: [  # type: ignore[misc]
-            notices.tell(KIND, credential=f"late-{turn}-{number}") for number in range(capacity)
-        ]
+            notices.tell(KIND, credential=f"{name}-{number}")
+
+    for turn in range(3):
+        tell_many(str(turn))
+        ear.while_sending = partial(tell_many, f"late-{turn}")
         with pytest.raises(ConnectionError):
             await notices.flush()
         assert len(notices._waiting) <= capacity

@@ -123,7 +123,8 @@ async def _make(db: Database, table: str, span: Span) -> None:
     move, the whole table is locked before: a statement that was planned without the partition would look for them in
     the default partition alone, and miss them.
     """
-    moves = await _sql.one(db, f"default_has_{table}", _Found, first=span.first, end=span.end)
+    found = await _sql.one(db, f"default_has_{table}", _Found, first=span.first, end=span.end)
+    moves = found is not None and found.found
     names = {
         "table": sql.Identifier(table),
         "default": sql.Identifier(f"{table}_default"),
@@ -132,9 +133,10 @@ async def _make(db: Database, table: str, span: Span) -> None:
         "end": sql.Literal(span.end),
     }
     for statement in (
-        "SET LOCAL lock_timeout = '5s'",
+        # While it waits for the whole table, nobody can write.
+        "SET LOCAL lock_timeout = '2s'" if moves else "SET LOCAL lock_timeout = '5s'",
         "CREATE TABLE {part} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)",
-        *(("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE",) if moves is not None and moves.found else ()),
+        *(("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE",) if moves else ()),
         "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
         "WITH moved AS (DELETE FROM {default} WHERE day >= {first} AND day < {end} RETURNING *)"
         " INSERT INTO {part} SELECT * FROM moved",

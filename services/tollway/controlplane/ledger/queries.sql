@@ -270,9 +270,6 @@ WITH taken AS (
 )
 SELECT count(*) AS rows FROM taken;
 
--- name: unfolded
-SELECT count(*) AS rows FROM ledger_deltas;
-
 -- name: usage_sums
 -- Days and hours from the roll-ups, what is left of hours at both ends from the rows. Requests have no provider: what
 -- they add up to is apart from what attempts do.

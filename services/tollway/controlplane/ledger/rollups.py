@@ -44,12 +44,6 @@ async def fold(db: Database, limit: int = FOLD_ROWS) -> int | None:
     return done.rows if done is not None else 0
 
 
-async def unfolded(db: Database) -> int:
-    """How many deltas wait."""
-    counted = await _sql.one(db, "unfolded", _Count)
-    return counted.rows if counted is not None else 0
-
-
 async def keep_folded(pool: AsyncConnectionPool[Any]) -> None:
     """Background work: folds what is there, and looks again."""
     while True:

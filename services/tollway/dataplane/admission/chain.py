@@ -49,11 +49,12 @@ def _subjects(principal: Principal) -> Iterator[tuple[Rules, str]]:
 
 def limits_for(principal: Principal, route: Route) -> list[tuple[Limit, str]]:
     """The limits of a request: the principal's that count this model, and the model's own."""
-    name = route.name
-    limits = [pair for pair in chain_of(principal).limits if counts(pair[0].model, name)]
-    own = principal.routes.catalog.rules.get(f"model:{name}")
-    if own is not None:
-        limits += [(limit, name) for limit in own.limits]
+    names = (route.name, *route.also) if route.also else (route.name,)
+    limits = [pair for pair in chain_of(principal).limits if any(counts(pair[0].model, name) for name in names)]
+    for name in names:
+        own = principal.routes.catalog.rules.get(f"model:{name}")
+        if own is not None:
+            limits += [(limit, name) for limit in own.limits]
     return limits
 
 

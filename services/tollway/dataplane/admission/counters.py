@@ -8,7 +8,7 @@ count; who is refused, and in which words, is `admission.gate`'s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tollway.core.rules import Budget, Limit
 from tollway.dataplane.admission.holding import PLACES, Holding, window_of
@@ -20,6 +20,9 @@ from tollway.runtime.clock import Clock
 _log = log.get(__name__)
 ROUND_SECONDS = 0.25
 HEARTBEAT_SECONDS = 1.0
+LEASE_SECONDS = 8.0
+"""For how long after the store was last heard a process takes from what it holds: then others may be told to go on."""
+FORGET_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 REMIND_SECONDS = 30.0
 BATCH = 500
@@ -35,13 +38,21 @@ class Counters:
     """One organisation's accounts in this process."""
 
     def __init__(
-        self, organisation: str, holder: str, store: CounterStore, ledger: BalanceSource, clock: Clock
+        self,
+        organisation: str,
+        holder: str,
+        store: CounterStore,
+        ledger: BalanceSource,
+        clock: Clock,
+        on_heard: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_heard` is called whenever the pools have been told all that there is to tell."""
         self.organisation = organisation
         self.holder = holder
         self._store = store
         self._ledger = ledger
         self._clock = clock
+        self._on_heard = on_heard
         self._loop = asyncio.get_running_loop()
         self.holdings: dict[str, Holding] = {}
         self._by_rule: dict[str, Holding] = {}
@@ -56,8 +67,12 @@ class Counters:
         self._away = False
         self._wake = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        self._dirty: set[Holding] = set()
+        """Accounts of which the pool must be told, or that hold something that is free."""
+        self._closed = False
+        self._forgot_at = 0.0
         self._reminded = -REMIND_SECONDS
-        self._heard = 0.0
+        self._heard = -LEASE_SECONDS
         self._rounds = asyncio.Lock()
 
     @property
@@ -70,20 +85,22 @@ class Counters:
     def holding(self, rule: Budget | Limit, subject: str, at_ms: int) -> Holding:
         """The account of a rule for a request that begins at `at_ms`."""
         latest = self._by_rule.get(rule.id)
-        if latest is not None:
+        if latest is not None and latest.rule is rule:
             start, end = latest.window
             if start <= at_ms and (end is None or at_ms < end):
-                if latest.rule is not rule:
-                    latest.rule = rule  # a change of the limit counts from now on
                 return latest
-        made = Holding(rule, subject, window_of(rule, at_ms))
+        made = Holding(rule, subject, window_of(rule, at_ms), self._dirty)
         found = self.holdings.setdefault(made.key, made)
-        if latest is None or latest.window.start_ms < found.window.start_ms:
+        if found.rule is not rule:
+            found.change(rule)  # a change of the rule counts from now on
+        if latest is None or latest.rule is not rule or latest.window.start_ms < found.window.start_ms:
             self._by_rule[rule.id] = found
         return found
 
     def take(self, needs: Sequence[Need]) -> bool:
         """Reserves all or nothing of what this process holds. Never waits."""
+        if self._loop.time() - self._heard > LEASE_SECONDS:
+            return False
         for holding, amount in needs:
             if holding.account.free < amount:
                 return False
@@ -93,6 +110,8 @@ class Counters:
 
     async def round(self) -> bool:
         """Waits for the next round that takes in what is asked now; whether it was answered."""
+        if self._closed:
+            return False
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(done)
         self._wake.set()
@@ -149,9 +168,16 @@ class Counters:
         due = self._due(everything)
         if not due and self._loop.time() - self._heard < HEARTBEAT_SECONDS:
             return True
-        for start in range(0, max(1, len(due)), BATCH):
-            if not await self._ask(life, due[start : start + BATCH]):
-                return False
+        done = False
+        try:
+            for start in range(0, max(1, len(due)), BATCH):
+                if not await self._ask(life, due[start : start + BATCH]):
+                    return False
+            done = True
+        finally:
+            if not done:
+                for holding in due:
+                    holding.touch()
         self._forget()
         return True
 
@@ -163,21 +189,20 @@ class Counters:
         except StoreUnavailable:
             for holding in due:
                 holding.account.unanswered()
-                holding.changed = True
             raise
         return self._hear(due, answer)
 
     def _hear(self, due: Sequence[Holding], answer: Answer) -> bool:
         if answer.closed:
+            self._end()
             raise HolderClosed(self.holder)
         if answer.life is None:
-            for holding in due:
-                holding.changed = True
             self.life = None
             self.available = False
             self.reviving = True
             return False
         at = self._heard = self._loop.time()
+        self._on_heard()
         for holding, told in zip(due, answer.told, strict=True):
             holding.hear(told, at)
         self.reviving = not answer.life.ready
@@ -188,19 +213,31 @@ class Counters:
         return True
 
     def _due(self, everything: bool) -> list[Holding]:
-        return [
-            holding
-            for holding in self.holdings.values()
-            if everything or holding.changed or holding.account.waiting or holding.account.free > 0
-        ]
+        if everything:
+            return list(self.holdings.values())
+        due = list(self._dirty)
+        self._dirty.clear()  # who still holds something, or is waited for, comes again with the answer
+        return due
 
     def _forget(self) -> None:
         """Accounts whose window is over and whose last word was said."""
+        if self._loop.time() - self._forgot_at < FORGET_SECONDS:
+            return
+        self._forgot_at = self._loop.time()
         now_ms = self._clock.now_ms()
         for key in [key for key, holding in self.holdings.items() if holding.over(now_ms)]:
             gone = self.holdings.pop(key)
+            self._dirty.discard(gone)
             if self._by_rule.get(gone.rule.id) is gone:
                 del self._by_rule[gone.rule.id]
+
+    def _end(self) -> None:
+        """What this process held was booked: nothing of it may be taken any more."""
+        self._closed = True
+        self.available = self.reviving = False
+        self.life = None
+        for holding in self.holdings.values():
+            holding.account.free = 0
 
     def unavailable(self, reason: str) -> None:
         """The store does not answer: nobody waits for it, and it is said once in a while."""
@@ -228,7 +265,7 @@ class Counters:
             return
         unknown = [holding for holding in holdings if not holding.known and holding.before is None]
         earlier = [
-            Holding(holding.rule, holding.subject, holding.previous)
+            Holding(holding.rule, holding.subject, holding.previous, self._dirty)
             for holding in unknown
             if holding.previous is not None and holding.pool is not None and holding.pool.previous_unknown
         ]
@@ -245,18 +282,23 @@ class Counters:
                 return  # the cut was another life's
             for holding, used in zip(part, found.used, strict=True):
                 holding.before = used
-                holding.changed = True
+                holding.touch()
 
     # -- lives ------------------------------------------------------------------------------------------------------
 
-    def rebase(self, owed: Mapping[str, int]) -> None:
-        """A new life begins: of what was spent only what the ledger does not have yet is still ours to tell."""
+    def rebase(self, owed: Mapping[str, int], *, late: bool) -> None:
+        """A new life begins: of what was spent only what the ledger does not have yet is still ours to tell.
+
+        `late`: it is ready already, so that what is free here may have been granted to others.
+        """
         for key, holding in self.holdings.items():
             account = holding.account
+            if late:
+                account.free = min(0, account.free)
             account.spent = owed.get(key, 0)
             holding.known = holding.places
             holding.before = None
-            holding.changed = True
+            holding.touch()
 
     def totals(self) -> dict[str, int]:
         """What this process spent of each budget in this life, for its journal."""

@@ -31,6 +31,7 @@ async def admit(counters: Counters, needs: Sequence[Need], clock: Clock) -> None
     _recently_refused(needs, began, clock.now_ms())
     for holding, amount in needs:
         holding.account.waiting.append(amount)
+        holding.touch()
     try:
         while not counters.take(needs):
             if not counters.ready:
@@ -64,7 +65,7 @@ async def look(counters: Counters, holdings: Sequence[Holding]) -> None:
             await asyncio.sleep(RECALL_STEP_SECONDS)
             continue
         for holding in holdings:
-            holding.changed = True
+            holding.touch()
         if not await counters.round():
             continue
         unknown = [holding for holding in holdings if not holding.known]
@@ -105,7 +106,7 @@ async def _recall_or_refuse(needs: Sequence[Need], began: float, loop: asyncio.A
         if pool is None or holding.account.free >= amount:
             continue
         told = pool.told
-        if told.free + max(0, holding.account.free) >= amount:
+        if told.free + max(0, holding.account.free) >= amount and loop.time() - began <= LIFE_SECONDS:
             continue  # another request of this process was quicker: ask again
         elsewhere = told.held - holding.account.reserved
         late = loop.time() - began > RECALL_SECONDS
@@ -115,6 +116,7 @@ async def _recall_or_refuse(needs: Sequence[Need], began: float, loop: asyncio.A
             raise refusal(holding, amount, clock.now_ms())
         await asyncio.sleep(RECALL_STEP_SECONDS)
         return
+    await asyncio.sleep(0)
 
 
 def _without_counters(counters: Counters, needs: Sequence[Need]) -> None:
@@ -127,17 +129,17 @@ def _without_counters(counters: Counters, needs: Sequence[Need]) -> None:
         if isinstance(rule, Budget) or rule.on_outage is Outage.CLOSED:
             raise counters_away(holding)
         used = holding.account.spent + holding.account.reserved
-        if used + amount > max(1, local_share(rule, counters.holders)):
+        if used + amount > local_share(rule, counters.holders):
             raise refusal(holding, amount, None)
         overdrawn.append((holding, amount))
     for need in needs:
         if need in overdrawn:
             need[0].account.overdraw(need[1])
-            need[0].changed = True
+            need[0].touch()
         else:
             need[0].take(need[1])
 
 
 def local_share(limit: Limit, holders: int) -> int:
-    """What one process allows by itself while the counters are away."""
-    return limit.amount // max(1, holders)
+    """What one process allows by itself while the counters are away: its share, and one at least of what is allowed."""
+    return max(min(1, limit.amount), limit.amount // max(1, holders))

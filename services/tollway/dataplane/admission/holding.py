@@ -24,7 +24,7 @@ PLACES_FLOOR = 10
 DAY_MS = 86_400_000
 KEEP_MS = 3_600_000
 """How long a pool outlives its window, for what is settled late."""
-STEP_BACK_MS = 60_000
+STEP_BACK_MS = 600_000
 """How far a clock may step back over the end of a window: an account that is forgotten would begin from zero."""
 REFUSAL_SECONDS = 0.05
 """For how long a refusal answers for requests that want as much: a flood of them does not reach the store."""
@@ -39,12 +39,13 @@ class Holding:
     """
 
     __slots__ = (
-        "account", "before", "changed", "key", "known", "pool", "previous", "refused_amount", "refused_until", "rule",
-        "subject", "told_at", "window",
+        "_dirty", "account", "before", "changed", "key", "known", "pool", "previous", "refused_amount",
+        "refused_until", "rule", "subject", "told_at", "window",
     )  # fmt: skip
 
-    def __init__(self, rule: Budget | Limit, subject: str, window: Window) -> None:
-        """`subject` is what the ledger calls whom the rule is for: an id or a name."""
+    def __init__(self, rule: Budget | Limit, subject: str, window: Window, dirty: set[Holding] | None = None) -> None:
+        """`subject` is what the ledger calls whom the rule is for; `dirty` takes the account when it changes."""
+        self._dirty = dirty if dirty is not None else set()
         self.rule = rule
         self.subject = subject
         self.window = window
@@ -58,6 +59,18 @@ class Holding:
         self.told_at = 0.0
         self.refused_until = 0.0
         self.refused_amount = 0
+
+    def touch(self) -> None:
+        """The pool must be told of it."""
+        self.changed = True
+        self._dirty.add(self)
+
+    def change(self, rule: Budget | Limit) -> None:
+        """Another form of the same rule: the window may end elsewhere, the rest of another one be carried over."""
+        self.rule = rule
+        self.window = window_of(rule, self.window.start_ms)
+        self.previous = _previous(rule, self.window)
+        self.touch()
 
     @property
     def places(self) -> bool:
@@ -88,9 +101,8 @@ class Holding:
         )
 
     def _keep_ms(self, start: int, end: int) -> int:
-        """A pool whose rest is carried over must last through the next window."""
-        carries = isinstance(self.rule, Budget) and self.rule.carry_over
-        return end - start + 2 * DAY_MS if carries else KEEP_MS
+        """A budget's pool lasts through the next window, however long that is: its rest may be carried over."""
+        return 2 * (end - start) + 8 * DAY_MS if isinstance(self.rule, Budget) else KEEP_MS
 
     def hear(self, told: PoolTold, at: float) -> None:
         """Takes in the pool's answer."""
@@ -98,18 +110,20 @@ class Holding:
         self.told_at = at
         self.known = told.told.known
         self.account.told(told.told)
+        if self.account.free > 0 or self.account.waiting:
+            self._dirty.add(self)
 
     def take(self, amount: int) -> bool:
         """Reserves what is free here and now."""
         if self.account.take(amount):
-            self.changed = True
+            self.touch()
             return True
         return False
 
     def settle(self, reserved: int, spent: int) -> None:
         """A reservation is over."""
         self.account.settle(reserved, spent)
-        self.changed = True
+        self.touch()
 
     def question(self, window: Window | None = None) -> BalanceQuery:
         """What the ledger must say about what was spent before, in this window or another."""
@@ -130,7 +144,8 @@ class Holding:
         if end is not None:
             carries = isinstance(self.rule, Budget) and self.rule.carry_over
             end += self._keep_ms(start, end) if carries else STEP_BACK_MS
-        return end is not None and now_ms >= end and not self.changed and self.account.reserved == 0
+        busy = self.changed or self.account.reserved or self.account.waiting
+        return end is not None and now_ms >= end and not busy
 
 
 def account_key(rule: Budget | Limit, window: Window) -> str:

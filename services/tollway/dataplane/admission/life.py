@@ -16,7 +16,7 @@ from typing import Protocol
 import uuid_utils
 
 from tollway.core.notices import NoticeKind
-from tollway.dataplane.admission.counters import Counters
+from tollway.dataplane.admission.counters import LEASE_SECONDS, Counters
 from tollway.dataplane.admission.ports import BalanceSource, CounterStore, Life
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.stores.ports import StoreUnavailable
@@ -28,8 +28,8 @@ STEP_SECONDS = 0.1
 AWAY_SECONDS = 5.0
 """Counters that do not answer for longer are worth an alert."""
 LEAD_SECONDS = 2.0
-STRAGGLER_SECONDS = 6.0
-"""How long a life waits for a replica that the control plane knows and that has not told."""
+STRAGGLER_SECONDS = LEASE_SECONDS + 1.0
+"""How long a life waits for a replica that the control plane knows and that has not told: it takes nothing any more."""
 ATTEMPT_SECONDS = 15.0
 """After this long without a ready life rows are shipped again, and the telling begins anew."""
 
@@ -45,6 +45,9 @@ class Outbox(Protocol):
 
     def owed(self) -> Mapping[str, int]:
         """What the rows that were not acknowledged charge, by account."""
+
+    def acknowledged_since(self) -> Mapping[str, int]:
+        """What the rows charge that were acknowledged since the pools were last told everything."""
 
 
 class Reviver:
@@ -95,8 +98,8 @@ class Reviver:
             return
         await self._outbox.hold()
         try:
-            owed = self._outbox.owed()
-            counters.rebase(owed)
+            life = await self._store.begin(counters.organisation, life.epoch)  # ready by now, perhaps
+            counters.rebase(self._untold(late=life.ready), late=life.ready)
             self._mark(life.epoch, counters.totals())
             counters.life = life
             self._last = life.epoch
@@ -106,8 +109,23 @@ class Reviver:
             await self._store.join(counters.organisation, life.epoch, counters.holder, self._replica)
             if not life.ready:
                 await self._until_ready(life)
+        except StoreUnavailable:
+            counters.life, self._last = None, ""  # all is told anew
+            raise
         finally:
             self._outbox.release()
+
+    def _untold(self, *, late: bool) -> Mapping[str, int]:
+        """What the new life must be told of what was spent.
+
+        Who comes late cannot know which rows came before the cut: all count that were acknowledged since the pools were
+        last told, which may be too much and is never too little.
+        """
+        owed = dict(self._outbox.owed())
+        if late:
+            for account, amount in self._outbox.acknowledged_since().items():
+                owed[account] = owed.get(account, 0) + amount
+        return owed
 
     async def _until_ready(self, life: Life) -> None:
         """Helps the life to become ready, or sees it become so."""
@@ -117,6 +135,7 @@ class Reviver:
             waited = self._clock.monotonic() - began
             if waited > ATTEMPT_SECONDS:
                 _log.warning("the counters wait for the ledger", organisation=counters.organisation)
+                await self._store.part(counters.organisation, life.epoch, counters.holder)
                 counters.life, self._last = None, ""  # rows go on; then everything is told anew
                 return
             if await self._store.lead(counters.organisation, counters.holder, LEAD_SECONDS):

@@ -47,7 +47,7 @@ class Permit:
             rule = holding.rule
             if isinstance(rule, Limit) and rule.measure is Measure.TOKENS and tokens > amount:
                 holding.account.overdraw(tokens - amount)
-                holding.changed = True
+                holding.touch()
                 self._needs[index] = (holding, tokens)
 
     def bill(self, attempts: Sequence[AttemptRow]) -> tuple[tuple[str, int], ...]:

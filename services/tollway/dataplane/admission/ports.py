@@ -78,6 +78,9 @@ class CounterStore(Protocol):
     async def join(self, organisation: str, epoch: str, holder: str, replica: str) -> None:
         """Says that a process has told the new life all that it holds."""
 
+    async def part(self, organisation: str, epoch: str, holder: str) -> None:
+        """Takes the joining back: what was told is told anew before the next one."""
+
     async def members(self, organisation: str, epoch: str) -> frozenset[str]:
         """The replicas that have joined."""
 

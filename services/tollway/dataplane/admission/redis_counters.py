@@ -27,6 +27,7 @@ ALIVE_MS = 10_000
 """A holder that was not heard of for longer does not count among those that share what is free."""
 PLACES_MS = 20_000
 """A holder that was not heard of for longer gives up the places of its requests under way."""
+MEMBERS_SECONDS = 40 * 86_400
 ALWAYS_KNOWN_MS = 1 << 52
 NOT_BEFORE_UNKNOWN = 2
 
@@ -86,7 +87,10 @@ class RedisCounters:
         """Runs a script; its first arguments are the life and the run id of the connection's server."""
         async with self._turn:
             if not self._run:
+                await self._bounded(self._redis.connection_pool.disconnect())  # a new connection says who is there
                 await self._bounded(self._redis.ping())
+            if not self._run:
+                raise StoreUnavailable("the server does not say who it is")
             call = [*keys, epoch, self._run, *rest]
             try:
                 return await self._bounded(self._evaluate("EVALSHA", script.digest, len(keys), call))
@@ -134,6 +138,12 @@ class RedisCounters:
         async with self._turn:
             key = f"{_prefix(organisation, epoch)}:members"
             await self._bounded(self._command("HSET", key, holder, replica))
+            await self._bounded(self._command("EXPIRE", key, MEMBERS_SECONDS))
+
+    async def part(self, organisation: str, epoch: str, holder: str) -> None:
+        """As `CounterStore.part`."""
+        async with self._turn:
+            await self._bounded(self._command("HDEL", f"{_prefix(organisation, epoch)}:members", holder))
 
     async def members(self, organisation: str, epoch: str) -> frozenset[str]:
         """As `CounterStore.members`."""

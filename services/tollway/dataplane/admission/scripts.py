@@ -10,6 +10,7 @@ Keys of an organisation `O`, all in one slot; `E` is the epoch of the counters' 
 - `tw:{o:O}:E:a:<account>` the pool: `s` spent, `o` held, `b` spent before (present: known), `l` limit; of each holder
   `H` `q:H` last seq, `p:H` its spent, `o:H` what it holds
 
+Nothing stays for ever: what is not used for 40 days goes, and is read from the ledger again when it is needed.
 Amounts stay below 2^53 (rules are refused above), where doubles are exact; they are changed with HINCRBY.
 """
 
@@ -41,6 +42,7 @@ local H = ARGV[3]
 if redis.call('SISMEMBER', KEYS[3], H) == 1 then return {'closed'} end
 local now, since, ready = now_ms(), num(m[4]), m[3] == 'ready'
 redis.call('ZADD', KEYS[2], now, H)
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], 3456000) end
 local n = redis.call('ZCOUNT', KEYS[2], now - tonumber(ARGV[4]), '+inf')
 
 local function carried(prev, most, start)
@@ -104,7 +106,7 @@ local function one(key, prev, at)
   if held + granted ~= o0 then redis.call('HINCRBY', key, 'o', int(held + granted - o0)) end
   redis.call('HSET', key, 'q:' .. H, ARGV[at + 1], 'p:' .. H, ARGV[at + 2])
   redis.call('HSET', key, 'o:' .. H, int(held + granted), 'l', int(limit))
-  if expire ~= '' then redis.call('PEXPIREAT', key, expire) end
+  if expire ~= '' then redis.call('PEXPIREAT', key, expire) else redis.call('EXPIRE', key, 3456000) end
   return {int(granted), int(s), int(o + granted), int(limit), tight and 1 or 0, whole}
 end
 

@@ -23,6 +23,8 @@ from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
 
 _log = log.get(__name__)
+OWED_MS = 400 * 86_400_000
+"""How long a pool stays that only a dead process told of; whoever uses it says when it really ends."""
 AWAY_SECONDS = 30.0
 """Rows of dead processes do not wait longer for counters that do not answer."""
 
@@ -70,7 +72,7 @@ class Admission:
         found = self._counters.get(organisation)
         if found is None:
             found = self._counters[organisation] = Counters(
-                organisation, self.holder, self._store, self._ledger, self._clock
+                organisation, self.holder, self._store, self._ledger, self._clock, self._journal.heard
             )
             reviver = Reviver(
                 self._replica, found, self._store, self._ledger, self._shipper, self._notices, self._clock, self._mark
@@ -105,7 +107,8 @@ class Admission:
             if budget is not None and budget.mode is Mode.HARD:
                 _, _, subject = key.partition(":")
                 holding = counters.holding(budget, subject or catalog.organisation, now_ms)
-                holding.changed = holding.changed or holding.pool is None
+                if holding.pool is None:
+                    holding.touch()
         self._tasks.spawn(self._learn(counters), "counters-prepare")
 
     async def _learn(self, counters: Counters) -> None:
@@ -151,7 +154,7 @@ class Admission:
                     return False
         except StoreUnavailable:
             return False
-        return True
+        return bool(self._counters)
 
     async def _close(self, counters: Counters, orphan: Orphan) -> bool:
         life = counters.life
@@ -166,7 +169,8 @@ class Admission:
 
     async def _tell_for(self, counters: Counters, life: Life, holder: str, owed: Mapping[str, int]) -> None:
         """Tells, in the name of a dead process, what it spent of accounts of which it told this life nothing."""
-        asks = [PoolAsk(account, Ask(1, amount, 0), 0, _start_of(account)) for account, amount in owed.items()]
+        until = self._clock.now_ms() + OWED_MS
+        asks = [PoolAsk(account, Ask(1, amount, 0), 0, _start_of(account), until) for account, amount in owed.items()]
         await self._store.ask(counters.organisation, life.epoch, holder, asks)
 
     async def close_lost(
@@ -205,17 +209,21 @@ class Admission:
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    async def leave(self) -> None:
-        """Gives everything back. What cannot be told now is in the journal, for whoever takes it."""
+    async def leave(self) -> bool:
+        """Gives everything back; false when that cannot be told now: then the journal must stay for a successor."""
+        left = True
         for counters in self._counters.values():
             life = counters.life
-            if life is None:
-                continue
             for holding in counters.holdings.values():
                 holding.account.retire()
-            with contextlib.suppress(StoreUnavailable, HolderClosed):
-                if await counters.tell(everything=True):
+            try:
+                told = life is not None and await counters.tell(everything=True) and not counters.outstanding()
+                if life is not None and told:
                     await self._store.leave(counters.organisation, life.epoch, self.holder)
+                left = left and (told or not counters.holdings)
+            except (StoreUnavailable, HolderClosed):
+                left = left and not counters.holdings
+        return left
 
 
 def _start_of(account: str) -> int:

@@ -27,6 +27,8 @@ from tollway.runtime.seal import Sealer, SealError, entry_place
 
 _log = log.get(__name__)
 REVALIDATE_SECONDS = 2.0
+AWAY_SECONDS = 5.0
+"""For how long a store that did not answer is not asked again by requests; the background looks more often."""
 RETRY_AFTER_SECONDS = 1.0
 
 
@@ -111,6 +113,10 @@ class Directory:
     def heard(self) -> None:
         """The push stream is alive: L1 is as new as it can be."""
         self.fresh_at = self.known_at = self._clock.monotonic()
+
+    def store_answers(self, answers: bool) -> None:
+        """Whether the store was there a moment ago: while it is not, requests of known keys do not wait for it."""
+        self._away_until = -float("inf") if answers else self._clock.monotonic() + AWAY_SECONDS
 
     def begin_epoch(self, epoch: str) -> None:
         """A new history begins: what was known of the old one is dropped."""
@@ -224,7 +230,7 @@ class Directory:
         try:
             return await self._fill_once(lookup)
         except StoreUnavailable:
-            self._away_until = self._clock.monotonic() + REVALIDATE_SECONDS
+            self.store_answers(False)
             if served is not None:
                 return served
             raise unavailable() from None

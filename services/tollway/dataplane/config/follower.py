@@ -272,7 +272,9 @@ class Follower:
                 if self._store_failed:
                     _log.info("the directory store answers again")
                 self._store_failed = False
+                self._directory.store_answers(True)
             except StoreUnavailable as error:
+                self._directory.store_answers(False)
                 if not self._store_failed:
                     _log.warning("the directory store does not answer", reason=str(error))
                 self._store_failed = True

@@ -48,6 +48,8 @@ class Route(msgspec.Struct, frozen=True):
     model: Model | None
     candidates: tuple[Candidate, ...]
     price: Price | None
+    also: tuple[str, ...] = ()
+    """Models of the catalog that have the same target, where a provider's model is asked for directly."""
 
 
 class Routes:
@@ -59,11 +61,14 @@ class Routes:
         self._allowed: dict[tuple[tuple[str, ...], tuple[str, ...], str], bool] = {}
         self._by_provider_name = {provider.name: provider for provider in catalog.providers.values()}
         self._prices: dict[tuple[str, str], Price] = {}
+        self._models_at: dict[tuple[str, str], tuple[str, ...]] = {}
         for model in catalog.models.values():
             route = Route(model.name, model, self._candidates(model.targets), model.price)
             for name in (model.name, *model.aliases):
                 self._routes[name] = route
             for target in model.targets:
+                place = (target.provider, target.model)
+                self._models_at[place] = (*self._models_at.get(place, ()), model.name)
                 if model.price is not None:
                     self._prices.setdefault((target.provider, target.model), model.price)
 
@@ -90,7 +95,7 @@ class Routes:
             return None
         candidates = self._candidates((Target(provider=provider.id, model=model),))
         price = self._prices.get((provider.id, model)) or (FREE if provider.kind in FREE_KINDS else None)
-        return Route(name, None, candidates, price)
+        return Route(name, None, candidates, price, self._models_at.get((provider.id, model), ()))
 
     def allowed(self, project: tuple[str, ...], key: tuple[str, ...], name: str) -> bool:
         """Whether both allow-lists have a glob that matches the name."""

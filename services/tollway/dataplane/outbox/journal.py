@@ -12,6 +12,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,6 +100,8 @@ class Journal:
         """Called when there is something to ship."""
         self.totals: Callable[[], Totals] = lambda: Totals("", {})
         """What this process has spent of each budget: with it every segment begins."""
+        self.acknowledged_since: dict[str, int] = {}
+        """What rows charged that the ledger took since the pools were last told everything, by account."""
         self._segments = [self._new_segment()]
         self._homes: dict[str, Segment] = {}
 
@@ -126,9 +129,15 @@ class Journal:
             self._homes[request_id] = segment
             segment.open_intents.add(request_id)
 
+    def heard(self) -> None:
+        """The pools of budgets and limits know all that was spent."""
+        if self.acknowledged_since:
+            self.acknowledged_since.clear()
+
     def progress(self, mark: Progress) -> None:
-        """Writes how far a stream has come."""
-        self._write(mark)
+        """Writes how far a stream has come, where there is room: the last of it is for rows."""
+        if self.has_room():
+            self._write(mark)
 
     def mark(self, totals: Totals) -> None:
         """Writes that the counters of budgets began anew."""
@@ -136,18 +145,19 @@ class Journal:
 
     def finish(self, row: RequestRow, charges: Charges = ()) -> None:
         """Writes the row of a request that is over; from here on it will reach the ledger."""
-        self._write(Final(row, charges))
+        self._write(Final(row, charges), beyond=True)
         home = self._homes.pop(row.id, None)
         if home is not None:
             home.open_intents.discard(row.id)
         self.wake()
 
-    def _write(self, record: Record) -> Segment:
+    def _write(self, record: Record, *, beyond: bool = False) -> Segment:
+        """Writes a record; a row may go `beyond` the capacity: what was admitted is booked."""
         data = frame(record)
         segment = self._segments[-1]
         if segment.append(data):
             return segment
-        if len(self._segments) >= self._limit or len(data) > self._segment_bytes:
+        if (len(self._segments) >= self._limit and not beyond) or len(data) > self._segment_bytes:
             raise JournalFull("the journal has reached its size")
         try:
             segment = self._new_segment()
@@ -161,6 +171,7 @@ class Journal:
     def unshipped(self, limit: int) -> tuple[list[RequestRow], Callable[[], None]]:
         """Up to `limit` rows in the order they were finished, and what to call once they are acknowledged."""
         rows: list[RequestRow] = []
+        charges: list[Charges] = []
         reached: list[tuple[Segment, int]] = []
         for segment in self._segments:
             position = segment.shipped
@@ -168,12 +179,13 @@ class Journal:
                 position = item.end
                 if isinstance(item.record, Final):
                     rows.append(item.record.request)
+                    charges.append(item.record.charges)
                     if len(rows) >= limit:
                         break
             reached.append((segment, position))
             if len(rows) >= limit:
                 break
-        return rows, lambda: self._acknowledge(reached)
+        return rows, lambda: self._acknowledge(reached, charges)
 
     @property
     def end(self) -> Position:
@@ -223,8 +235,11 @@ class Journal:
                         found[account] = found.get(account, 0) + amount
         return found
 
-    def _acknowledge(self, reached: list[tuple[Segment, int]]) -> None:
+    def _acknowledge(self, reached: list[tuple[Segment, int]], charges: list[Charges]) -> None:
         moved = False
+        since = self.acknowledged_since
+        for account, amount in chain.from_iterable(charges):
+            since[account] = since.get(account, 0) + amount
         for segment, position in reached:
             moved = moved or segment.shipped != position
             segment.shipped = position
@@ -244,9 +259,9 @@ class Journal:
         if last.append(frame(Acknowledged(segment.number, position))) and caught_up:
             last.shipped = last.written
 
-    def close(self) -> None:
-        """Releases the lock; deletes the folder when nothing is owed."""
-        settled = self.settled
+    def close(self, *, keep: bool = False) -> None:
+        """Releases the lock; deletes the folder when nothing is owed, unless it is to `keep` for a successor."""
+        settled = self.settled and not keep
         for segment in self._segments:
             segment.map.close()
         os.close(self._lock)

@@ -148,6 +148,8 @@ def settle_lost(intent: Intent, progress: Progress | None, now_ms: int) -> Reque
     )
     ended = progress.at_ms if progress is not None else now_ms
     amount = cost(used, intent.price) if intent.price is not None else 0
+    if progress is None and not request.stream and any(is_budget(account) for account, _ in intent.reserved):
+        amount = sys.maxsize  # nobody knows how long the answer became: what was reserved is booked
     lost: AttemptRow = msgspec.structs.replace(
         last,
         ended_ms=max(ended, last.started_ms),

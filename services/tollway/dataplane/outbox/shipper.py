@@ -98,6 +98,10 @@ class Shipper:
         """What the rows that were not acknowledged charge, by account."""
         return self._journal.owed()
 
+    def acknowledged_since(self) -> dict[str, int]:
+        """What rows charged that the ledger took since the pools were last told everything, by account."""
+        return self._journal.acknowledged_since
+
     async def _ship_forever(self) -> None:
         failures = 0
         while True:

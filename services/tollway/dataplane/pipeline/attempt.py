@@ -132,9 +132,11 @@ class Attempt:
         exchange = self.exchange
         if error is not None and self.credential is not None:
             _hide(error, self.credential.api_key)
+        unseen = estimated and usage is None and not exchange.head.stream
         if estimated:
             usage = estimate(usage, exchange.input_tokens, output_chars, output_events)
-        row = self._row(outcome, usage or ZERO, error.code if error is not None else None, estimated=estimated)
+        code = error.code if error is not None else None
+        row = self._row(outcome, usage or ZERO, code, estimated=estimated, unseen=unseen)
         exchange.rows.append(row)
         self._observe(row, error)
 
@@ -151,7 +153,9 @@ class Attempt:
             estimated=estimated,
         )
 
-    def _row(self, outcome: str, usage: Usage, error_code: Code | None, *, estimated: bool) -> AttemptRow:
+    def _row(
+        self, outcome: str, usage: Usage, error_code: Code | None, *, estimated: bool, unseen: bool = False
+    ) -> AttemptRow:
         exchange, provider = self.exchange, self.candidate.provider
         price = exchange.route.price
         return AttemptRow(
@@ -168,16 +172,24 @@ class Attempt:
             outcome=outcome,
             error_code=error_code.value if error_code is not None else None,
             usage=usage,
-            cost_nano=self._cost(cost(usage, price), estimated=estimated) if price is not None else 0,
+            cost_nano=self._cost(cost(usage, price), estimated, unseen) if price is not None else 0,
             price_version=price.version if price is not None else None,
             estimated=estimated,
             provider_request_id=self.provider_request_id,
         )
 
-    def _cost(self, amount: int, *, estimated: bool) -> int:
-        """What is booked: an estimate is never above what was reserved; a bill above it is booked, and told."""
+    def _cost(self, amount: int, estimated: bool, unseen: bool) -> int:
+        """What is booked: an estimate is never above what was reserved; a bill above it is booked, and told.
+
+        Of an answer that nobody has seen it is not known how long it became: under a hard budget all that was reserved
+        is booked.
+        """
         permit = self.exchange.permit
-        if permit is None or permit.reserved_nano is None or amount <= permit.reserved_nano:
+        if permit is None or permit.reserved_nano is None:
+            return amount
+        if unseen:
+            return permit.reserved_nano
+        if amount <= permit.reserved_nano:
             return amount
         if estimated:
             return permit.reserved_nano

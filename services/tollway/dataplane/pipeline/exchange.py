@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from tollway.dataplane.pipeline.attempt import Attempt
 
 
+SLOW_BODY_MS = 300_000
+"""A window that ended longer ago takes no requests any more."""
+
+
 @dataclass(frozen=True)
 class Services:
     """What the stages use; made once for each process."""
@@ -164,6 +168,11 @@ class Exchange:
             self.output_cap,
         )
 
+    @property
+    def counted_ms(self) -> int:
+        """When the request began, for the windows of budgets and limits: one whose body took minutes began later."""
+        return max(self.started_ms, self.services.clock.now_ms() - SLOW_BODY_MS)
+
     def counters(self) -> Counters:
         """The counters of the budgets and limits of this request."""
         return self.services.admission.counters(self.principal.project.organisation)
@@ -187,7 +196,11 @@ class Exchange:
     def finish(self) -> None:
         """Runs the clean-ups."""
         while self._cleanups:
-            self._cleanups.pop()()
+            try:
+                self._cleanups.pop()()
+            finally:
+                if self._cleanups:
+                    self.finish()
 
     def book(self) -> None:
         """Writes the request's row, once, when anything of it left for a provider. Every attempt must be closed."""

@@ -27,8 +27,8 @@ def limit(exchange: Exchange) -> Awaitable[None] | None:
     for rule, subject in limits:
         if tokens < 0 and rule.measure is Measure.TOKENS:
             tokens = _tokens(exchange)
-        holding = counters.holding(rule, subject, exchange.started_ms)
-        needs.append((holding, _amount(rule, tokens)))
+        holding = counters.holding(rule, subject, exchange.counted_ms)
+        needs.append((holding, _amount(rule, tokens, exchange)))
         queued = queued or bool(holding.account.waiting)
     exchange.limits = [holding for holding, _ in needs]
     if not queued and counters.take(needs):
@@ -55,6 +55,6 @@ def _tokens(exchange: Exchange) -> int:
     return exchange.input_tokens + output * max(1, head.n)
 
 
-def _amount(rule: Limit, tokens: int) -> int:
+def _amount(rule: Limit, tokens: int, exchange: Exchange) -> int:
     """What a request takes of a limit. One that may write more than the whole limit takes the whole."""
-    return min(tokens, max(1, rule.amount)) if rule.measure is Measure.TOKENS else 1
+    return max(exchange.input_tokens, 1, min(tokens, rule.amount)) if rule.measure is Measure.TOKENS else 1

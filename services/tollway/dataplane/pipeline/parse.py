@@ -51,7 +51,9 @@ def parse_tags(text: str) -> dict[str, str]:
     tags = {}
     for pair in text.split(","):
         name, equals, value = pair.strip().partition("=")
-        fits = max(len(name), len(value)) <= MAX_TAG_LENGTH and (name + value).isprintable()  # bytes that are no UTF-8 are not
+        fits = (
+            max(len(name), len(value)) <= MAX_TAG_LENGTH and (name + value).isprintable()
+        )  # bytes that are no UTF-8 are not
         if not name or not equals or not fits:
             raise TollwayError(
                 Code.INVALID_REQUEST,

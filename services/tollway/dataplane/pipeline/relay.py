@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 from aiohttp import web
 
-from tollway.core.errors import TollwayError
+from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
 from tollway.core.money import format_dollars
 from tollway.dataplane.endpoints.port import Dialect, StreamRelay
@@ -30,6 +30,7 @@ from tollway.runtime import log
 _log = log.get(__name__)
 COMMIT_AFTER_SECONDS = 10.0
 DRAIN = "drain"
+DRAIN_TASK = "drain"
 MAX_FIELDS = 50
 MAX_FIELD_NAME = 100
 _SHOWN = "!#$&'()*+./:;<=>?@[]^`{|}~ "
@@ -103,7 +104,8 @@ async def _stream(exchange: Exchange, attempt: Attempt) -> None:
     except TollwayError as fault:
         upstream.close()
         exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
-        attempt.close_stream(Outcome.ERROR, stream, error=fault, estimated=stream.started)
+        silent = fault.code is Code.PROVIDER_TIMEOUT  # at work, but nothing came of it
+        attempt.close_stream(Outcome.ERROR, stream, error=fault, estimated=stream.started or silent)
         if exchange.response is None:
             raise
         await _fail(exchange, stream, fault)
@@ -205,7 +207,7 @@ def _left(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
     exchange.outcome = Outcome.CLIENT_CLOSED
     if attempt.candidate.provider.hangup == DRAIN and not stream.done:
         exchange.draining = True
-        exchange.services.tasks.spawn(_drain(exchange, attempt, stream), "drain")
+        exchange.services.tasks.spawn(_drain(exchange, attempt, stream), DRAIN_TASK)
         return
     attempt.response.close()
     attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not stream.done)

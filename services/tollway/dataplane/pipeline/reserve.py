@@ -48,7 +48,7 @@ def reserve(exchange: Exchange) -> Awaitable[None] | None:
         )
     bound = bound_of(exchange, price)
     counters = exchange.counters()
-    holdings = [counters.holding(rule, subject, exchange.started_ms) for rule, subject in budgets]
+    holdings = [counters.holding(rule, subject, exchange.counted_ms) for rule, subject in budgets]
     cap = None if bound.output is not None else bound.ceiling or DEFAULT_OUTPUT_TOKENS
     amount = _most(bound, price, cap)
     needs: list[Need] = [(holding, amount) for holding in holdings]
@@ -73,7 +73,7 @@ async def _told(exchange: Exchange, waiting: Awaitable[None]) -> None:
     except TollwayError as error:
         if error.code is Code.BUDGET_EXCEEDED:
             for rule, subject in chain_of(exchange.principal).budgets:
-                if used_up(exchange.counters().holding(rule, subject, exchange.started_ms)):
+                if used_up(exchange.counters().holding(rule, subject, exchange.counted_ms)):
                     exchange.services.notices.tell(NoticeKind.BUDGET_REFUSED, scope=rule.scope, subject=rule.subject)
         raise
 

@@ -26,8 +26,9 @@ IDLE_SECONDS = 5.0
 ADOPT_SECONDS = 5.0
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 REMIND_SECONDS = 30.0
-REFUSALS = ("INVALID_ARGUMENT", "OUT_OF_RANGE")
-"""How a control plane says that it will never take a batch: the body that it means is found, and given up."""
+REFUSALS = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED")
+"""How it is said that a batch will never be taken, the last one by the transport of what is too large for it: the body
+that is meant is found, and given up."""
 
 
 class BodyClient(Protocol):

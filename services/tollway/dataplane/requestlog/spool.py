@@ -135,7 +135,13 @@ class Spool:
         reached: list[tuple[_Segment, int]] = []
         size = unreadable = 0
         for segment, position, end in places:
-            with segment.path.open("rb") as file:
+            try:
+                opened = segment.path.open("rb")
+            except FileNotFoundError:  # somebody has tidied up: what else there is must not wait for it
+                unreadable += position < end
+                reached.append((segment, end))
+                continue
+            with opened as file:
                 file.seek(position)
                 while position < end and len(bodies) < limit_count:
                     payload = _read_payload(file.read(HEADER.size), file.read, end - position)
