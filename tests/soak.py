@@ -97,7 +97,7 @@ def main() -> int:
     for run in (run for run in RUNS if run.name in wanted):
         print(f"\n=== {run.name}: {run.about}", flush=True)
         began = time.monotonic()
-        environment = {**os.environ, **dict(run.settings)}
+        environment = {**dict(run.settings), **os.environ}  # who sets one of them has it so
         code = subprocess.run(command_of(run, more), cwd=ROOT, env=environment, check=False).returncode
         nothing = code == NO_TESTS_COLLECTED and run.name == OTHERS
         failed += code != 0 and not nothing

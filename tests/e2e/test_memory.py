@@ -160,7 +160,7 @@ def test_memory_does_not_grow_under_load(ruled: tuple[Stack, list[str]], capsys:
         quarters = [watch.memory[len(watch.memory) * n // 8][1] for n in range(8)]
         print("by eighths:", ", ".join(f"{value:.1f}" for value in quarters))
     assert outcomes.keys() == {"200", HANG_UP}
-    assert sum(outcomes.values()) > KEYS
+    assert sum(outcomes.values()) > SECONDS * RATE / 3, "there was a load"
     if LONG:
         assert an_hour < GROWTH_AN_HOUR
     else:

@@ -173,7 +173,7 @@ def test_the_command_line_finds_and_shows_and_reading_is_audited(logged: Stack, 
 
     assert request_id in out("logs", "--project", "demo", "--from", "1h", "--tag", "who=cli", "--status", "200")
     assert json.loads(out("logs", "list", "--key", "demo/demo-key", "--tag", "who=nobody", "-o", "json")) == []
-    (row,) = json.loads(out("logs", "--request-id", "cli-1", "--model", SIMULATED, "-o", "json"))
+    (row,) = json.loads(out("logs", "--request-id", "cli-1", "--endpoint", "/v1/chat/completions", "-o", "json"))
     assert row["request_id"] == request_id
     before = len(json.loads(out("audit", "list", "--action", "requestlog.read_bodies", "-o", "json")))
     shown = out("logs", "show", request_id)

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tollway.core.catalog import ProviderKind
 from tollway.core.money import NANO_PER_DOLLAR
 from tollway.core.pricing import Price
@@ -95,6 +97,20 @@ class Fleet:
     async def burst(self, count: int, **more: Any) -> list[Answer]:
         """That many chats at once, every second one streamed."""
         return list(await asyncio.gather(*(self.ask(stream=bool(n % 2), **more) for n in range(count))))
+
+    def publish(self, rules: dict[str, Rules]) -> None:
+        """A catalog with other rules is in force on every plane."""
+        for plane in self.planes:
+            routes = plane.process.holder.routes
+            assert routes is not None
+            catalog = routes.catalog
+            assert plane.process.holder.swap(msgspec.structs.replace(catalog, version=catalog.version + 1, rules=rules))
+
+    async def rows_in_ledger(self, count: int, seconds: float = 5.0) -> None:
+        """Waits until so many rows have come to the ledger."""
+        async with asyncio.timeout(seconds):
+            while len(self.ledger.rows) < count:
+                await asyncio.sleep(0.05)
 
     def outstanding(self) -> int:
         """What all planes have reserved of budgets and concurrency, in units of each."""

@@ -93,7 +93,7 @@ class Process:
         redis = await _redis(settings)
         store = RefugeDirectory(RedisDirectory(redis))
         sealer = Sealer(settings.fleet_keys)
-        holder = CatalogHolder()
+        holder = self.holder = CatalogHolder()
         self.directory = Directory(
             store,
             holder,

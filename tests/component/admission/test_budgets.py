@@ -152,3 +152,24 @@ async def test_one_dollar_is_one_dollar_to_the_nano(fleet: Fleet) -> None:
         answers = await fleet.burst(20)
         assert sum(answer.status == 200 for answer in answers) == 3
         assert fleet.spent() == 3 * COST <= 0.349999999 * NANO_PER_DOLLAR
+
+
+async def test_a_budget_that_is_new_counts_what_was_spent_before_it(fleet: Fleet) -> None:
+    """Also what was spent since the counters began: the ledger has it, whoever asks."""
+    async with fleet:
+        assert {answer.status for answer in await fleet.burst(6)} == {200}
+        await fleet.rows_in_ledger(6)
+        fleet.publish({"project:p1": budget("b9", "project", 0.85)})
+        answers = await fleet.burst(12)
+        assert sum(answer.status == 200 for answer in answers) == 2
+
+
+async def test_another_period_counts_from_its_own_beginning(fleet: Fleet) -> None:
+    fleet.ledger.used = lambda query: 5 * NANO_PER_DOLLAR if query.start_ms == 0 else 0
+    fleet.rules["project:p1"] = budget("b1", "project", 1, period=Period.DAY)
+    async with fleet:
+        assert (await fleet.ask()).status == 200
+        await fleet.rows_in_ledger(1)
+        fleet.publish({"project:p1": budget("b1", "project", 5.35, period=Period.NONE)})
+        answers = await fleet.burst(12)
+        assert sum(answer.status == 200 for answer in answers) == 2

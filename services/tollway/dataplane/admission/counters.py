@@ -272,12 +272,17 @@ class Counters:
         for before in earlier:
             self.holdings.setdefault(before.key, before)
         asked = unknown + [self.holdings[before.key] for before in earlier]
+        # What processes told when the life began is not in the ledger at the cut, and may be by now. Of an account that
+        # nobody told of, a budget that is new, say, everything is in the ledger.
+        told = [holding for holding in asked if holding.was_told]
+        await self._read(life, told, life.cut_us or None)
+        await self._read(life, [holding for holding in asked if not holding.was_told], None)
+
+    async def _read(self, life: Life, asked: Sequence[Holding], cut_us: int | None) -> None:
         for start in range(0, len(asked), BATCH):
             part = asked[start : start + BATCH]
             questions = [holding.question() for holding in part]
-            found = await self._ledger.read(
-                self.holder, self.organisation, life.epoch, questions, cut_us=life.cut_us or None
-            )
+            found = await self._ledger.read(self.holder, self.organisation, life.epoch, questions, cut_us=cut_us)
             if self.life is None or self.life.epoch != life.epoch:
                 return  # the cut was another life's
             for holding, used in zip(part, found.used, strict=True):

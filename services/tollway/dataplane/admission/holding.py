@@ -138,6 +138,11 @@ class Holding:
             end_ms=end,
         )
 
+    @property
+    def was_told(self) -> bool:
+        """Whether some process told the pool of money or places before it was known what was spent before."""
+        return self.pool is not None and bool(self.pool.told.spent or self.pool.told.held)
+
     def over(self, now_ms: int) -> bool:
         """Whether the window has ended and nothing of it is left to tell, also not to the window after it."""
         start, end = self.window
