@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import psutil
@@ -169,7 +170,8 @@ def test_the_books_agree_after_chaos(tmp_path: Path, capsys: pytest.CaptureFixtu
 def pools(stack: Stack, field: str) -> dict[str, int]:
     """A field of every pool of a budget in the present life of the counters."""
     store = Redis.from_url(stack.valkey.url)
-    epoch = bytes(store.hget("tw:{o:default}:life", "e") or b"").decode()
+    found: Any = store.hget("tw:{o:default}:life", "e")
+    epoch = (found or b"").decode()
     keys = store.scan_iter(f"tw:{{o:default}}:{epoch}:a:b*")
     return {key.decode(): int(store.hget(key, field) or 0) for key in keys}
 

@@ -56,6 +56,13 @@ class Telemetry:
             "tollway_config_stale_seconds", "Since the last sign of life of the configuration stream.",
             registry=self.registry, multiprocess_mode="livemax",
         )  # fmt: skip
+        self._admission_gauges()
+        self._counters = {"request": requests, "attempt": attempts, "tokens": tokens, "cost": cost}
+        self._histograms = {"request": duration, "first_byte": first_byte}
+        self._counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self._seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+
+    def _admission_gauges(self) -> None:
         self.counters_away = Gauge(
             "tollway_counters_away_seconds", "Since the counters of budgets and limits stopped to answer; 0: they do.",
             registry=self.registry, multiprocess_mode="livemax",
@@ -68,10 +75,6 @@ class Telemetry:
             "tollway_admission_accounts_reserved", "Of these, windows of which something is reserved.",
             registry=self.registry, multiprocess_mode="livesum",
         )  # fmt: skip
-        self._counters = {"request": requests, "attempt": attempts, "tokens": tokens, "cost": cost}
-        self._histograms = {"request": duration, "first_byte": first_byte}
-        self._counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
-        self._seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
         """A client request has ended. Status 499: the client left."""
