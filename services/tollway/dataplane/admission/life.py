@@ -27,6 +27,7 @@ _log = log.get(__name__)
 STEP_SECONDS = 0.1
 AWAY_SECONDS = 5.0
 """Counters that do not answer for longer are worth an alert."""
+REMIND_SECONDS = 30.0
 LEAD_SECONDS = 2.0
 STRAGGLER_SECONDS = LEASE_SECONDS + 1.0
 """How long a life waits for a replica that the control plane knows and that has not told: it takes nothing any more."""
@@ -75,6 +76,7 @@ class Reviver:
         self._mark = mark
         self._last = ""
         self._lives = 0
+        self._reminded = -REMIND_SECONDS
 
     async def run(self) -> None:
         """Background work: whenever the counters are without a life, brings them into one."""
@@ -155,7 +157,10 @@ class Reviver:
                 return
             cut = (await self._ledger.read(self._replica, organisation, life.epoch, ())).cut_us
         except (ConnectionError, TimeoutError) as error:
-            _log.info("the ledger cannot say what was spent", reason=str(error))
+            now = self._clock.monotonic()
+            if now - self._reminded > REMIND_SECONDS:
+                self._reminded = now
+                _log.warning("counters wait for the ledger to say what was spent", reason=str(error))
             return
         if await self._store.ready(organisation, life.epoch, cut):
             if missing:
