@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tollway.core.rules import Budget, Limit, Outage
 from tollway.dataplane.admission.counters import Counters, Need
-from tollway.dataplane.admission.holding import REFUSAL_SECONDS, Holding
+from tollway.dataplane.admission.holding import REFUSAL_SECONDS, Holding, Kind
 from tollway.dataplane.admission.refusals import counters_away, refusal
 from tollway.runtime.clock import Clock
 
@@ -109,7 +109,8 @@ async def _recall_or_refuse(needs: Sequence[Need], began: float, loop: asyncio.A
         if told.free + max(0, holding.account.free) >= amount and loop.time() - began <= LIFE_SECONDS:
             continue  # another request of this process was quicker: ask again
         elsewhere = told.held - holding.account.reserved
-        late = loop.time() - began > RECALL_SECONDS
+        # Places are in use more often than held in advance: whoever waits for them waits in vain.
+        late = loop.time() - began > (RECALL_STEP_SECONDS if holding.kind is Kind.PLACES else RECALL_SECONDS)
         if late or told.free + elsewhere < amount:
             holding.refused_until = loop.time() + REFUSAL_SECONDS
             holding.refused_amount = amount

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from tollway.core.leases import Account
 from tollway.core.rules import (
     Budget,
@@ -32,6 +34,18 @@ PLACES = ":c"
 """Ends the name of an account of requests under way."""
 
 
+class Kind(IntEnum):
+    """What an account counts."""
+
+    COST = 0
+    REQUESTS = 1
+    TOKENS = 2
+    PLACES = 3
+
+
+_KINDS = {Measure.REQUESTS: Kind.REQUESTS, Measure.TOKENS: Kind.TOKENS, Measure.CONCURRENT: Kind.PLACES}
+
+
 class Holding:
     """One account of one process. `known` False: the ledger must first say what was spent before.
 
@@ -39,7 +53,7 @@ class Holding:
     """
 
     __slots__ = (
-        "_dirty", "account", "before", "changed", "key", "known", "pool", "previous", "refused_amount",
+        "_dirty", "account", "before", "changed", "key", "kind", "known", "pool", "previous", "refused_amount",
         "refused_until", "rule", "subject", "told_at", "window",
     )  # fmt: skip
 
@@ -50,6 +64,7 @@ class Holding:
         self.subject = subject
         self.window = window
         self.key = account_key(rule, window)
+        self.kind = _KINDS[rule.measure] if isinstance(rule, Limit) else Kind.COST
         self.account = Account(_floor(rule))
         self.previous = _previous(rule, window)
         self.known = True
@@ -75,7 +90,7 @@ class Holding:
     @property
     def places(self) -> bool:
         """Whether it counts requests under way, which are given back and never spent."""
-        return isinstance(self.rule, Limit) and self.rule.measure is Measure.CONCURRENT
+        return self.kind is Kind.PLACES
 
     def limit(self, at_ms: int) -> int:
         """The limit in force, without what is carried over."""

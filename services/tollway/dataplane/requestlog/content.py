@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -27,6 +28,7 @@ MAX_PARTS = 256
 MIN_SECRET_LENGTH = 8
 """Shorter ones are words of a text sooner than secrets."""
 REDACTED = "[redacted]"
+OUR_KEYS_BEGIN = "sk-tw-"
 _KEPT = frozenset({
     "accept", "accept-encoding", "accept-language", "anthropic-beta", "anthropic-version", "cache-control",
     "content-encoding", "content-length", "content-type", "openai-beta", "openai-organization", "openai-project",
@@ -118,17 +120,27 @@ def _without(data: bytes, secrets: list[bytes], *, cut: bool) -> bytes:
 
 def _said(text: str, secrets: list[bytes]) -> str:
     """What a client wrote beside its body, less secrets and half surrogates: bytes of a header that were no UTF-8."""
+    if len(text) < MIN_SECRET_LENGTH and text.isascii():
+        return text
     return _without(text.encode("utf-8", "replace"), secrets, cut=False).decode()
 
 
 def _headers(headers: Iterable[tuple[str, str]], secrets: list[bytes]) -> dict[str, str]:
     """The headers that may be kept, by their names in lower case."""
-    found = {}
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered in _KEPT or lowered.startswith(_KEPT_PREFIXES):
-            found[lowered] = _said(value, secrets)[:MAX_HEADER_LENGTH]
-    return found
+    kept = [(lowered, value) for name, value in headers if (lowered := _kept_name(name))]
+    together = "\n".join([value for _, value in kept])
+    if together.isascii() and OUR_KEYS_BEGIN not in together:
+        whole = together.encode()
+        if not any(secret in whole for secret in secrets):  # as nearly always: one look at all of them will do
+            return {name: value[:MAX_HEADER_LENGTH] for name, value in kept}
+    return {name: _said(value, secrets)[:MAX_HEADER_LENGTH] for name, value in kept}
+
+
+@lru_cache(maxsize=4096)
+def _kept_name(name: str) -> str:
+    """The header's name in lower case if it may be kept, else nothing."""
+    lowered = name.lower()
+    return lowered if lowered in _KEPT or lowered.startswith(_KEPT_PREFIXES) else ""
 
 
 def _body(data: bytes, content_type: str, cut: bool, masked: bool) -> str | Mapping[str, str]:
