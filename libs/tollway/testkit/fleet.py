@@ -44,7 +44,14 @@ class Answer(NamedTuple):
 class Fleet:
     """`planes` data planes with the project `p1`. Set `rules` before entering; `ask` sends requests in turn."""
 
-    def __init__(self, folder: Path, valkey: ValkeyServer, simulator: SimulatorServer, planes: int = 3) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        valkey: ValkeyServer,
+        simulator: SimulatorServer,
+        planes: int = 3,
+        redis_url: str | None = None,
+    ) -> None:
         self.valkey = valkey
         self.simulator = simulator
         self.ledger = BalanceService()
@@ -52,7 +59,7 @@ class Fleet:
         self._count = planes
         self._turn = 0
         self._opened = AsyncExitStack()
-        self.first = LoneDataPlane(folder / "0", valkey.url)
+        self.first = LoneDataPlane(folder / "0", redis_url or valkey.url)
         self.rules = self.first.rules
         self.planes: list[LoneDataPlane] = []
 

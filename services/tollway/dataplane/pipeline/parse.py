@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 
 import aiohttp
@@ -13,6 +14,8 @@ from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.endpoints.port import JSON
 from tollway.dataplane.pipeline.exchange import Exchange
 
+BODY_SECONDS = 240.0
+"""Within this time a body must be there; a request that began longer ago would count in windows that are over."""
 MAX_TAGS = 20
 MAX_TAG_LENGTH = 255
 MAX_PARTS = 256
@@ -25,20 +28,31 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
         raise _too_large(limit)
     content = request.content
     try:
-        if content.is_eof() and not request.body_exists:
-            return b""
-        first = await content.readany()
-        if content.at_eof() and len(first) <= limit:
-            return first
-        parts, size = [first], len(first)
-        while not content.at_eof():
-            part = await content.readany()
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
+        if content.is_eof():  # it came with the headers, as small ones do
+            return await _whole(content, limit) if request.body_exists else b""
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _whole(content, limit)
     except (aiohttp.ClientPayloadError, web.RequestPayloadError, zlib.error) as error:
         raise TollwayError(Code.INVALID_REQUEST, "The request body could not be read or unpacked.") from error
+    except TimeoutError:
+        raise TollwayError(
+            Code.INVALID_REQUEST, f"The request body did not arrive within {BODY_SECONDS:.0f} seconds."
+        ) from None
+
+
+async def _whole(content: aiohttp.StreamReader, limit: int) -> bytes:
+    first = await content.readany()
+    if len(first) > limit:
+        raise _too_large(limit)
+    if content.at_eof():
+        return first
+    parts, size = [first], len(first)
+    while not content.at_eof():
+        part = await content.readany()
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
     return b"".join(parts)
 
 
