@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tollway.core.catalog import glob_match
 from tollway.core.ledger import RequestRow
 from tollway.wire.balances_codec import BalanceQuery, BalancesAsked, BalancesRead
 from tollway.wire.server import Unavailable, add_balances, add_usage_ingest, listen, make_server
@@ -57,9 +58,14 @@ class BalanceService:
         return BalancesRead(used=used, replicas=tuple(self.replicas), cut_us=cut)
 
     def _counted(self, query: BalanceQuery, cut_us: int) -> int:
-        """What the rows of the query's window that came by the cut add up to; all are of the subject."""
+        """What the rows of the query's window that came by the cut add up to; of subjects, models are told apart."""
         end = query.end_ms if query.end_ms is not None else float("inf")
-        rows = [row for came, row in self.rows.values() if came <= cut_us and query.start_ms <= row.started_ms < end]
+        model = query.subject if query.scope == "model" else query.model
+        rows = [
+            row
+            for came, row in self.rows.values()
+            if came <= cut_us and query.start_ms <= row.started_ms < end and glob_match(model, row.model)
+        ]
         if query.measure == "requests":
             return len(rows)
         attempts = [attempt for row in rows for attempt in row.attempts]
