@@ -11,6 +11,14 @@ import pytest
 from tollway.testkit.stack import SIMULATED, Stack, http, until
 
 PROVIDER_KEY = "sk-canaryProviderKey0123456789abcdef"
+READS = {
+    "string": ("GET",),
+    "hash": ("HGETALL",),
+    "set": ("SMEMBERS",),
+    "zset": ("ZRANGE", "0", "-1"),
+    "stream": ("XRANGE", "-", "+"),
+}
+"""How a value of each type of Valkey is read whole."""
 IMPORTED = "canary-imported-value-Zx81Qw93Lm47Tr25"
 
 
@@ -111,8 +119,8 @@ def everything_in_valkey(stack: Stack) -> bytes:
     content = b""
     for key in stack.valkey.command("KEYS", "*"):
         kind = stack.valkey.command("TYPE", key)
-        read = ("HGETALL", key) if kind in (b"hash", "hash") else ("GET", key)
-        content += repr((key, stack.valkey.command(*read))).encode()
+        read = READS[kind.decode() if isinstance(kind, bytes) else kind]
+        content += repr((key, stack.valkey.command(read[0], key, *read[1:]))).encode()
     assert b"tw:catalog" in content
     return content
 

@@ -86,7 +86,15 @@ class Process:
 
     async def start(self) -> None:
         """Brings everything up but the listening socket. Raises StartError when something is wrong for good."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.tasks.close()  # nothing that has begun may keep the process from ending
+            raise
+
+    async def _start(self) -> None:
         settings = self.settings
+        self._tls = _tls(settings)
         _raise_file_limit()
         root = settings.data_dir / "journal"
         self.journal = _journal(root, settings)
@@ -205,7 +213,7 @@ class Process:
         )
         self.runner = web.ServerRunner(server, shutdown_timeout=self.settings.drain_seconds)
         await self.runner.setup()
-        await web.SockSite(self.runner, sock, ssl_context=_tls(self.settings), backlog=BACKLOG).start()
+        await web.SockSite(self.runner, sock, ssl_context=self._tls, backlog=BACKLOG).start()
         # What is alive now lives as long as the process: the collector need not look at it, nor look often.
         gc.collect()
         gc.freeze()
