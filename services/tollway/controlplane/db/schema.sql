@@ -362,7 +362,7 @@ CREATE TABLE ledger_requests (
 
 CREATE TABLE ledger_retention (
     only_row boolean NOT NULL DEFAULT true,
-    horizon date NOT NULL DEFAULT '-infinity'::date
+    horizon date NOT NULL DEFAULT '0001-01-01'::date
 );
 
 CREATE TABLE limit_sets (

@@ -112,7 +112,7 @@ ON CONFLICT DO NOTHING;
 DELETE FROM pg_temp.sent_attempts;
 
 -- name: horizon
-SELECT to_char(horizon, 'YYYY-MM-DD') AS horizon FROM ledger_retention WHERE isfinite(horizon);
+SELECT to_char(horizon, 'YYYY-MM-DD') AS horizon FROM ledger_retention WHERE horizon > '0001-01-01';
 
 -- name: insert_quarantine
 INSERT INTO ledger_quarantine (id, replica, reason, row)

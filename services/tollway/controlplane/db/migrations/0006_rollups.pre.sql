@@ -163,7 +163,7 @@ FROM ledger_deltas;
 -- Retention: rows of days before `horizon` were dropped, or refused, and are never taken in again.
 CREATE TABLE ledger_retention (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    horizon  date NOT NULL DEFAULT '-infinity'
+    horizon  date NOT NULL DEFAULT '0001-01-01'
 );
 INSERT INTO ledger_retention DEFAULT VALUES;
 
