@@ -18,7 +18,7 @@ from tollway.runtime.clock import Clock
 RECALL_SECONDS = 0.6
 """How long a request waits for what other processes hold in advance and give back."""
 PLACES_SECONDS = 0.35
-"""The same for places: they are in use more often than held in advance, and told of within a round when they are not."""
+"""The same for places: they are in use more often than held in advance, and a round tells of those that came free."""
 RECALL_STEP_SECONDS = 0.05
 LIFE_SECONDS = 2.0
 """How long a request waits for counters that are being built anew."""
