@@ -1,7 +1,8 @@
 """`make test`: the whole suite in its tiers, each with its time, and one closing line that counts.
 
-Fast tiers share the cores (pytest-xdist, a file stays on one worker); tiers that start processes and measure time run
-one test after another. Long runs (vllm, chaos, soak) have targets of their own. Arguments are handed to pytest.
+Fast tiers share the cores (pytest-xdist, a file stays on one worker), with more workers than cores, for they wait a
+lot; tiers that start processes and measure time run one test after another. Long runs (vllm, chaos, soak) have targets
+of their own. Arguments are handed to pytest.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def count(report: Path) -> dict[str, int]:
 
 def run_tier(folders: list[Path], parallel: bool, arguments: list[str], report: Path) -> dict[str, int]:
     """Runs one tier and returns its counts; a run that ends badly without a failed test counts as one failure."""
-    workers = ["-n", "2", "--dist", "loadfile"] if parallel else []
+    workers = ["-n", "4", "--dist", "loadfile"] if parallel else []
     command = [sys.executable, "-m", "pytest", "-q", "-m", FAST, f"--junitxml={report}", *workers, *arguments]
     code = subprocess.run([*command, *map(str, folders)], cwd=ROOT.parent, check=False).returncode
     counts = count(report)

@@ -136,3 +136,25 @@ async def test_a_server_that_is_killed_and_comes_back_empty(fleet: Fleet) -> Non
         await settled(fleet)
         assert sum(answer.status == 200 for answer in answers) == FIT
         assert fleet.spent() == LIMIT * NANO_PER_DOLLAR
+
+
+async def test_what_comes_free_may_be_taken_while_the_lease_lasts_and_no_longer(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may be told to go on without a process that was not heard of: by then it must take nothing any more."""
+    fleet.rules["project:p1"] = budget("b1", "project", 100)
+    async with fleet:
+        stream = asyncio.create_task(fleet.ask(model="slow", stream=True, max_tokens=1000, plane=0))
+        await asyncio.sleep(0.3)
+        fleet.valkey.freeze()
+        while (await fleet.ask(plane=0)).status == 200:
+            pass
+        assert (await stream).status == 200
+        assert (await fleet.ask(plane=0)).status == 200, "what the stream did not need"
+        monkeypatch.setattr("tollway.dataplane.admission.counters.LEASE_SECONDS", 0.0)
+        counters = fleet.first.process.admission.counters("default")
+        (holding,) = [each for key, each in counters.holdings.items() if key.startswith("b1:")]
+        assert holding.account.free >= COST
+        refused = await fleet.ask(plane=0)
+        fleet.valkey.freeze(False)
+        assert (refused.status, refused.code) == (503, "overloaded")

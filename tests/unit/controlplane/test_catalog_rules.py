@@ -14,7 +14,9 @@ from tollway.controlplane.catalog import rules
 from tollway.controlplane.catalog.capabilities import effective_capabilities, known_row
 from tollway.controlplane.catalog.capability_table import ROWS
 from tollway.controlplane.catalog.model import Capabilities, Price, PriceTier, StoredPrice, shown_price
-from tollway.controlplane.catalog.pricebook import BOOK_VERSION, book_price, effective_price
+from tollway.controlplane.catalog.pricebook import BOOK_VERSION, book_price
+from tollway.controlplane.prices.book import PriceBook, Target
+from tollway.core import pricing
 from tollway.core.catalog import ProviderKind
 from tollway.core.money import format_dollars
 from tollway.core.pricing import Tier
@@ -85,15 +87,18 @@ def test_a_compatible_server_is_known_by_its_address() -> None:
 
 
 def test_the_order_of_sources() -> None:
-    override = StoredPrice(input=1, output=2)
-    assert effective_price(override, 4, [FREE], NOW) == override.at("override@4")
-    free = effective_price(None, 0, [FREE], NOW)
+    def price(*targets: tuple[ProviderKind, str, str], own: pricing.Price | None = None) -> pricing.Price | None:
+        return PriceBook([]).price("m", own, [Target("p", *target) for target in targets], NOW)
+
+    own = StoredPrice(input=1, output=2).at("override@4")
+    assert price(FREE, own=own) == own
+    free = price(FREE)
     assert free is not None
     assert (free.version, free.input, free.output) == ("free", 0, 0)
-    assert effective_price(None, 0, [UNKNOWN], NOW) is None
-    assert effective_price(None, 0, [FREE, UNKNOWN], NOW) is None, "unknown is not free"
-    assert effective_price(None, 0, [OPENAI, FREE, UNKNOWN], NOW) == book_price(*OPENAI, NOW)
-    assert effective_price(None, 0, [OPENAI, DEAR], NOW) == book_price(*DEAR, NOW), "the dearest counts"
+    assert price(UNKNOWN) is None
+    assert price(FREE, UNKNOWN) is None, "unknown is not free"
+    assert price(OPENAI, FREE, UNKNOWN) == book_price(*OPENAI, NOW)
+    assert price(OPENAI, DEAR) == book_price(*DEAR, NOW), "the dearest counts"
 
 
 @pytest.mark.parametrize(

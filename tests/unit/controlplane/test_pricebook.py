@@ -12,10 +12,10 @@ from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway.controlplane.catalog.pricebook import book_model, book_price, effective_price
+from tollway.controlplane.catalog.pricebook import book_model, book_price, dearest
 from tollway.core.catalog import ProviderKind
 from tollway.core.money import NANO_PER_DOLLAR
-from tollway.core.pricing import Price, cost
+from tollway.core.pricing import FREE, Price, cost
 from tollway.core.usage import Usage
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -100,7 +100,6 @@ def test_a_fee_for_the_request() -> None:
 
 
 def test_the_dearest_of_two_models_that_are_not_sold_by_the_token() -> None:
-    whisper, free = (OPENAI, "", "whisper-1"), (ProviderKind.VLLM, "http://127.0.0.1", "whisper")
-    price = effective_price(None, 0, [free, whisper], NOW)
+    price = dearest([FREE, book_price(OPENAI, "", "whisper-1", NOW)])
     assert price is not None
     assert price.audio_hour == 360_000_000

@@ -1,4 +1,4 @@
-"""What a model costs: the override, else free for servers of one's own, else the price book. Pure but for package data.
+"""What the shipped price book says of a provider's model. Pure but for package data.
 
 The book is the data inside the pinned `genai-prices` package; nothing is fetched. Of a price that depends on the time
 of day, on the service tier or on batching the standard one is taken, which an override can correct.
@@ -16,10 +16,9 @@ import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices
 
-from tollway.controlplane.catalog.model import StoredPrice
-from tollway.core.catalog import FREE_KINDS, ProviderKind
+from tollway.core.catalog import ProviderKind
 from tollway.core.money import NANO_PER_DOLLAR
-from tollway.core.pricing import FREE, Price, Tier
+from tollway.core.pricing import Price, Tier
 
 BOOK_VERSION = f"genai-prices {genai_prices.__version__}"
 _BOOK_PROVIDERS = {
@@ -42,24 +41,11 @@ _BOOK_TOKENS = {
 """Our rate -> the book's names for it, the most exact one first."""
 
 
-def effective_price(
-    override: StoredPrice | None,
-    price_revision: int,
-    targets: Sequence[tuple[ProviderKind, str, str]],
-    at: datetime,
-) -> Price | None:
-    """The price of a model whose targets are (kind, base URL, provider's model name); None when it is not known.
-
-    Where targets differ the dearest known price counts, so that no call is booked below its cost; a target of unknown
-    price beside free ones makes the whole unknown, since unknown is not free.
-    """
-    if override is not None:
-        return override.at(f"override@{price_revision}")
-    return dearest([FREE if kind in FREE_KINDS else book_price(kind, url, model, at) for kind, url, model in targets])
-
-
 def dearest(prices: Sequence[Price | None]) -> Price | None:
-    """Of the prices of all targets the dearest; None when none is known, or one is unknown beside free ones."""
+    """Of the prices of all targets the dearest, so that no call is booked below its cost.
+
+    None when none is known, or one is unknown beside free ones: unknown is not free.
+    """
     known = [price for price in prices if price is not None]
     if not known:
         return None

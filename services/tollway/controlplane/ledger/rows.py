@@ -111,7 +111,7 @@ def _attempt(request: bytes, request_started: int, shared: bytes, attempt: Attem
     counts[1::2] = _usage(attempt.usage)
     packed = (
         _ATTEMPT.pack(
-            *(_ATTEMPT_COLUMNS, 4, day - EPOCH_DAY, 16, key, 16, _late(key), 16, request),
+            *(_ATTEMPT_COLUMNS, 4, day - EPOCH_DAY, 16, key, 16, late_id(key), 16, request),
             *(4, _number(attempt.number, "attempt.number", MAX_INTEGER)),
             *(8, request_started),
             *(8, microseconds(_time(attempt.started_ms, "attempt.started_ms"))),
@@ -141,13 +141,11 @@ def _usage(usage: Usage) -> tuple[int, ...]:
     return counts
 
 
-def late_id(attempt_id: str) -> UUID:
-    """The id of the adjustment that a true row makes after an estimate of the same attempt: always the same one."""
-    return UUID(bytes=_late(UUID(attempt_id).bytes))
+def late_id(attempt: bytes) -> bytes:
+    """The id of the adjustment that a true row makes after an estimate of the same attempt: always the same one.
 
-
-def _late(attempt: bytes) -> bytes:
-    """uuid5(attempt, "late"), RFC 9562, 5.5, without the detour over UUID objects."""
+    uuid5(attempt, "late"), RFC 9562, 5.5, without the detour over UUID objects.
+    """
     digest = bytearray(hashlib.sha1(attempt + b"late", usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80

@@ -69,7 +69,8 @@ class Counters:
         self._waiting: list[asyncio.Future[None]] = []
         self._dirty: set[Holding] = set()
         """Accounts of which the pool must be told, or that hold something that is free."""
-        self._closed = False
+        self.closed = False
+        """Whether the accounts of this process were booked as those of a dead one."""
         self._forgot_at = 0.0
         self._reminded = -REMIND_SECONDS
         self._heard = -LEASE_SECONDS
@@ -80,12 +81,18 @@ class Counters:
         """Whether the pools grant what is asked."""
         return self.available and self.life is not None and self.life.ready
 
+    @property
+    def leased(self) -> bool:
+        """Whether what this process holds is still its own to take."""
+        return self._loop.time() - self._heard <= LEASE_SECONDS
+
     # -- taking -----------------------------------------------------------------------------------------------------
 
     def holding(self, rule: Budget | Limit, subject: str, at_ms: int) -> Holding:
         """The account of a rule for a request that begins at `at_ms`."""
         latest = self._by_rule.get(rule.id)
-        if latest is not None and latest.rule is rule:
+        if latest is not None and (latest.rule is rule or latest.rule == rule):
+            latest.rule = rule  # every catalog brings the same rule as another object
             start, end = latest.window
             if start <= at_ms and (end is None or at_ms < end):
                 return latest
@@ -99,7 +106,7 @@ class Counters:
 
     def take(self, needs: Sequence[Need]) -> bool:
         """Reserves all or nothing of what this process holds. Never waits."""
-        if self._loop.time() - self._heard > LEASE_SECONDS:
+        if not self.leased:
             return False
         for holding, amount in needs:
             if holding.account.free < amount:
@@ -110,7 +117,7 @@ class Counters:
 
     async def round(self) -> bool:
         """Waits for the next round that takes in what is asked now; whether it was answered."""
-        if self._closed:
+        if self.closed:
             return False
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(done)
@@ -174,6 +181,7 @@ class Counters:
                 if not await self._ask(life, due[start : start + BATCH]):
                     return False
             done = True
+            self._on_heard()
         finally:
             if not done:
                 for holding in due:
@@ -202,7 +210,6 @@ class Counters:
             self.reviving = True
             return False
         at = self._heard = self._loop.time()
-        self._on_heard()
         for holding, told in zip(due, answer.told, strict=True):
             holding.hear(told, at)
         self.reviving = not answer.life.ready
@@ -233,7 +240,7 @@ class Counters:
 
     def _end(self) -> None:
         """What this process held was booked: nothing of it may be taken any more."""
-        self._closed = True
+        self.closed = True
         self.available = self.reviving = False
         self.life = None
         for holding in self.holdings.values():

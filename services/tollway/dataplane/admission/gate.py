@@ -1,7 +1,8 @@
 """Admits a request or says why not: takes what it needs, waits for a round where that is too little, refuses.
 
 Bounded in time: a request waits for a few rounds at most, and not at all while the counters cannot be reached. Then a
-budget gives what this process still holds and refuses the rest; a limit does what it says (`Outage`).
+budget gives what this process still holds, while its lease lasts, and refuses the rest; a limit does what it says
+(`Outage`).
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def _without_counters(counters: Counters, needs: Sequence[Need]) -> None:
     """The counters cannot be reached: what each rule says for that."""
     overdrawn: list[Need] = []
     for holding, amount in needs:
-        if holding.account.free >= amount:
+        if counters.leased and holding.account.free >= amount:
             continue
         rule = holding.rule
         if isinstance(rule, Budget) or rule.on_outage is Outage.CLOSED:

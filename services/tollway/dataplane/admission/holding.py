@@ -140,10 +140,10 @@ class Holding:
         self.account.settle(reserved, spent)
         self.touch()
 
-    def question(self, window: Window | None = None) -> BalanceQuery:
-        """What the ledger must say about what was spent before, in this window or another."""
+    def question(self) -> BalanceQuery:
+        """What the ledger must say about what was spent before."""
         limit = self.rule if isinstance(self.rule, Limit) else None
-        start, end = window or self.window
+        start, end = self.window
         return BalanceQuery(
             measure="cost" if limit is None else limit.measure.value,
             scope=self.rule.scope,

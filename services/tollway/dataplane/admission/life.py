@@ -80,7 +80,7 @@ class Reviver:
 
     async def run(self) -> None:
         """Background work: whenever the counters are without a life, brings them into one."""
-        while True:
+        while not self._counters.closed:
             if self._counters.away_seconds > AWAY_SECONDS:
                 organisation = self._counters.organisation
                 self._notices.tell(NoticeKind.COUNTERS_AWAY, scope="organisation", subject=organisation)
@@ -95,7 +95,7 @@ class Reviver:
         counters = self._counters
         life = await self._store.begin(counters.organisation, str(uuid_utils.uuid4()))
         counters.reviving = True
-        if life.epoch == self._last:
+        if life.epoch == self._last and life.ready:
             counters.life = life
             return
         await self._outbox.hold()

@@ -24,7 +24,7 @@ class Life(NamedTuple):
 class PoolAsk(NamedTuple):
     """An ask for one pool. Times are Unix milliseconds; None of `expire_ms`: the pool stays.
 
-    `before`: what was spent before, when it was asked of the ledger. `carry_nano`: the most that the window before may
+    `before`: what was spent before, when it was asked of the ledger. `carry`: the most that the window before may
     add; its pool is `previous`, which began at `previous_start_ms`.
     """
 

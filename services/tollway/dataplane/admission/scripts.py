@@ -7,8 +7,8 @@ Keys of an organisation `O`, all in one slot; `E` is the epoch of the counters' 
   `...:members` holder -> replica
 - `tw:{o:O}:E:of:<holder>` set of the accounts that a holder has touched
 - `tw:{o:O}:E:lost:<holder>` of a lost holder, account of a budget -> what was written off; for a week
-- `tw:{o:O}:E:a:<account>` the pool: `s` spent, `o` held, `b` spent before (present: known), `l` limit; of each holder
-  `H` `q:H` last seq, `p:H` its spent, `o:H` what it holds
+- `tw:{o:O}:E:a:<account>` the pool: `s` spent, `o` held, `b` spent before (present: known); of each holder `H`
+  `q:H` last seq, `p:H` its spent, `o:H` what it holds
 
 Nothing stays for ever: what is not used for 40 days goes, and is read from the ledger again when it is needed.
 Amounts stay below 2^53 (rules are refused above), where doubles are exact; they are changed with HINCRBY.
@@ -105,7 +105,7 @@ local function one(key, prev, at)
   if spent ~= p0 then redis.call('HINCRBY', key, 's', int(spent - p0)) end
   if held + granted ~= o0 then redis.call('HINCRBY', key, 'o', int(held + granted - o0)) end
   redis.call('HSET', key, 'q:' .. H, ARGV[at + 1], 'p:' .. H, ARGV[at + 2])
-  redis.call('HSET', key, 'o:' .. H, int(held + granted), 'l', int(limit))
+  redis.call('HSET', key, 'o:' .. H, int(held + granted))
   if expire ~= '' then redis.call('PEXPIREAT', key, expire) else redis.call('EXPIRE', key, 3456000) end
   return {int(granted), int(s), int(o + granted), int(limit), tight and 1 or 0, whole}
 end
