@@ -39,6 +39,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     total: float = 600.0
 
 
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider allows one credential, as the operator knows it. None: not bounded here."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+
+
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """One provider key, in the clear: exists only in memory and inside a sealed snapshot."""
 
@@ -46,13 +54,17 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     api_key: str
     weight: int = 1
+    quota: Quota = Quota()
 
     def __repr__(self) -> str:
         return f"Credential(id={self.id!r}, name={self.name!r})"
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """A place to send requests. `base_url` has no trailing slash; `hangup`: what to do when a client leaves."""
+    """A place to send requests. `base_url` has no trailing slash; `hangup`: what to do when a client leaves.
+
+    `probe_seconds`: how often a target that fails is asked whether it is back; 0: requests alone find out.
+    """
 
     id: str
     name: str
@@ -62,6 +74,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     credentials: tuple[Credential, ...] = ()
     hangup: str = "close"
+    probe_seconds: float = 0.0
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +90,46 @@ class Strategy(StrEnum):
     """How a target is chosen among several."""
 
     WEIGHTED = "weighted"
+    """At random, by weight."""
     PRIORITY = "priority"
+    """The lowest number first; by weight among equals."""
+    LEAST_BUSY = "least_busy"
+    """The fewest requests under way for its weight."""
+    LATENCY = "latency"
+    """The quicker of two drawn at random, by a moving average that rises at once and falls slowly."""
+    COST = "cost"
+    """The cheapest by its price first."""
+    AFFINITY = "affinity"
+    """The same target for the same session or beginning of a prompt, while it is not overloaded."""
+
+
+class Affinity(StrEnum):
+    """What stays together under `Strategy.AFFINITY`."""
+
+    SESSION = "session"
+    """Requests of one conversation: `x-tollway-session`, `prompt_cache_key`, `user`; else the beginning."""
+    PREFIX = "prefix"
+    """Requests whose prompts begin alike."""
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """Further tries after the first, before anything was sent to the client. `budget`: retries as a share of requests."""
+
+    attempts: int = 2
+    budget: float = 0.1
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a target that keeps failing is left alone for a while."""
+
+    enabled: bool = True
+
+
+class Hedge(msgspec.Struct, frozen=True, kw_only=True):
+    """A second call to another target when the first is slower than this share of calls lately, and `least_seconds`."""
+
+    percentile: float = 0.95
+    least_seconds: float = 0.5
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,13 +144,24 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """What clients ask for by name. `price` None: not known, which is not free. `created` is Unix seconds."""
+    """What clients ask for by name. `price` None: not known, which is not free. `created` is Unix seconds.
+
+    `fallbacks` are models that are asked when every target of this one failed; `context_fallbacks` when the prompt is
+    too long for it, `filter_fallbacks` when its content filter refuses. `hedge` None: never.
+    """
 
     id: str
     name: str
     targets: tuple[Target, ...]
     aliases: tuple[str, ...] = ()
     strategy: Strategy = Strategy.WEIGHTED
+    affinity: Affinity = Affinity.SESSION
+    fallbacks: tuple[str, ...] = ()
+    context_fallbacks: tuple[str, ...] = ()
+    filter_fallbacks: tuple[str, ...] = ()
+    retries: Retries = Retries()
+    breaker: Breaker = Breaker()
+    hedge: Hedge | None = None
     price: Price | None = None
     capabilities: Capabilities = Capabilities()
     created: int = 0
@@ -129,6 +192,31 @@ class Logging(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int = 30
 
 
+class CacheScope(StrEnum):
+    """Whose answers a project may be given from the cache."""
+
+    PROJECT = "project"
+    """Its own alone."""
+    ORGANISATION = "organisation"
+    """Those of every project of the organisation that chose the same."""
+
+
+class Caching(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether answers are kept and given again. `similarity` None: only to the very same request."""
+
+    enabled: bool = False
+    ttl_seconds: int = 3600
+    scope: CacheScope = CacheScope.PROJECT
+    similarity: float | None = None
+
+
+class Priority(StrEnum):
+    """Who waits when there is more than can be done."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Whose money it is. `models` are globs of allowed model names."""
 
@@ -139,6 +227,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ("*",)
     dialect_policy: DialectPolicy = DialectPolicy.LENIENT
     logging: Logging = Logging()
+    caching: Caching = Caching()
+    priority: Priority = Priority.INTERACTIVE
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
