@@ -113,7 +113,7 @@ class Affinity(StrEnum):
 
 
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
-    """Further tries after the first, before anything was sent to the client. `budget`: retries as a share of requests."""
+    """Further tries after the first, before anything was sent to the client. `budget`: their share of requests."""
 
     attempts: int = 2
     budget: float = 0.1
