@@ -1,7 +1,7 @@
 """One request and its answer as the request log takes them: what they were, and their bodies packed.
 
-`content` is a zstd frame of one JSON object; its form is told in docs/reference/request-log.md. Times are Unix
-milliseconds. Pure values: nothing here packs, sends or stores.
+`content` is one JSON object, by itself or in a zstd frame; its form is told in docs/reference/request-log.md. Times are
+Unix milliseconds. Pure values: nothing here packs, sends or stores.
 """
 
 from __future__ import annotations

@@ -7,16 +7,12 @@ from typing import Any
 
 import grpc.aio
 
-from tollway.core.requestlog import LoggedBody
 from tollway.wire.bodies_codec import encode_bodies
 from tollway.wire.gen.tollway.usage.v1 import bodies_pb2_grpc
 
 STORE_SECONDS = 30.0
-MAX_BATCH_BYTES = 16 << 20
-"""Packed bytes of one call, at most: the receiver holds a batch in memory. A single larger body goes alone."""
 MAX_BODY_BYTES = 32 << 20
 """Packed bytes of one body, at most: a larger one is refused."""
-MAX_BATCH_BODIES = 1_000
 
 
 class BodyIngestClient:
@@ -27,13 +23,13 @@ class BodyIngestClient:
         self._stub = stub(channel)
         self._metadata = (("authorization", f"Bearer {token}"),)
 
-    async def store(self, replica: str, bodies: Sequence[LoggedBody], dropped: int) -> int:
+    async def store(self, replica: str, batches: Sequence[bytes], dropped: int) -> int:
         """Returns, when the bodies are stored, how many of them were new. Raises ConnectionError otherwise.
 
-        `dropped` counts the bodies that this replica dropped since its last call that was answered. A batch may be
-        sent again; keep it below `MAX_BATCH_BODIES` and `MAX_BATCH_BYTES`.
+        `batches` are packed (`tollway.wire.bodies_codec`). `dropped` counts the bodies that this replica dropped since
+        its last call that was answered. A batch may be sent again.
         """
-        request = encode_bodies(replica, bodies, dropped)
+        request = encode_bodies(replica, batches, dropped)
         try:
             answer = await self._stub.StoreBodies(request, metadata=self._metadata, timeout=STORE_SECONDS)
         except grpc.aio.AioRpcError as error:

@@ -23,7 +23,7 @@ from tollway.core.ledger import RequestRow
 from tollway.core.notices import Notice
 from tollway.core.requestlog import LoggedBody
 from tollway.wire.balances_codec import BalancesAsked, BalancesRead, decode_balances_request, encode_balances
-from tollway.wire.bodies_codec import decode_bodies
+from tollway.wire.bodies_codec import Unreadable, decode_bodies
 from tollway.wire.client import MAX_MESSAGE_BYTES
 from tollway.wire.config_codec import ConfigEvent, Subscription, decode_subscription, encode_event
 from tollway.wire.contract import MethodContract
@@ -192,7 +192,11 @@ class _BodyIngest:
 
     async def StoreBodies(self, request: Any, context: Any) -> Any:
         async with self._gate.guard(context, "BodyIngest/StoreBodies"):
-            return bodies_pb2.StoreBodiesResponse(stored=await self._store(*decode_bodies(request)))
+            try:
+                sent = decode_bodies(request)
+            except Unreadable as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"batches: {error}")
+            return bodies_pb2.StoreBodiesResponse(stored=await self._store(*sent))
 
 
 class _NoticeIngest:

@@ -17,6 +17,7 @@ import zstandard
 from tollway.core.requestlog import LoggedBody
 from tollway.testkit.logged_bodies import logged_body, packed
 from tollway.wire.bodies_client import BodyIngestClient
+from tollway.wire.bodies_codec import BatchPacker
 from tollway.wire.contract import METHODS
 
 JOIN = "join-token-canary-4711"
@@ -30,7 +31,7 @@ def iso(at_ms: int) -> str:
 
 
 async def send(api: Any, *bodies: LoggedBody, dropped: int = 0) -> int:
-    return await BodyIngestClient(api.channel, JOIN).store("dp-1", bodies, dropped)
+    return await BodyIngestClient(api.channel, JOIN).store("dp-1", [BatchPacker().pack(bodies)], dropped)
 
 
 async def found(api: Any, query: str = "") -> list[str]:

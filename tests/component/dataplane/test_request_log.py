@@ -11,13 +11,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-import zstandard
 
 from tollway.core.catalog import Bodies, Logging, ProviderKind
 from tollway.core.requestlog import LoggedBody
 from tollway.testkit.lone_dataplane import LoneDataPlane
 from tollway.testkit.servers import ValkeyServer
 from tollway.testkit.upstream import Upstream, completion, event, stream, whole, words
+from tollway.wire.bodies_codec import unpack
 
 CREDENTIAL = "sk-upstream-canary-0123456789"
 LIMIT = 4096
@@ -25,9 +25,8 @@ LIMIT = 4096
 
 def content(body: LoggedBody) -> Any:
     """What was stored, unpacked."""
-    plain = zstandard.ZstdDecompressor().decompress(body.content)
-    assert len(plain) == body.plain_bytes
-    return json.loads(plain)
+    assert len(body.content) == body.plain_bytes
+    return json.loads(body.content)
 
 
 async def logged(plane: LoneDataPlane, count: int, seconds: float = 5) -> list[LoggedBody]:
@@ -36,7 +35,7 @@ async def logged(plane: LoneDataPlane, count: int, seconds: float = 5) -> list[L
     async with asyncio.timeout(seconds):
         while log.counts.captured < count or not log.writer.idle:
             await asyncio.sleep(0.01)
-    bodies = log.spool.batch(1 << 30, 10_000).bodies
+    bodies = [body for record in log.spool.batch(1 << 30, 10_000).records for body in unpack(record.data)]
     assert len(bodies) == count
     assert log.counts.dropped == 0
     assert log.memory.held == 0

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from tollway.core.catalog import DirectoryEntry, Project
-from tollway.core.requestlog import LoggedBody
 from tollway.dataplane.requestlog import writer as writer_module
 from tollway.dataplane.requestlog.capture import Captured, LoggedStream, Memory
 from tollway.dataplane.requestlog.counts import Counts
 from tollway.dataplane.requestlog.shipper import BodyShipper
-from tollway.dataplane.requestlog.spool import Spool
+from tollway.dataplane.requestlog.spool import Packed, Spool
 from tollway.dataplane.requestlog.writer import Writer
 from tollway.runtime.clock import SystemClock
+from tollway.wire.bodies_codec import unpack
 
 PROJECT = Project(id="p", name="p", organisation="o", business_unit="u")
 ENTRY = DirectoryEntry(lookup="l", public_id="l", key_id="k", name="n", project="p", version=1, secrets=())
@@ -64,6 +64,11 @@ def log(tmp_path: Path) -> Any:
     spool.close()
 
 
+def written(log: Log) -> list[str]:
+    """Which bodies are in the spool."""
+    return [body.request_id for record in log.spool.batch(1 << 20, 200).records for body in unpack(record.data)]
+
+
 class Receiver:
     """A control plane that does as it is told; `fail` is what it says instead of storing."""
 
@@ -74,8 +79,9 @@ class Receiver:
         self.stored: list[str] = []
         self.calls: list[tuple[int, int]] = []
 
-    async def store(self, replica: str, bodies: Sequence[LoggedBody], dropped: int) -> int:
+    async def store(self, replica: str, batches: Sequence[bytes], dropped: int) -> int:
         """Stores, or raises."""
+        bodies = [body for batch in batches for body in unpack(batch)]
         if self.fail:
             raise ConnectionError(self.fail)
         if self.poison in [body.request_id for body in bodies]:
@@ -92,7 +98,7 @@ def test_what_is_offered_is_written_and_the_memory_is_given_back(log: Log) -> No
     assert log.memory.held == 1000
     log.writer.start()
     log.wait()
-    assert [body.request_id for body in log.spool.batch(1 << 20, 200).bodies] == [str(n) for n in range(100)]
+    assert written(log) == [str(n) for n in range(100)]
     assert log.memory.held == 0
     assert log.counts.dropped == 0
 
@@ -107,7 +113,7 @@ def test_a_full_spool_drops_the_newest_and_counts_them(log: Log) -> None:
         log.writer.offer(captured(number, os.urandom(2000).hex().encode()))
     log.writer.start()
     log.wait()
-    stored = len(log.spool.batch(1 << 20, 200).bodies)
+    stored = len(written(log))
     assert 5 < stored < 40
     assert log.counts.by_reason()["spool_full"] == 40 - stored
 
@@ -130,7 +136,7 @@ def test_a_body_that_cannot_be_packed_and_a_broken_disk_are_counted(log: Log, mo
     assert "space" in log.writer.problem
     log.writer.offer(captured(4))
     log.wait()
-    assert [body.request_id for body in log.spool.batch(1 << 20, 200).bodies] == ["2", "4"]
+    assert written(log) == ["2", "4"]
 
 
 async def test_bodies_wait_while_the_control_plane_is_away_and_losses_are_told_once(log: Log) -> None:
@@ -162,6 +168,7 @@ async def test_a_body_that_is_never_taken_does_not_hold_up_the_others(log: Log, 
     log.writer.start()
     await asyncio.to_thread(log.wait)
     assert await shipper.flush(2)
+    assert await shipper.flush(2)
     assert receiver.stored == ["0", "1", "3", "4"]
     assert log.counts.by_reason()["refused"] == 1
     assert sum(dropped for _count, dropped in receiver.calls) == 1
@@ -186,7 +193,7 @@ def test_memory_is_bounded_over_all_streams() -> None:
 def test_what_nobody_thought_of_does_not_end_the_thread(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     original = log.spool.append
 
-    def broken(_bodies: Sequence[LoggedBody]) -> int:
+    def broken(_packed: Packed) -> bool:
         monkeypatch.setattr(log.spool, "append", original)
         raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
 
@@ -197,4 +204,4 @@ def test_what_nobody_thought_of_does_not_end_the_thread(log: Log, monkeypatch: p
     assert log.counts.by_reason()["not_packed"] == 1
     assert log.writer.offer(captured(2))
     log.wait()
-    assert [body.request_id for body in log.spool.batch(1 << 20, 10).bodies] == ["2"]
+    assert written(log) == ["2"]

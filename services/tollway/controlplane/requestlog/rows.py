@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import zstandard
 
 from tollway.controlplane.resources import as_uuid
 from tollway.core.requestlog import RETENTION_CLASSES, LoggedBody
@@ -24,6 +25,7 @@ MAX_BIGINT = (1 << 63) - 1
 MAX_INTEGER = (1 << 31) - 1
 CLOCK_MS = 60_000
 """How far the start of a request may lie from the time in its id; beyond it, the id is believed."""
+LEVEL = 3
 _ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = 221_845_392_000_000  # the year 9000: a day and its retention must fit into the calendar
@@ -68,10 +70,7 @@ def flatten(body: LoggedBody) -> FlatBody:
         raise Unstorable("request_id lies beyond the calendar")
     if body.retention_days not in RETENTION_CLASSES:
         raise Unstorable(f"retention_days is not one of {', '.join(map(str, RETENTION_CLASSES))}")
-    if not body.content.startswith(_ZSTD):
-        raise Unstorable("content is not a zstd frame")
-    if len(body.content) > MAX_BODY_BYTES:
-        raise Unstorable(f"content is longer than {MAX_BODY_BYTES} bytes")
+    content = _packed(body.content)
     day = day_of(identifier)
     started_ms = body.started_ms if abs(body.started_ms - made_ms) <= CLOCK_MS else made_ms
     columns: dict[str, Any] = {name: clean(getattr(body, name)) for name in _TEXTS}
@@ -88,9 +87,20 @@ def flatten(body: LoggedBody) -> FlatBody:
         "masked": body.masked,
         "truncated": body.truncated,
         "plain_bytes": _within(body.plain_bytes, MAX_BIGINT),
-        "stored_bytes": len(body.content),
+        "stored_bytes": len(content),
     }
-    return FlatBody(identifier, day, body.retention_days, columns, body.content)
+    return FlatBody(identifier, day, body.retention_days, columns, content)
+
+
+def _packed(content: bytes) -> bytes:
+    """Content as it is stored: each body is a zstd frame of its own, so that one can be read without the others."""
+    if content.startswith(b"{"):
+        content = zstandard.ZstdCompressor(level=LEVEL).compress(content)
+    if not content.startswith(_ZSTD):
+        raise Unstorable("content is neither JSON nor a zstd frame")
+    if len(content) > MAX_BODY_BYTES:
+        raise Unstorable(f"content is longer than {MAX_BODY_BYTES} bytes")
+    return content
 
 
 def day_of(identifier: UUID) -> date:

@@ -86,6 +86,11 @@ class Captured(NamedTuple):
     held: int
 
     @property
+    def cut(self) -> bool:
+        """Whether a body was longer than what is kept of one."""
+        return self.body_cut or self.answer_cut
+
+    @property
     def masked(self) -> bool:
         """Whether personal data and secrets must be replaced."""
         return self.project.logging.bodies is Bodies.MASKED

@@ -1,4 +1,4 @@
-"""What is stored of a captured request: without secrets, masked where the project says so, as JSON, compressed.
+"""What is stored of a captured request: without secrets, masked where the project says so, as JSON.
 
 Runs in the writer's thread, never on the path of requests. The form is that of docs/reference/request-log.md.
 """
@@ -12,23 +12,20 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-import zstandard
 
 from tollway.core.dialects.multipart import Form, is_form, read_form
 from tollway.core.errors import TollwayError
-from tollway.core.masking import LONGEST_CUT, mask
+from tollway.core.masking import LONGEST_CUT, find, mask
 from tollway.core.masking_bodies import mask_events, mask_json, mask_text
 from tollway.core.requestlog import LoggedBody
 from tollway.dataplane.endpoints.port import EVENTS
 from tollway.dataplane.requestlog.capture import Captured
 
-LEVEL = 1
 MAX_HEADER_LENGTH = 1000
 MAX_PARTS = 256
 MIN_SECRET_LENGTH = 8
 """Shorter ones are words of a text sooner than secrets."""
 REDACTED = "[redacted]"
-OUR_KEYS_BEGIN = "sk-tw-"
 _KEPT = frozenset({
     "accept", "accept-encoding", "accept-language", "anthropic-beta", "anthropic-version", "cache-control",
     "content-encoding", "content-length", "content-type", "openai-beta", "openai-organization", "openai-project",
@@ -37,38 +34,23 @@ _KEPT = frozenset({
 })  # fmt: skip
 _KEPT_PREFIXES = ("x-tollway-", "x-stainless-", "x-ratelimit-", "anthropic-ratelimit-")
 _KEY_HEADERS = ("Authorization", "x-api-key", "api-key")
+_ODD = re.compile(rb"[^!#-\[\]-~]")
+"""What JSON may write in another way."""
 _OUR_KEYS = re.compile(rb"(sk-tw-[0-9A-Za-z]{8}-)[0-9A-Za-z]{1,64}")
 
 
 class Packer:
-    """Makes what is stored. Keeps the compressor, which is costly to make; for one thread."""
-
-    def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=LEVEL)
+    """Makes what is stored; for one thread."""
 
     def pack(self, captured: Captured) -> LoggedBody:
         """The request and its answer as they go to the control plane."""
-        entry, project, masked = captured.entry, captured.project, captured.masked
+        entry, project = captured.entry, captured.project
         secrets = _secrets(captured)
-        request = _without(captured.body, secrets, cut=captured.body_cut)
-        answer = _without(b"".join(captured.answer), secrets, cut=captured.answer_cut)
-        sent, got = _headers(captured.headers.items(), secrets), _headers(captured.answer_headers, secrets)
-        content = {
-            "request": {
-                "headers": sent,
-                "body": _body(request, captured.headers.get("Content-Type", ""), captured.body_cut, masked),
-            },
-            "response": {
-                "status": captured.status,
-                "headers": got,
-                "body": _body(answer, got.get("content-type", ""), captured.answer_cut, masked),
-                "streamed": captured.stream,
-            },
-        }
-        if masked:
-            for headers in (sent, got):
-                headers.update({name: mask(value) for name, value in headers.items()})
-        plain = orjson.dumps(content)
+        sent = _kept(captured.headers.items())
+        plain = _plain(captured, sent) if not captured.masked and not captured.cut else b""
+        if not plain or _tells(plain, secrets):
+            sent = _headers(captured.headers.items(), secrets)
+            plain = _careful(captured, sent, secrets)
         return LoggedBody(
             request_id=captured.request_id,
             started_ms=captured.started_ms,
@@ -86,16 +68,69 @@ class Packer:
             outcome=captured.outcome,
             error_code=captured.error_code,
             client_request_id=captured.client_request_id,
-            tags={**entry.tags, **{_said(name, secrets): _said(tag, secrets) for name, tag in captured.tags.items()}},
+            tags=_tags(captured, secrets),
             client_address=captured.client_address,
             user_agent=sent.get("user-agent", ""),
             retention_days=project.logging.retention_days,
-            masked=masked,
-            truncated=captured.body_cut or captured.answer_cut,
+            masked=captured.masked,
+            truncated=captured.cut,
             plain_bytes=len(plain),
-            content=self._compressor.compress(plain),
+            content=plain,
             duration_ms=max(0, captured.ended_ms - captured.started_ms),
         )
+
+
+def _plain(captured: Captured, sent: Mapping[str, str]) -> bytes:
+    """The content as it is."""
+    return orjson.dumps(
+        {
+            "request": {"headers": sent, "body": _shown(captured.body)},
+            "response": {
+                "status": captured.status,
+                "headers": _kept(captured.answer_headers),
+                "body": _shown(b"".join(captured.answer)),
+                "streamed": captured.stream,
+            },
+        }
+    )
+
+
+def _tells(plain: bytes, secrets: list[bytes]) -> bool:
+    """Whether a secret is in the content, or may be in it as JSON writes it."""
+    if b"sk-tw-" in plain:
+        return True
+    return any(secret in plain or _ODD.search(secret) is not None for secret in secrets)
+
+
+def _careful(captured: Captured, sent: dict[str, str], secrets: list[bytes]) -> bytes:
+    """The content without secrets, masked where the project says so."""
+    masked = captured.masked
+    request = _without(captured.body, secrets, cut=captured.body_cut)
+    answer = _without(b"".join(captured.answer), secrets, cut=captured.answer_cut)
+    got = _headers(captured.answer_headers, secrets)
+    request_type, answer_type = captured.headers.get("Content-Type", ""), got.get("content-type", "")
+    content = {
+        "request": {"headers": sent, "body": _body(request, request_type, captured.body_cut, masked)},
+        "response": {
+            "status": captured.status,
+            "headers": got,
+            "body": _body(answer, answer_type, captured.answer_cut, masked),
+            "streamed": captured.stream,
+        },
+    }
+    if masked:
+        for headers in (sent, got):
+            if find("\n".join(headers.values())):
+                headers.update({name: mask(value) for name, value in headers.items()})
+    return orjson.dumps(content)
+
+
+def _tags(captured: Captured, secrets: list[bytes]) -> dict[str, str]:
+    """What the key and the client say beside the body."""
+    if not captured.tags:
+        return captured.entry.tags
+    told = {_said(name, secrets): _said(tag, secrets) for name, tag in captured.tags.items()}
+    return {**captured.entry.tags, **told}
 
 
 def _secrets(captured: Captured) -> list[bytes]:
@@ -125,15 +160,25 @@ def _said(text: str, secrets: list[bytes]) -> str:
     return _without(text.encode("utf-8", "replace"), secrets, cut=False).decode()
 
 
-def _headers(headers: Iterable[tuple[str, str]], secrets: list[bytes]) -> dict[str, str]:
+def _kept(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The headers that may be kept, by their names in lower case."""
-    kept = [(lowered, value) for name, value in headers if (lowered := _kept_name(name))]
-    together = "\n".join([value for _, value in kept])
-    if together.isascii() and OUR_KEYS_BEGIN not in together:
-        whole = together.encode()
-        if not any(secret in whole for secret in secrets):  # as nearly always: one look at all of them will do
-            return {name: value[:MAX_HEADER_LENGTH] for name, value in kept}
-    return {name: _said(value, secrets)[:MAX_HEADER_LENGTH] for name, value in kept}
+    return {
+        lowered: value[:MAX_HEADER_LENGTH] if value.isascii() else _encodable(value)[:MAX_HEADER_LENGTH]
+        for name, value in headers
+        if (lowered := _kept_name(name))
+    }
+
+
+def _encodable(text: str) -> str:
+    """Without half surrogates: bytes of a header that were no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _headers(headers: Iterable[tuple[str, str]], secrets: list[bytes]) -> dict[str, str]:
+    """The headers that may be kept, less secrets."""
+    return {
+        lowered: _said(value, secrets)[:MAX_HEADER_LENGTH] for name, value in headers if (lowered := _kept_name(name))
+    }
 
 
 @lru_cache(maxsize=4096)
@@ -147,7 +192,7 @@ def _body(data: bytes, content_type: str, cut: bool, masked: bool) -> str | Mapp
     """A body as text; in base64 when it is none and need not be masked."""
     text = _text(data, cut)
     if not masked:
-        return text if text is not None else {"base64": base64.b64encode(data).decode()}
+        return text if text is not None else _shown(data)
     if text is None:
         return _form_text(data, content_type) if is_form(content_type) else f"[BINARY: {len(data)} bytes]"
     found = _mask(text, content_type.partition(";")[0].strip().lower())
@@ -161,6 +206,14 @@ def _mask(text: str, media_type: str) -> str:
     if media_type.endswith("json") or text[:64].lstrip()[:1] in ("{", "["):
         return mask_json(text)
     return mask_text(text)
+
+
+def _shown(data: bytes) -> str | Mapping[str, str]:
+    """A body as text; in base64 when it is none."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
 
 
 def _text(data: bytes, cut: bool) -> str | None:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from tollway.core.requestlog import LoggedBody
 from tollway.dataplane.requestlog.counts import Counts
-from tollway.dataplane.requestlog.spool import Spool
+from tollway.dataplane.requestlog.spool import Batch, Spool
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
+from tollway.wire.bodies_codec import BatchPacker, Unreadable, unpack
 
 _log = log.get(__name__)
-BATCH_BODIES = 200
-BATCH_BYTES = 2 << 20
+BATCH_RECORDS = 200
+BATCH_BYTES = 4 << 20
 LINGER_SECONDS = 0.2
 IDLE_SECONDS = 5.0
 ADOPT_SECONDS = 5.0
@@ -34,7 +34,7 @@ that is meant is found, and given up."""
 class BodyClient(Protocol):
     """The request log's front door; the real one is `tollway.wire.bodies_client.BodyIngestClient`."""
 
-    async def store(self, replica: str, bodies: Sequence[LoggedBody], dropped: int) -> int:
+    async def store(self, replica: str, batches: Sequence[bytes], dropped: int) -> int:
         """Returns when the bodies are stored; raises ConnectionError or TimeoutError otherwise."""
 
 
@@ -48,7 +48,6 @@ class BodyShipper:
         self._counts = counts
         self._clock = clock
         self._told_dropped = 0
-        self._single = False
         self._wanted = asyncio.Event()
         self._shipping = asyncio.Lock()
         self._failing = False
@@ -91,31 +90,46 @@ class BodyShipper:
             return False
 
     async def _ship_one(self) -> bool:
-        batch = await asyncio.to_thread(self._spool.batch, BATCH_BYTES, 1 if self._single else BATCH_BODIES)
-        self.oldest_ms = batch.bodies[0].started_ms if batch.bodies else None
+        batch = await asyncio.to_thread(self._spool.batch, BATCH_BYTES, BATCH_RECORDS)
+        self.oldest_ms = batch.records[0].oldest_ms if batch.records else None
         dropped = self._counts.dropped - self._told_dropped
-        if batch.bodies or dropped:
+        if batch.records or dropped:
             try:
-                await self._client.store(self._replica, batch.bodies, dropped)
+                await self._client.store(self._replica, [record.data for record in batch.records], dropped)
             except (ConnectionError, TimeoutError) as error:
-                return await self._refused(str(error), len(batch.bodies), batch.acknowledge)
-            self._told_dropped += dropped
-            self._counts.shipped += len(batch.bodies)
+                self._remind(str(error))
+                if not batch.records or not str(error).startswith(REFUSALS) or not await self._one_by_one(batch):
+                    return False
+            else:
+                self._told_dropped += dropped
+                self._counts.shipped += sum(record.bodies for record in batch.records)
             self._recovered()
         await asyncio.to_thread(batch.acknowledge)
         self._counts.dropped_here["unreadable"] += batch.unreadable
         return True
 
-    async def _refused(self, reason: str, count: int, acknowledge: Callable[[], None]) -> bool:
-        """Whether to go on at once."""
-        self._remind(reason)
-        if not count or not reason.startswith(REFUSALS):
-            return False
-        if not self._single:
-            self._single = True  # to find the one that is not taken
-            return True
-        self._counts.dropped_here["refused"] += 1
-        await asyncio.to_thread(acknowledge)
+    async def _one_by_one(self, batch: Batch) -> bool:
+        """Ships each body of a batch that was refused by itself, and gives up those that are meant."""
+        packer = BatchPacker()
+        shipped = refused = unreadable = 0
+        for record in batch.records:
+            try:
+                bodies = await asyncio.to_thread(unpack, record.data)
+            except Unreadable:
+                unreadable += record.bodies
+                continue
+            for body in bodies:
+                try:
+                    await self._client.store(self._replica, [packer.pack([body])], 0)
+                except (ConnectionError, TimeoutError) as error:
+                    if not str(error).startswith(REFUSALS):
+                        return False  # all is tried again: what was stored is not stored twice
+                    refused += 1
+                else:
+                    shipped += 1
+        self._counts.shipped += shipped
+        self._counts.dropped_here["refused"] += refused
+        self._counts.dropped_here["unreadable"] += unreadable
         return True
 
     def _remind(self, reason: str) -> None:
@@ -126,7 +140,6 @@ class BodyShipper:
             _log.warning("bodies wait in the spool", reason=reason, backlog_bytes=self._spool.backlog_bytes)
 
     def _recovered(self) -> None:
-        self._single = False
         if self._failing:
             self._failing = False
             _log.info("bodies are shipped again")

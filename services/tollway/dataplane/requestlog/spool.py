@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from tollway.core.requestlog import LoggedBody
 from tollway.dataplane.outbox.folders import Owned, make_folder, orphans
 from tollway.dataplane.outbox.records import HEADER
 
 SUFFIX = ".bodies"
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(LoggedBody).decode
+_ABOUT = struct.Struct("<IQQ")  # bodies, plain bytes, when the oldest began
 
 
 class _Segment:
@@ -38,10 +35,19 @@ class _Segment:
         self.shipped = 0
 
 
-class Batch(NamedTuple):
-    """The oldest bodies, and what to call once they are stored. `unreadable`: records that were damaged."""
+class Packed(NamedTuple):
+    """A record: bodies packed together. `plain_bytes` is their size unpacked, `oldest_ms` when the first began."""
 
-    bodies: list[LoggedBody]
+    bodies: int
+    plain_bytes: int
+    oldest_ms: int
+    data: bytes
+
+
+class Batch(NamedTuple):
+    """The oldest records, and what to call once they are stored. `unreadable`: records that were damaged."""
+
+    records: list[Packed]
     unreadable: int
     acknowledge: Callable[[], None]
 
@@ -69,42 +75,17 @@ class Spool:
         """Where this process writes."""
         return self._home.folder
 
-    def append(self, bodies: Sequence[LoggedBody]) -> int:
-        """Writes bodies in their order; returns how many found room. Raises OSError when the disk takes none."""
-        records = []
-        for body in bodies:
-            payload = _encode(body)
-            records.append(HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
-        stored = 0
+    def append(self, packed: Packed) -> bool:
+        """Writes a record; false when there is no room for it. Raises OSError when the disk takes none."""
+        payload = _ABOUT.pack(*packed[:-1]) + packed.data
+        record = HEADER.pack(len(payload), zlib.crc32(payload)) + payload
         with self._lock:
-            while stored < len(records):
-                fitting = self._fitting(records, stored)
-                if fitting:
-                    try:
-                        self._write(b"".join(records[stored : stored + fitting]))
-                    except OSError:
-                        if not stored:
-                            raise
-                        break
-                    stored += fitting
-                elif self._current is not None:
-                    self._end_segment()
-                else:
-                    break
-        return stored
-
-    def _fitting(self, records: Sequence[bytes], start: int) -> int:
-        """How many of the records from `start` on the segment at hand takes; a new one takes at least one."""
-        written = self._current.written if self._current is not None else 0
-        room = self._capacity - self.disk_bytes
-        count = 0
-        for size in map(len, records[start:]):
-            if size > room or (written and written + size > self._segment_bytes):
-                break
-            room -= size
-            written += size
-            count += 1
-        return count
+            if self._current is not None and self._current.written + len(record) > self._segment_bytes:
+                self._end_segment()
+            if self.disk_bytes + len(record) > self._capacity:
+                return False
+            self._write(record)
+        return True
 
     def _write(self, data: bytes) -> None:
         segment = self._current
@@ -127,11 +108,11 @@ class Spool:
         self._current, self._descriptor = None, -1
         self._clear()
 
-    def batch(self, limit_bytes: int, limit_count: int) -> Batch:
-        """Up to `limit_count` of the oldest bodies, not over `limit_bytes` unless it is one. Raises OSError."""
+    def batch(self, limit_bytes: int, limit_records: int) -> Batch:
+        """Some of the oldest records, together not over `limit_bytes` unpacked unless it is one. Raises OSError."""
         with self._lock:
             places = [(segment, segment.shipped, segment.written) for segment in self._segments]
-        bodies: list[LoggedBody] = []
+        records: list[Packed] = []
         reached: list[tuple[_Segment, int]] = []
         size = unreadable = 0
         for segment, position, end in places:
@@ -143,23 +124,22 @@ class Spool:
                 continue
             with opened as file:
                 file.seek(position)
-                while position < end and len(bodies) < limit_count:
+                while position < end and len(records) < limit_records:
                     payload = _read_payload(file.read(HEADER.size), file.read, end - position)
-                    if payload is None:
+                    if payload is None or len(payload) < _ABOUT.size:
                         position, unreadable = end, unreadable + 1
                         break
-                    if bodies and size + len(payload) > limit_bytes:
+                    bodies, plain_bytes, oldest_ms = _ABOUT.unpack_from(payload)
+                    record = Packed(bodies, plain_bytes, oldest_ms, payload[_ABOUT.size :])
+                    if records and size + record.plain_bytes > limit_bytes:
                         break
                     position += HEADER.size + len(payload)
-                    size += len(payload)
-                    try:
-                        bodies.append(_decode(payload))
-                    except msgspec.DecodeError:
-                        unreadable += 1
+                    size += record.plain_bytes
+                    records.append(record)
             reached.append((segment, position))
             if position < end:
                 break
-        return Batch(bodies, unreadable, lambda: self._acknowledge(reached))
+        return Batch(records, unreadable, lambda: self._acknowledge(reached))
 
     def _acknowledge(self, reached: list[tuple[_Segment, int]]) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The one thread that packs captured requests and writes them to the spool.
+"""The one thread that packs captured requests, many together, and writes them to the spool.
 
 It works in rounds: masking holds the interpreter, and a busy event loop should not be interrupted for each request.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tollway.core.requestlog import LoggedBody
 from tollway.dataplane.requestlog.capture import Captured, Memory
 from tollway.dataplane.requestlog.content import Packer
 from tollway.dataplane.requestlog.counts import Counts
-from tollway.dataplane.requestlog.spool import Spool
+from tollway.dataplane.requestlog.spool import Packed, Spool
 from tollway.runtime import log
+from tollway.wire.bodies_codec import BatchPacker
 
 _log = log.get(__name__)
 ROUND_SECONDS = 0.25
@@ -42,6 +43,7 @@ class Writer:
         self.problem = ""
         """Why the disk did not take bodies the last time that it did not."""
         self._packer = Packer()
+        self._batches = BatchPacker()
         self._thread = threading.Thread(target=self._run, name="bodies-writer", daemon=True)
 
     def start(self) -> None:
@@ -109,7 +111,7 @@ class Writer:
 
     def _store(self, packed: list[LoggedBody]) -> None:
         try:
-            stored = self._spool.append(packed)
+            stored = self._append(packed)
             reason = "spool_full"
         except OSError as error:
             stored, reason = 0, "spool_failed"
@@ -121,3 +123,15 @@ class Writer:
             self._counts.dropped_aside[reason] += len(packed) - stored
         if stored:
             self._wake()
+
+    def _append(self, bodies: Sequence[LoggedBody]) -> int:
+        """How many of the bodies found room: all together, or else as many as do."""
+        plain = sum(len(body.content) for body in bodies)
+        oldest = min(body.started_ms for body in bodies)
+        if self._spool.append(Packed(len(bodies), plain, oldest, self._batches.pack(bodies))):
+            return len(bodies)
+        half = len(bodies) // 2
+        if not half:
+            return 0
+        stored = self._append(bodies[:half])
+        return stored if stored < half else stored + self._append(bodies[half:])

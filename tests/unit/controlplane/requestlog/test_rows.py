@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from tollway.controlplane.requestlog.rows import MAX_TEXT, Unstorable, bound, cl
 from tollway.core.requestlog import RETENTION_CLASSES, LoggedBody
 from tollway.testkit.ledger_rows import NOON_MS, uuid7
 from tollway.testkit.logged_bodies import logged_body
-from tollway.wire.bodies_codec import decode_bodies, encode_bodies
+from tollway.wire.bodies_codec import BatchPacker, Unreadable, decode_bodies, encode_bodies, unpack
 
 BEYOND = "ffffffff-ffff-7fff-bfff-ffffffffffff"
 TODAY = date(2026, 9, 21)
@@ -37,7 +38,7 @@ BODIES = st.builds(
     plain_bytes=INTEGER,
     retention_days=st.sampled_from([*RETENTION_CLASSES, 0, 2, -7]),
     request_id=st.sampled_from([uuid7(), uuid7().upper(), "x", str(UUID(int=0)), BEYOND]),
-    content=st.binary(max_size=8) | st.just(b"\x28\xb5\x2f\xfdrest"),
+    content=st.binary(max_size=8) | st.sampled_from([b"\x28\xb5\x2f\xfdrest", b"{}"]),
 )
 
 
@@ -45,13 +46,14 @@ BODIES = st.builds(
 @given(BODIES)
 def test_a_body_is_stored_or_refused_with_a_reason(body: LoggedBody) -> None:
     wrong = body.request_id in ("x", str(UUID(int=0)), BEYOND) or body.retention_days not in RETENTION_CLASSES
-    if wrong or not body.content.startswith(b"\x28\xb5\x2f\xfd"):
+    if wrong or not body.content.startswith((b"\x28\xb5\x2f\xfd", b"{")):
         with pytest.raises(Unstorable, match=r"^(request_id|retention_days|content) "):
             flatten(body)
         return
     flat = flatten(body)
     columns: dict[str, Any] = json.loads(msgspec.json.encode(flat.columns))
-    assert flat.content == body.content
+    assert flat.content == body.content or zstandard.ZstdDecompressor().decompress(flat.content) == body.content
+    assert columns["stored_bytes"] == len(flat.content)
     assert columns["retention_days"] in RETENTION_CLASSES
     assert abs(columns["started_ms"] - NOON_MS) <= 60_000
     assert min(columns["status"], columns["duration_ms"], columns["plain_bytes"]) >= 0
@@ -61,7 +63,17 @@ def test_a_body_is_stored_or_refused_with_a_reason(body: LoggedBody) -> None:
 @settings(max_examples=30)
 @given(st.lists(BODIES, max_size=3), TEXT, st.integers(0, 1 << 40))
 def test_the_wire_carries_everything(bodies: list[LoggedBody], replica: str, dropped: int) -> None:
-    assert decode_bodies(encode_bodies(replica, bodies, dropped)) == (replica, bodies, dropped)
+    batches = [BatchPacker().pack(bodies[:1]), BatchPacker().pack(bodies[1:])]
+    assert decode_bodies(encode_bodies(replica, batches, dropped)) == (replica, bodies, dropped)
+
+
+@given(st.binary(max_size=64))
+def test_what_is_no_batch_is_said_to_be_none(data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        unpack(data)
+    whole = BatchPacker().pack([logged_body(NOON_MS)])
+    with pytest.raises(Unreadable):
+        unpack(whole[: len(data) % len(whole)])
 
 
 @given(st.text(max_size=2 * MAX_TEXT))

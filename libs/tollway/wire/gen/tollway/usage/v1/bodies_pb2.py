@@ -24,23 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollway/usage/v1/bodies.proto\x12\x10tollway.usage.v1\"\xbf\x04\n\nLoggedBody\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nstarted_ms\x18\x02 \x01(\x03\x12\x14\n\x0corganisation\x18\x03 \x01(\t\x12\x15\n\rbusiness_unit\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\x12\x0e\n\x06key_id\x18\x06 \x01(\t\x12\x15\n\rkey_public_id\x18\x07 \x01(\t\x12\x0c\n\x04user\x18\x08 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\t \x01(\t\x12\r\n\x05model\x18\n \x01(\t\x12\x10\n\x08provider\x18\x0b \x01(\t\x12\x0e\n\x06stream\x18\x0c \x01(\x08\x12\x0e\n\x06status\x18\r \x01(\x05\x12\x0f\n\x07outcome\x18\x0e \x01(\t\x12\x12\n\nerror_code\x18\x0f \x01(\t\x12\x19\n\x11\x63lient_request_id\x18\x10 \x01(\t\x12\x34\n\x04tags\x18\x11 \x03(\x0b\x32&.tollway.usage.v1.LoggedBody.TagsEntry\x12\x16\n\x0e\x63lient_address\x18\x12 \x01(\t\x12\x12\n\nuser_agent\x18\x13 \x01(\t\x12\x16\n\x0eretention_days\x18\x14 \x01(\x05\x12\x0e\n\x06masked\x18\x15 \x01(\x08\x12\x11\n\ttruncated\x18\x16 \x01(\x08\x12\x13\n\x0bplain_bytes\x18\x17 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x18 \x01(\x0c\x12\x13\n\x0b\x64uration_ms\x18\x19 \x01(\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\x12StoreBodiesRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12,\n\x06\x62odies\x18\x02 \x03(\x0b\x32\x1c.tollway.usage.v1.LoggedBody\x12\x0f\n\x07\x64ropped\x18\x03 \x01(\x03\"%\n\x13StoreBodiesResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x03\x32h\n\nBodyIngest\x12Z\n\x0bStoreBodies\x12$.tollway.usage.v1.StoreBodiesRequest\x1a%.tollway.usage.v1.StoreBodiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollway/usage/v1/bodies.proto\x12\x10tollway.usage.v1\"G\n\x12StoreBodiesRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61tches\x18\x02 \x03(\x0c\x12\x0f\n\x07\x64ropped\x18\x03 \x01(\x03\"%\n\x13StoreBodiesResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x03\x32h\n\nBodyIngest\x12Z\n\x0bStoreBodies\x12$.tollway.usage.v1.StoreBodiesRequest\x1a%.tollway.usage.v1.StoreBodiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollway.usage.v1.bodies_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGGEDBODY_TAGSENTRY']._loaded_options = None
-  _globals['_LOGGEDBODY_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_LOGGEDBODY']._serialized_start=52
-  _globals['_LOGGEDBODY']._serialized_end=627
-  _globals['_LOGGEDBODY_TAGSENTRY']._serialized_start=584
-  _globals['_LOGGEDBODY_TAGSENTRY']._serialized_end=627
-  _globals['_STOREBODIESREQUEST']._serialized_start=629
-  _globals['_STOREBODIESREQUEST']._serialized_end=729
-  _globals['_STOREBODIESRESPONSE']._serialized_start=731
-  _globals['_STOREBODIESRESPONSE']._serialized_end=768
-  _globals['_BODYINGEST']._serialized_start=770
-  _globals['_BODYINGEST']._serialized_end=874
+  _globals['_STOREBODIESREQUEST']._serialized_start=51
+  _globals['_STOREBODIESREQUEST']._serialized_end=122
+  _globals['_STOREBODIESRESPONSE']._serialized_start=124
+  _globals['_STOREBODIESRESPONSE']._serialized_end=161
+  _globals['_BODYINGEST']._serialized_start=163
+  _globals['_BODYINGEST']._serialized_end=267
 # @@protoc_insertion_point(module_scope)
