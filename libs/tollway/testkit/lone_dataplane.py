@@ -39,6 +39,7 @@ from tollway.dataplane.stores.ports import Change, Marker, SealedCatalog
 from tollway.dataplane.stores.redis_connection import RedisConnection
 from tollway.dataplane.stores.redis_directory import RedisDirectory
 from tollway.runtime.seal import Sealer, catalog_place, entry_place
+from tollway.wire.usage_codec import decode_row
 
 EPOCH = "component"
 PEPPER = b"p" * 32
@@ -182,7 +183,7 @@ class LoneDataPlane:
 
     def rows(self) -> Sequence[RequestRow]:
         """What the journal holds for the ledger: finished requests, in their order."""
-        return self.process.journal.unshipped(1_000_000)[0]
+        return [decode_row(row) for row in self.process.journal.unshipped(1_000_000)[0]]
 
     async def wait_rows(self, count: int, seconds: float = 5) -> Sequence[RequestRow]:
         """The rows, once there are as many."""

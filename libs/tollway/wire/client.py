@@ -11,7 +11,6 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from tollway.core.ledger import RequestRow
 from tollway.wire.config_codec import ConfigEvent, Position, Subscription, decode_event, encode_subscription
 from tollway.wire.gen.tollway.config.v1 import config_pb2_grpc
 from tollway.wire.gen.tollway.usage.v1 import usage_pb2_grpc
@@ -83,8 +82,8 @@ class UsageIngestClient:
         self._stub = stub(channel)
         self._metadata = _bearer(token)
 
-    async def ingest(self, replica: str, rows: Sequence[RequestRow]) -> IngestResult:
-        """Returns when the rows are committed. Raises ConnectionError otherwise."""
+    async def ingest(self, replica: str, rows: Sequence[bytes]) -> IngestResult:
+        """Returns when the rows (`usage_codec.encode_row`) are committed. Raises ConnectionError otherwise."""
         try:
             answer = await self._stub.Ingest(
                 encode_batch(replica, rows), metadata=self._metadata, timeout=INGEST_SECONDS

@@ -21,6 +21,7 @@ from tollway.testkit.servers import PostgresServer
 from tollway.testkit.stack import Service
 from tollway.wire.client import ConfigPushClient, UsageIngestClient
 from tollway.wire.client import connect as channel
+from tollway.wire.usage_codec import encode_row
 
 MakeSettings = Callable[..., Settings]
 
@@ -62,7 +63,7 @@ async def test_an_outage_is_said_quickly_and_ends_by_itself(
         assert seconds[0] < 4
         assert max(seconds[1:]) < 1.5
         with pytest.raises(ConnectionError, match="UNAVAILABLE: the database does not answer"):
-            await UsageIngestClient(grpc, "join-token-canary-4711").ingest("dp", [request_row()])
+            await UsageIngestClient(grpc, "join-token-canary-4711").ingest("dp", [encode_row(request_row())])
         async with session.get(f"{url}/readyz") as response:
             assert response.status == 503
         async with session.get(f"{url}/livez") as response:
@@ -71,7 +72,9 @@ async def test_an_outage_is_said_quickly_and_ends_by_itself(
         begun = time.monotonic()
         while await status() != 200:
             assert time.monotonic() - begun < 5
-        assert (await UsageIngestClient(grpc, "join-token-canary-4711").ingest("dp", [request_row()])).inserted == 1
+        assert (
+            await UsageIngestClient(grpc, "join-token-canary-4711").ingest("dp", [encode_row(request_row())])
+        ).inserted == 1
     await grpc.close()
     await plane.stop()
 

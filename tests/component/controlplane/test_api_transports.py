@@ -12,6 +12,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tollway.wire.bodies_client import BodyIngestClient
 from tollway.wire.client import ConfigPushClient, UsageIngestClient
 from tollway.wire.config_codec import CatalogSnapshot, Heartbeat
 from tollway.wire.contract import METHODS
@@ -225,8 +226,10 @@ async def test_the_planes_own_services_ask_for_the_join_token(api: Api) -> None:
             await UsageIngestClient(api.channel, token).ingest("dp", [])
         with pytest.raises(ConnectionError, match="UNAUTHENTICATED"):
             await anext(ConfigPushClient(api.channel, token).subscribe("dp", None, None, want_directory_snapshot=False))
-    stored = await UsageIngestClient(api.channel, "join-token-canary-4711").ingest("dp", [])
-    assert (stored.inserted, stored.quarantined) == (0, 0)
+    stored = await UsageIngestClient(api.channel, "join-token-canary-4711").ingest("dp", [b"no row"])
+    assert (stored.inserted, stored.quarantined) == (0, 1)
+    with pytest.raises(ConnectionError, match="INVALID_ARGUMENT: batches: a batch is damaged"):
+        await BodyIngestClient(api.channel, "join-token-canary-4711").store("dp", [b"no batch"], 0)
 
 
 async def test_a_data_plane_follows_changes_and_appears_in_the_status(api: Api) -> None:

@@ -32,6 +32,7 @@ from tollway.runtime.tasks import Tasks
 from tollway.testkit.fakes.clock import FakeClock
 from tollway.testkit.servers import ValkeyServer
 from tollway.wire.balances_codec import BalanceQuery, BalancesRead
+from tollway.wire.usage_codec import decode_row, encode_row
 
 PRICE = Price(version="v1", input=1_000_000_000, output=0)  # a token costs 1000
 AMOUNT = 10_000
@@ -46,8 +47,8 @@ class Ledger:
         self.replicas: set[str] = set()
         self.pause: Callable[[], Awaitable[None]] | None = None
 
-    async def ingest(self, replica: str, rows: Sequence[RequestRow]) -> None:
-        for row in rows:
+    async def ingest(self, replica: str, rows: Sequence[bytes]) -> None:
+        for row in map(decode_row, rows):
             self.rows.setdefault(row.id, (time.time_ns() // 1000, row))
 
     async def read(
@@ -315,7 +316,7 @@ async def test_a_reading_of_the_ledger_is_not_told_to_the_next_life(world: World
     # Meanwhile another process spends in this life, and its rows reach the ledger before the next.
     other = Process(world, "two")
     world.processes.append(other)
-    await world.ledger.ingest("two", [other.row(uuid.uuid4().hex, AMOUNT) for _ in range(20)])
+    await world.ledger.ingest("two", [encode_row(other.row(uuid.uuid4().hex, AMOUNT)) for _ in range(20)])
     await asyncio.sleep(0.01)
     world.flush()
     await world.until(lambda: process.counters.life not in (None, epoch) and process.counters.ready)

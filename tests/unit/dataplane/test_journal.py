@@ -15,6 +15,7 @@ from tollway.core.usage import Usage
 from tollway.dataplane.outbox.journal import Journal, JournalFull
 from tollway.dataplane.outbox.orphans import adopt, read_estate
 from tollway.dataplane.outbox.records import Final, Intent, Progress, estimate, frame, frames
+from tollway.wire.usage_codec import decode_row
 
 PRICE = Price(version="v1", input=1_000_000_000, output=2_000_000_000)
 
@@ -57,7 +58,7 @@ def test_finished_rows_are_shipped_once_and_forgotten_when_acknowledged(tmp_path
         opened.intend(Intent(request(name), PRICE, 5))
         opened.finish(request(name, outcome=Outcome.OK))
     rows, acknowledge = opened.unshipped(10)
-    assert [row.id for row in rows] == ["r1", "r2"]
+    assert [decode_row(row).id for row in rows] == ["r1", "r2"]
     again, _ = opened.unshipped(10)
     assert again == rows
     acknowledge()

@@ -16,6 +16,7 @@ from tollway.core.pricing import Price
 from tollway.dataplane.outbox.journal import Journal, JournalFull
 from tollway.dataplane.outbox.orphans import Estate, adopt, read_estate
 from tollway.dataplane.outbox.records import Charges, Intent, Progress, Totals, is_budget
+from tollway.wire.usage_codec import decode_row
 
 PRICE = Price(version="v1", input=1_000_000_000, output=2_000_000_000)  # a token of input costs 1000, of output 2000
 SEGMENT = 2048
@@ -92,7 +93,7 @@ class Life:
         """Rows go out to the ledger."""
         rows, acknowledge = self.journal.unshipped(limit)
         expected = [name for name, _ in self.finished[self.acknowledged :]][:limit]
-        assert [found.id for found in rows] == expected
+        assert [decode_row(found).id for found in rows] == expected
         self.reads = [(self.acknowledged + len(rows), acknowledge)]
 
     def acknowledge(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import msgspec
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from tollway.controlplane.ledger.rows import Unstorable, flatten
 from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.usage import Usage
 from tollway.wire.config_codec import (
@@ -21,7 +23,6 @@ from tollway.wire.config_codec import (
     encode_event,
     encode_subscription,
 )
-from tollway.wire.gen.tollway.usage.v1 import usage_pb2 as pb
 from tollway.wire.usage_codec import decode_batch, decode_row, encode_batch, encode_row
 
 AT = Position("e1", 2**53 + 1)
@@ -51,28 +52,29 @@ def row(**changed: object) -> RequestRow:
 )
 def test_rows_come_back_as_they_went(request_row: RequestRow) -> None:
     """An absent value stays absent."""
-    sent = encode_batch("dp-1", [request_row, request_row]).SerializeToString()
+    sent = encode_batch("dp-1", [encode_row(request_row)] * 2).SerializeToString()
     message = encode_batch("", [])
     message.ParseFromString(sent)
     assert decode_batch(message) == ("dp-1", [request_row, request_row])
 
 
-def test_an_older_control_plane_passes_over_new_kinds_of_usage() -> None:
-    """Its message knows the first eight fields alone; and what an older data plane sends has no others."""
-    known = {field.name: field.number for field in pb.Usage.DESCRIPTOR.fields if field.number <= 8}
-    file = descriptor_pb2.FileDescriptorProto(name="older.proto", package="older", syntax="proto3")
-    described = file.message_type.add(name="Usage")
-    for name, number in known.items():
-        described.field.add(name=name, number=number, type="TYPE_INT64", label="LABEL_OPTIONAL")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    older = message_factory.GetMessageClass(pool.FindMessageTypeByName("older.Usage"))()
-    sent = encode_row(row(attempts=(FULL,)))
-    older.ParseFromString(sent.attempts[0].usage.SerializeToString())
-    kept = {name: getattr(older, name) for name in known}
-    assert kept == {name: getattr(USAGE, name) for name in known}
-    sent.attempts[0].usage.CopyFrom(pb.Usage(**kept))
-    assert decode_row(sent).attempts[0].usage == Usage(**kept)
+def test_an_older_control_plane_passes_over_what_it_does_not_know() -> None:
+    """A newer data plane has further fields, of a row, of an attempt and of its usage."""
+    told = msgspec.msgpack.decode(encode_row(row(attempts=(FULL,))))
+    told["newer"] = {"x": [1]}
+    told["attempts"][0]["newer"] = 7
+    told["attempts"][0]["usage"]["newer"] = 7
+    assert decode_row(msgspec.msgpack.encode(told)) == row(attempts=(FULL,))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", msgspec.msgpack.encode({"id": 7}), encode_row(row())[:-1]])
+def test_what_is_no_row_is_kept_as_one_that_cannot_be_stored(data: bytes) -> None:
+    kept = decode_row(data)
+    assert kept == decode_row(data)
+    assert kept.id.startswith("unreadable ")
+    assert base64.b64decode(kept.tags["row"]) == data
+    with pytest.raises(Unstorable, match="id is not a UUIDv7"):
+        flatten(kept)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from tollway.dataplane.outbox.records import (
     finished_frames,
     frame,
     frames,
+    read_finished,
 )
 
 SUFFIX = ".segment"
@@ -168,20 +169,20 @@ class Journal:
             raise JournalFull("the record does not fit into a segment behind its totals")
         return segment
 
-    def unshipped(self, limit: int) -> tuple[list[RequestRow], Callable[[], None]]:
-        """Up to `limit` rows in the order they were finished, and what to call once they are acknowledged."""
-        rows: list[RequestRow] = []
+    def unshipped(self, limit: int) -> tuple[list[bytes], Callable[[], None]]:
+        """Up to `limit` rows, as bytes, in the order they were finished; and what to call when they are acknowledged."""
+        rows: list[bytes] = []
         charges: list[Charges] = []
         reached: list[tuple[Segment, int]] = []
         for segment in self._segments:
-            position = segment.shipped
-            for item in frames(memoryview(segment.map), position, segment.written):
-                position = item.end
-                if isinstance(item.record, Final):
-                    rows.append(item.record.request)
-                    charges.append(item.record.charges)
-                    if len(rows) >= limit:
-                        break
+            position = segment.written
+            for data, behind in finished_frames(segment.map, segment.shipped, segment.written):
+                final = read_finished(data)
+                rows.append(bytes(final.request))
+                charges.append(final.charges)
+                if len(rows) >= limit:
+                    position = behind
+                    break
             reached.append((segment, position))
             if len(rows) >= limit:
                 break

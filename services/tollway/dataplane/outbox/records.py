@@ -63,6 +63,13 @@ class Final(msgspec.Struct, frozen=True, tag="f", array_like=True):
     charges: Charges = ()
 
 
+class Finished(msgspec.Struct, frozen=True, tag="f", array_like=True):
+    """A `Final` whose row stays the bytes that it is."""
+
+    request: msgspec.Raw
+    charges: Charges = ()
+
+
 class Totals(msgspec.Struct, frozen=True, tag="t", array_like=True):
     """What this process has spent of each budget since the life `epoch` of the counters began."""
 
@@ -80,6 +87,7 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="a", array_like=True):
 Record = Intent | Progress | Final | Totals | Acknowledged
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
+_decode_finished = msgspec.msgpack.Decoder(Finished).decode
 
 
 class Framed(NamedTuple):
@@ -123,6 +131,11 @@ def finished_frames(buffer: bytes | mmap.mmap, start: int, end: int) -> Iterator
         if buffer[payload + 1 : payload + 1 + len(_FINAL)] == _FINAL:
             yield buffer[position:stop], stop
         position = stop
+
+
+def read_finished(data: bytes) -> Finished:
+    """What a frame of `finished_frames` holds."""
+    return _decode_finished(memoryview(data)[HEADER.size :])
 
 
 def estimate(usage: Usage | None, input_estimate: int, output_chars: int, output_events: int = 0) -> Usage:

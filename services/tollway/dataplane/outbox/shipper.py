@@ -17,6 +17,7 @@ from tollway.dataplane.outbox.orphans import Orphan, adopt
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
+from tollway.wire.usage_codec import encode_row
 
 _log = log.get(__name__)
 BATCH_ROWS = 500
@@ -29,8 +30,8 @@ REMIND_SECONDS = 30.0
 class IngestClient(Protocol):
     """The ledger's front door; the real one is `tollway.wire.client.UsageIngestClient`."""
 
-    async def ingest(self, replica: str, rows: Sequence[RequestRow]) -> object:
-        """Returns when the rows are committed; raises ConnectionError or TimeoutError otherwise."""
+    async def ingest(self, replica: str, rows: Sequence[bytes]) -> object:
+        """Returns when the encoded rows are committed; raises ConnectionError or TimeoutError otherwise."""
 
 
 class Executor(Protocol):
@@ -130,7 +131,10 @@ class Shipper:
                 if len(rows) < BATCH_ROWS:
                     return True
 
-    async def _send(self, rows: Sequence[RequestRow]) -> bool:
+    async def _send_rows(self, rows: Sequence[RequestRow]) -> bool:
+        return await self._send([encode_row(row) for row in rows])
+
+    async def _send(self, rows: Sequence[bytes]) -> bool:
         try:
             await self._client.ingest(self._replica, rows)
         except (ConnectionError, TimeoutError) as error:
@@ -174,7 +178,7 @@ class Shipper:
             epoch = "" if executor is None else executor.epoch
             rows = orphan.estate.rows
             for start in range(0, len(rows), BATCH_ROWS):
-                if not await self._send(rows[start : start + BATCH_ROWS]):
+                if not await self._send_rows(rows[start : start + BATCH_ROWS]):
                     return False
             orphan.shipped(epoch)
         return executor is None or await executor.close(orphan)
@@ -187,7 +191,7 @@ class Shipper:
                 if not self._free.is_set():
                     continue
                 for start in range(0, len(rows), BATCH_ROWS):
-                    if not await self._send(rows[start : start + BATCH_ROWS]):
+                    if not await self._send_rows(rows[start : start + BATCH_ROWS]):
                         return False
                 return True
 

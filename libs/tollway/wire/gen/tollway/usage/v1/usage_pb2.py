@@ -24,27 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollway/usage/v1/usage.proto\x12\x10tollway.usage.v1\"\xd7\x02\n\x05Usage\x12\r\n\x05input\x18\x01 \x01(\x03\x12\x14\n\x0c\x63\x61\x63hed_input\x18\x02 \x01(\x03\x12\x16\n\x0e\x63\x61\x63he_write_5m\x18\x03 \x01(\x03\x12\x16\n\x0e\x63\x61\x63he_write_1h\x18\x04 \x01(\x03\x12\x13\n\x0b\x61udio_input\x18\x05 \x01(\x03\x12\x0e\n\x06output\x18\x06 \x01(\x03\x12\x11\n\treasoning\x18\x07 \x01(\x03\x12\x14\n\x0c\x61udio_output\x18\x08 \x01(\x03\x12\x13\n\x0bimage_input\x18\t \x01(\x03\x12\x14\n\x0cimage_output\x18\n \x01(\x03\x12\x1b\n\x13prediction_accepted\x18\x0b \x01(\x03\x12\x1b\n\x13prediction_rejected\x18\x0c \x01(\x03\x12\x0e\n\x06images\x18\r \x01(\x03\x12\x10\n\x08\x61udio_ms\x18\x0e \x01(\x03\x12\x12\n\ncharacters\x18\x0f \x01(\x03\x12\x10\n\x08searches\x18\x10 \x01(\x03\"\xdb\x03\n\x07\x41ttempt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x15\n\rprovider_kind\x18\x04 \x01(\t\x12\x14\n\x0ctarget_model\x18\x05 \x01(\t\x12\x12\n\ncredential\x18\x06 \x01(\t\x12\x12\n\nstarted_ms\x18\x07 \x01(\x03\x12\x10\n\x08\x65nded_ms\x18\x08 \x01(\x03\x12\x1a\n\rfirst_byte_ms\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x06status\x18\n \x01(\x05H\x01\x88\x01\x01\x12\x0f\n\x07outcome\x18\x0b \x01(\t\x12\x17\n\nerror_code\x18\x0c \x01(\tH\x02\x88\x01\x01\x12&\n\x05usage\x18\r \x01(\x0b\x32\x17.tollway.usage.v1.Usage\x12\x11\n\tcost_nano\x18\x0e \x01(\x03\x12\x1a\n\rprice_version\x18\x0f \x01(\tH\x03\x88\x01\x01\x12\x11\n\testimated\x18\x10 \x01(\x08\x12 \n\x13provider_request_id\x18\x11 \x01(\tH\x04\x88\x01\x01\x42\x10\n\x0e_first_byte_msB\t\n\x07_statusB\r\n\x0b_error_codeB\x10\n\x0e_price_versionB\x16\n\x14_provider_request_id\"\xfb\x03\n\x07Request\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\x15\n\rbusiness_unit\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x15\n\rkey_public_id\x18\x06 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x0e\n\x06stream\x18\t \x01(\x08\x12\x12\n\nstarted_ms\x18\n \x01(\x03\x12\x10\n\x08\x65nded_ms\x18\x0b \x01(\x03\x12\x13\n\x06status\x18\x0c \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07outcome\x18\r \x01(\t\x12\x17\n\nerror_code\x18\x0e \x01(\tH\x01\x88\x01\x01\x12\x1e\n\x11\x63lient_request_id\x18\x0f \x01(\tH\x02\x88\x01\x01\x12\x31\n\x04tags\x18\x10 \x03(\x0b\x32#.tollway.usage.v1.Request.TagsEntry\x12+\n\x08\x61ttempts\x18\x11 \x03(\x0b\x32\x19.tollway.usage.v1.Attempt\x12\x0c\n\x04user\x18\x12 \x01(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_statusB\r\n\x0b_error_codeB\x14\n\x12_client_request_id\"M\n\rIngestRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12+\n\x08requests\x18\x02 \x03(\x0b\x32\x19.tollway.usage.v1.Request\"7\n\x0eIngestResponse\x12\x10\n\x08inserted\x18\x01 \x01(\x03\x12\x13\n\x0bquarantined\x18\x02 \x01(\x03\x32Z\n\x0bUsageIngest\x12K\n\x06Ingest\x12\x1f.tollway.usage.v1.IngestRequest\x1a .tollway.usage.v1.IngestResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollway/usage/v1/usage.proto\x12\x10tollway.usage.v1\".\n\rIngestRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x03(\x0c\"7\n\x0eIngestResponse\x12\x10\n\x08inserted\x18\x01 \x01(\x03\x12\x13\n\x0bquarantined\x18\x02 \x01(\x03\x32Z\n\x0bUsageIngest\x12K\n\x06Ingest\x12\x1f.tollway.usage.v1.IngestRequest\x1a .tollway.usage.v1.IngestResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollway.usage.v1.usage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REQUEST_TAGSENTRY']._loaded_options = None
-  _globals['_REQUEST_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_USAGE']._serialized_start=51
-  _globals['_USAGE']._serialized_end=394
-  _globals['_ATTEMPT']._serialized_start=397
-  _globals['_ATTEMPT']._serialized_end=872
-  _globals['_REQUEST']._serialized_start=875
-  _globals['_REQUEST']._serialized_end=1382
-  _globals['_REQUEST_TAGSENTRY']._serialized_start=1291
-  _globals['_REQUEST_TAGSENTRY']._serialized_end=1334
-  _globals['_INGESTREQUEST']._serialized_start=1384
-  _globals['_INGESTREQUEST']._serialized_end=1461
-  _globals['_INGESTRESPONSE']._serialized_start=1463
-  _globals['_INGESTRESPONSE']._serialized_end=1518
-  _globals['_USAGEINGEST']._serialized_start=1520
-  _globals['_USAGEINGEST']._serialized_end=1610
+  _globals['_INGESTREQUEST']._serialized_start=50
+  _globals['_INGESTREQUEST']._serialized_end=96
+  _globals['_INGESTRESPONSE']._serialized_start=98
+  _globals['_INGESTRESPONSE']._serialized_end=153
+  _globals['_USAGEINGEST']._serialized_start=155
+  _globals['_USAGEINGEST']._serialized_end=245
 # @@protoc_insertion_point(module_scope)
