@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tollway.cli.document.routing import STRATEGIES
 from tollway.cli.exits import Usage
 from tollway.cli.output import show_list, show_one
+from tollway.cli.routing import (
+    AFFINITY,
+    BREAKER,
+    CONTEXT_FALLBACKS,
+    FALLBACKS,
+    FILTER_FALLBACKS,
+    HEDGE,
+    HEDGE_AFTER,
+    NO_FALLBACKS,
+    RETRIES,
+    RETRY_BUDGET,
+    parse_breaker,
+    parse_fallbacks,
+    parse_hedge,
+    parse_retries,
+)
 from tollway.cli.shared import Etag, Force, Limit, Output, chosen, client, confirm, pairs
 
 if TYPE_CHECKING:
@@ -21,7 +38,7 @@ TARGETS = Annotated[
     typer.Option("--target", help="PROVIDER/MODEL, with ,weight=N and ,priority=N as needed; repeatable"),
 ]
 ALIASES = Annotated[list[str] | None, typer.Option("--alias", help="repeatable")]
-STRATEGY = Annotated[str | None, typer.Option("--strategy", help="weighted or priority")]
+STRATEGY = Annotated[str | None, typer.Option("--strategy", help=f"one of {', '.join(STRATEGIES)}")]
 PRICE = Annotated[
     list[str] | None, typer.Option("--price", help="free, or input=0.15 output=0.60 ... (USD per million); repeatable")
 ]
@@ -64,6 +81,15 @@ def create(
     target: TARGETS = None,
     alias: ALIASES = None,
     strategy: STRATEGY = None,
+    affinity: AFFINITY = None,
+    fallback: FALLBACKS = None,
+    context_fallback: CONTEXT_FALLBACKS = None,
+    filter_fallback: FILTER_FALLBACKS = None,
+    retries: RETRIES = None,
+    retry_budget: RETRY_BUDGET = None,
+    breaker: BREAKER = None,
+    hedge: HEDGE = None,
+    hedge_after: HEDGE_AFTER = None,
     price: PRICE = None,
     output: Output = None,
 ) -> None:
@@ -76,6 +102,13 @@ def create(
             [parse_target(text) for text in target],
             aliases=alias or [],
             strategy=strategy or "",
+            affinity=affinity or "",
+            fallbacks=fallback or [],
+            context_fallbacks=context_fallback or [],
+            filter_fallbacks=filter_fallback or [],
+            retries=parse_retries(retries, retry_budget),
+            breaker=parse_breaker(breaker),
+            hedge=parse_hedge(hedge, hedge_after) or None,
             price=parse_price(price),
         )
     show_one(made, chosen(output))
@@ -101,19 +134,41 @@ def update(
     target: TARGETS = None,
     alias: ALIASES = None,
     strategy: STRATEGY = None,
+    affinity: AFFINITY = None,
+    fallback: FALLBACKS = None,
+    context_fallback: CONTEXT_FALLBACKS = None,
+    filter_fallback: FILTER_FALLBACKS = None,
+    no_fallbacks: NO_FALLBACKS = False,
+    retries: RETRIES = None,
+    retry_budget: RETRY_BUDGET = None,
+    breaker: BREAKER = None,
+    hedge: HEDGE = None,
+    hedge_after: HEDGE_AFTER = None,
     price: PRICE = None,
     etag: Etag = "",
     output: Output = None,
 ) -> None:
-    """Changes what is given; targets and aliases are replaced as a whole."""
-    if not (target or alias or strategy or price):
-        raise Usage("nothing to change: give --target, --alias, --strategy or --price")
-    targets = [parse_target(text) for text in target] if target else None
+    """Changes what is given; lists are replaced as a whole.
+
+    Of the two options on retries, and of the two on the hedge, the one that is not given becomes the default.
+    """
+    fields: dict[str, Any] = {
+        "targets": [parse_target(text) for text in target] if target else None,
+        "aliases": alias or None,
+        "strategy": strategy or None,
+        "affinity": affinity or None,
+        "fallbacks": parse_fallbacks(fallback, no_fallbacks),
+        "context_fallbacks": parse_fallbacks(context_fallback, no_fallbacks),
+        "filter_fallbacks": parse_fallbacks(filter_fallback, no_fallbacks),
+        "retries": parse_retries(retries, retry_budget),
+        "breaker": parse_breaker(breaker),
+        "hedge": parse_hedge(hedge, hedge_after),
+        "price": parse_price(price),
+    }
+    if all(value is None for value in fields.values()):
+        raise Usage("nothing to change: give --target, --alias, --strategy, --price or another option")
     with client() as tollway:
-        changed = tollway.models.update(
-            model, targets=targets, aliases=alias, strategy=strategy, price=parse_price(price), etag=etag
-        )
-    show_one(changed, chosen(output))
+        show_one(tollway.models.update(model, etag=etag, **fields), chosen(output))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,17 @@ BODIES = Annotated[str | None, typer.Option("--log-bodies", help="full, masked o
 RETENTION = Annotated[
     str | None, typer.Option("--log-retention", help="how long the request log keeps it: 1d, 7d, 30d, 90d or 365d")
 ]
+CACHE = Annotated[bool | None, typer.Option("--cache/--no-cache", help="whether answers are kept and given again")]
+CACHE_TTL = Annotated[str | None, typer.Option("--cache-ttl", help="for how long, such as 1h; at most 30d")]
+CACHE_SCOPE = Annotated[
+    str | None, typer.Option("--cache-scope", help="project or organisation: its own answers, or those of all projects")
+]
+SIMILARITY = Annotated[
+    str | None, typer.Option("--cache-similarity", help="how alike a request must be, 0.5 to 0.999; or off: the same")
+]
+PRIORITY = Annotated[
+    str | None, typer.Option("--priority", help="interactive or batch, which waits when there is much")
+]
 DESCRIPTION = Annotated[str | None, typer.Option("--description")]
 
 
@@ -40,6 +51,29 @@ def _days(retention: str | None) -> int | None:
     return back.days
 
 
+def _cache(
+    enabled: bool | None, ttl: str | None, scope: str | None, similarity: str | None, priority: str | None
+) -> dict[str, Any]:
+    """The members of a project that the options set, without those that are not given."""
+    seconds = duration(ttl) if ttl is not None else None
+    if ttl is not None and (seconds is None or not timedelta(0) < seconds <= timedelta(days=30)):
+        raise Usage("--cache-ttl: must be a duration such as 10m, 1h or 7d, at most 30d")
+    alike: float | bool | None = None
+    if similarity is not None:
+        try:
+            alike = False if similarity == "off" else float(similarity)
+        except ValueError:
+            raise Usage("--cache-similarity: must be a number from 0.5 to 0.999, or off") from None
+    fields = {
+        "cache_enabled": enabled,
+        "cache_ttl_seconds": int(seconds.total_seconds()) if seconds is not None else None,
+        "cache_scope": scope,
+        "cache_similarity": alike,
+        "priority": priority,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 @app.command()
 def create(
     name: str,
@@ -49,9 +83,15 @@ def create(
     dialect_policy: POLICY = None,
     log_bodies: BODIES = None,
     log_retention: RETENTION = None,
+    cache: CACHE = None,
+    cache_ttl: CACHE_TTL = None,
+    cache_scope: CACHE_SCOPE = None,
+    cache_similarity: SIMILARITY = None,
+    priority: PRIORITY = None,
     output: Output = None,
 ) -> None:
     """Creates a project."""
+    cached = _cache(cache, cache_ttl, cache_scope, None if cache_similarity == "off" else cache_similarity, priority)
     with client() as tollway:
         made = tollway.projects.create(
             name,
@@ -61,6 +101,7 @@ def create(
             dialect_policy=dialect_policy or "",
             log_bodies=log_bodies or "",
             log_retention_days=_days(log_retention) or 0,
+            **cached,
         )
     show_one(made, chosen(output))
 
@@ -88,14 +129,21 @@ def update(
     dialect_policy: POLICY = None,
     log_bodies: BODIES = None,
     log_retention: RETENTION = None,
+    cache: CACHE = None,
+    cache_ttl: CACHE_TTL = None,
+    cache_scope: CACHE_SCOPE = None,
+    cache_similarity: SIMILARITY = None,
+    priority: PRIORITY = None,
     etag: Etag = "",
     output: Output = None,
 ) -> None:
     """Changes what is given; the rest stays."""
     given = (unit, description, dialect_policy, log_bodies, log_retention)
-    if not model and all(value is None for value in given):
+    cached = _cache(cache, cache_ttl, cache_scope, cache_similarity, priority)
+    if not model and not cached and all(value is None for value in given):
         raise Usage(
-            "nothing to change: give --unit, --model, --description, --dialect-policy, --log-bodies or --log-retention"
+            "nothing to change: give --unit, --model, --description, --dialect-policy, --log-bodies, --log-retention, "
+            "--cache or another option"
         )
     with client() as tollway:
         changed = tollway.projects.update(
@@ -106,6 +154,7 @@ def update(
             dialect_policy=dialect_policy,
             log_bodies=log_bodies,
             log_retention_days=_days(log_retention),
+            **cached,
             etag=etag,
         )
     show_one(changed, chosen(output))

@@ -8,11 +8,12 @@ import typer
 
 from tollway.cli.exits import Usage
 from tollway.cli.output import show_list, show_one
+from tollway.cli.routing import CONCURRENT, PROBE, REQUESTS, TOKENS, parse_probe, parse_quota
 from tollway.cli.shared import Etag, Force, Limit, Output, chosen, client, confirm, read_secret
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Providers: create, list, show, update, archive; add-credential, rotate-credential, remove-credential.",
+    help="Providers: create, list, show, update, archive; add-, update-, rotate- and remove-credential.",
 )
 COLUMNS = ("name", "kind", "base_url", "credentials", "created_at", "id")
 PROVIDER = Annotated[str, typer.Argument(help="id or name", metavar="PROVIDER")]
@@ -30,6 +31,7 @@ def create(
     base_url: BASE_URL = None,
     api_version: API_VERSION = None,
     hangup: HANGUP = None,
+    probe: PROBE = None,
     api_key_env: API_KEY_ENV = "",
     output: Output = None,
 ) -> None:
@@ -44,6 +46,7 @@ def create(
             base_url=base_url or "",
             api_version=api_version or "",
             hangup=hangup or "",
+            probe_seconds=parse_probe(probe),
             credentials=credentials,
         )
     show_one(made, chosen(output))
@@ -69,6 +72,7 @@ def update(
     base_url: BASE_URL = None,
     api_version: API_VERSION = None,
     hangup: HANGUP = None,
+    probe: PROBE = None,
     connect: Annotated[float | None, typer.Option(help="seconds to connect")] = None,
     first_byte: Annotated[float | None, typer.Option(help="seconds to the first byte")] = None,
     between_chunks: Annotated[float | None, typer.Option(help="seconds between chunks")] = None,
@@ -88,11 +92,17 @@ def update(
             between_chunks_seconds=between_chunks,
             total_seconds=total,
         )
-    if base_url is None and api_version is None and hangup is None and timeouts is None:
-        raise Usage("nothing to change: give --base-url, --api-version, --hangup or a timeout")
+    if all(given is None for given in (base_url, api_version, hangup, probe, timeouts)):
+        raise Usage("nothing to change: give --base-url, --api-version, --hangup, --probe or a timeout")
     with client() as tollway:
         changed = tollway.providers.update(
-            provider, base_url=base_url, api_version=api_version, timeouts=timeouts, hangup=hangup, etag=etag
+            provider,
+            base_url=base_url,
+            api_version=api_version,
+            timeouts=timeouts,
+            hangup=hangup,
+            probe_seconds=parse_probe(probe),
+            etag=etag,
         )
     show_one(changed, chosen(output))
 
@@ -111,14 +121,44 @@ def add_credential(
     name: Annotated[str, typer.Argument(help="unique in the provider")],
     api_key_env: API_KEY_ENV = "",
     weight: Annotated[int, typer.Option("--weight", min=0, max=10_000, help="0: the default of 1")] = 0,
+    requests: REQUESTS = None,
+    tokens: TOKENS = None,
+    concurrent: CONCURRENT = None,
     output: Output = None,
 ) -> None:
     """Adds a provider key, read from --api-key-env, standard input or a prompt."""
     from tollway.sdk.models import NewCredential
 
-    credential = NewCredential(name=name, api_key=read_secret("API key", api_key_env), weight=weight)
+    quota = parse_quota(requests, tokens, concurrent)
+    credential = NewCredential(name=name, api_key=read_secret("API key", api_key_env), weight=weight, quota=quota)
     with client() as tollway:
         show_one(tollway.providers.add_credential(provider, credential), chosen(output))
+
+
+@app.command("update-credential")
+def update_credential(
+    provider: PROVIDER,
+    credential: CREDENTIAL,
+    weight: Annotated[int | None, typer.Option("--weight", min=1, max=10_000)] = None,
+    requests: REQUESTS = None,
+    tokens: TOKENS = None,
+    concurrent: CONCURRENT = None,
+    no_quota: Annotated[bool, typer.Option("--no-quota", help="takes the quota away")] = False,
+    output: Output = None,
+) -> None:
+    """Changes weight or quota of a provider key; of the three parts of a quota those that are not given go."""
+    from tollway.sdk.routing import Quota
+
+    quota = parse_quota(requests, tokens, concurrent)
+    if no_quota and quota is not None:
+        raise Usage("--no-quota: there is none with --requests-per-minute, --tokens-per-minute or --concurrent")
+    if no_quota:
+        quota = Quota()
+    if weight is None and quota is None:
+        raise Usage("nothing to change: give --weight, a part of the quota or --no-quota")
+    with client() as tollway:
+        changed = tollway.providers.update_credential(provider, credential, weight=weight, quota=quota)
+    show_one(changed, chosen(output))
 
 
 @app.command("rotate-credential")

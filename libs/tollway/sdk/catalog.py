@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 from urllib.parse import quote
 
 from tollway.sdk.identity import present, segment
 from tollway.sdk.models import Capabilities, Model, NewCredential, Price, Provider, Target, Timeouts
 from tollway.sdk.paging import pages, typed
+from tollway.sdk.routing import Breaker, Hedge, Quota, Retries
 from tollway.sdk.transport import Transport
 
 
@@ -27,8 +29,12 @@ class Providers:
         timeouts: Timeouts | None = None,
         credentials: Sequence[NewCredential] = (),
         hangup: str = "",
+        probe_seconds: float | None = None,
     ) -> Provider:
-        """A new provider; `base_url` is optional where the kind has a well-known one."""
+        """A new provider; `base_url` is optional where the kind has a well-known one.
+
+        `probe_seconds` (1 to 3600; 0 or None: off) is how often a target that fails is asked whether it is back.
+        """
         body = present(
             name=name,
             kind=kind,
@@ -37,6 +43,7 @@ class Providers:
             timeouts=timeouts,
             credentials=list(credentials),
             hangup=hangup,
+            probe_seconds=probe_seconds,
         )
         return typed(Provider, self._transport.call("POST", "/api/v1/providers", body=body))
 
@@ -56,10 +63,18 @@ class Providers:
         api_version: str | None = None,
         timeouts: Timeouts | None = None,
         hangup: str | None = None,
+        probe_seconds: float | None = None,
         etag: str = "",
     ) -> Provider:
         """Changes what is given; with `etag`, only if nobody changed the provider since."""
-        body = present(base_url=base_url, api_version=api_version, timeouts=timeouts, hangup=hangup, etag=etag or None)
+        body = present(
+            base_url=base_url,
+            api_version=api_version,
+            timeouts=timeouts,
+            hangup=hangup,
+            probe_seconds=probe_seconds,
+            etag=etag or None,
+        )
         return typed(Provider, self._transport.call("PATCH", f"/api/v1/providers/{segment(provider)}", body=body))
 
     def archive(self, provider: str, *, etag: str = "") -> Provider:
@@ -71,6 +86,13 @@ class Providers:
         """Adds a provider key."""
         path = f"/api/v1/providers/{segment(provider)}/credentials"
         return typed(Provider, self._transport.call("POST", path, body=present(**vars(credential))))
+
+    def update_credential(
+        self, provider: str, credential: str, *, weight: int | None = None, quota: Quota | None = None
+    ) -> Provider:
+        """Changes weight or quota of a provider key; a quota replaces the whole one, `Quota()` takes it away."""
+        path = f"/api/v1/providers/{segment(provider)}/credentials/{segment(credential)}"
+        return typed(Provider, self._transport.call("PATCH", path, body=present(weight=weight, quota=quota)))
 
     def rotate_credential(self, provider: str, credential: str, *, api_key: str) -> Provider:
         """Replaces the value of a provider key; requests in flight finish with the old one."""
@@ -96,15 +118,29 @@ class Models:
         *,
         aliases: Sequence[str] = (),
         strategy: str = "",
+        affinity: str = "",
+        fallbacks: Sequence[str] = (),
+        context_fallbacks: Sequence[str] = (),
+        filter_fallbacks: Sequence[str] = (),
+        retries: Retries | None = None,
+        breaker: Breaker | None = None,
+        hedge: Hedge | None = None,
         price: Price | None = None,
         capabilities: Capabilities | None = None,
     ) -> Model:
-        """A new model."""
+        """A new model. Fallbacks are names of models; without `hedge` there is no second call."""
         body = present(
             name=name,
             aliases=list(aliases),
             strategy=strategy,
+            affinity=affinity,
             targets=list(targets),
+            fallbacks=list(fallbacks),
+            context_fallbacks=list(context_fallbacks),
+            filter_fallbacks=list(filter_fallbacks),
+            retries=retries,
+            breaker=breaker,
+            hedge=hedge,
             price=price,
             capabilities=capabilities,
         )
@@ -125,23 +161,42 @@ class Models:
         targets: Sequence[Target] | None = None,
         aliases: Sequence[str] | None = None,
         strategy: str | None = None,
+        affinity: str | None = None,
+        fallbacks: Sequence[str] | None = None,
+        context_fallbacks: Sequence[str] | None = None,
+        filter_fallbacks: Sequence[str] | None = None,
+        retries: Retries | None = None,
+        breaker: Breaker | None = None,
+        hedge: Hedge | Literal[False] | None = None,
         price: Price | None = None,
         capabilities: Capabilities | None = None,
         etag: str = "",
     ) -> Model:
-        """Changes what is given; with `etag`, only if nobody changed the model since."""
+        """Changes what is given; with `etag`, only if nobody changed the model since.
+
+        Members that `retries`, `breaker` and `hedge` leave out become the defaults; `hedge=False` takes it away.
+        """
         body = present(
             targets=targets,
             aliases=aliases,
             strategy=strategy,
+            affinity=affinity,
+            fallbacks=fallbacks,
+            context_fallbacks=context_fallbacks,
+            filter_fallbacks=filter_fallbacks,
+            retries=retries,
+            breaker=breaker,
+            hedge=hedge or None,
             price=price,
             capabilities=capabilities,
             etag=etag or None,
         )
+        if hedge is False:
+            body["hedge"] = None
         return typed(Model, self._transport.call("PATCH", _path(model), body=body))
 
     def archive(self, model: str, *, etag: str = "") -> Model:
-        """Archives the model: clients get `model_not_found` from then on."""
+        """Archives the model, to which no other may fall back: clients get `model_not_found` from then on."""
         return typed(Model, self._transport.call("DELETE", _path(model), query={"etag": etag}))
 
 

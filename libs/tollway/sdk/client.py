@@ -98,6 +98,7 @@ class _Providers:
         self.update = awaitable(sync.update)
         self.archive = awaitable(sync.archive)
         self.add_credential = awaitable(sync.add_credential)
+        self.update_credential = awaitable(sync.update_credential)
         self.rotate_credential = awaitable(sync.rotate_credential)
         self.remove_credential = awaitable(sync.remove_credential)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from tollway.sdk.codec import encode
@@ -70,11 +70,18 @@ class Projects:
         dialect_policy: str = "",
         log_bodies: str = "",
         log_retention_days: int = 0,
+        cache_enabled: bool = False,
+        cache_ttl_seconds: int = 0,
+        cache_scope: str = "",
+        cache_similarity: float | None = None,
+        priority: str = "",
     ) -> Project:
         """A new project; without `business_unit` in the unit `default`, without `models` for all models.
 
         `dialect_policy` is `lenient` (default) or `strict`; `log_bodies` is `full` (default), `masked` or `none`, kept
-        for `log_retention_days` (1, 7, 30, 90 or 365; 0: 30).
+        for `log_retention_days` (1, 7, 30, 90 or 365; 0: 30). `cache_enabled` keeps answers for `cache_ttl_seconds` (0:
+        3600) and gives them again to the same request, or to one that is alike by `cache_similarity` (0.5 to 0.999), of
+        the same `project` (default) or `organisation` (`cache_scope`). `priority` is `interactive` or `batch`.
         """
         body = present(
             name=name,
@@ -84,6 +91,11 @@ class Projects:
             dialect_policy=dialect_policy,
             log_bodies=log_bodies,
             log_retention_days=log_retention_days,
+            cache_enabled=cache_enabled,
+            cache_ttl_seconds=cache_ttl_seconds,
+            cache_scope=cache_scope,
+            cache_similarity=cache_similarity,
+            priority=priority,
         )
         return typed(Project, self._transport.call("POST", "/api/v1/projects", body=body))
 
@@ -106,9 +118,17 @@ class Projects:
         dialect_policy: str | None = None,
         log_bodies: str | None = None,
         log_retention_days: int | None = None,
+        cache_enabled: bool | None = None,
+        cache_ttl_seconds: int | None = None,
+        cache_scope: str | None = None,
+        cache_similarity: float | Literal[False] | None = None,
+        priority: str | None = None,
         etag: str = "",
     ) -> Project:
-        """Changes what is given; with `etag`, only if nobody changed the project since."""
+        """Changes what is given; with `etag`, only if nobody changed the project since.
+
+        `cache_similarity=False`: answers are given again only to the very same request.
+        """
         body = present(
             description=description,
             business_unit=business_unit,
@@ -116,8 +136,15 @@ class Projects:
             dialect_policy=dialect_policy,
             log_bodies=log_bodies,
             log_retention_days=log_retention_days,
+            cache_enabled=cache_enabled,
+            cache_ttl_seconds=cache_ttl_seconds,
+            cache_scope=cache_scope,
+            cache_similarity=None if cache_similarity is False else cache_similarity,
+            priority=priority,
             etag=etag or None,
         )
+        if cache_similarity is False:
+            body["cache_similarity"] = None
         return typed(Project, self._transport.call("PATCH", f"/api/v1/projects/{segment(project)}", body=body))
 
     def archive(self, project: str, *, etag: str = "") -> Project:

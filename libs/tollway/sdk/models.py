@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tollway.sdk.routing import Breaker, Hedge, Quota, Retries
+
 
 @dataclass(frozen=True, kw_only=True)
 class BusinessUnit:
@@ -26,7 +28,9 @@ class BusinessUnit:
 class Project:
     """A project; `models` are globs of the models that its keys may use, `dialect_policy` is `lenient` or `strict`.
 
-    `log_bodies` (`full`, `masked` or `none`) and `log_retention_days` are what the request log keeps.
+    `log_bodies` (`full`, `masked` or `none`) and `log_retention_days` are what the request log keeps. The members of
+    `cache` say whether answers are given again (`cache_similarity` None: only to the very same request); `priority` is
+    `interactive` or `batch`.
     """
 
     id: str = ""
@@ -37,6 +41,11 @@ class Project:
     dialect_policy: str = ""
     log_bodies: str = ""
     log_retention_days: int = 0
+    cache_enabled: bool = False
+    cache_ttl_seconds: int = 0
+    cache_scope: str = ""
+    cache_similarity: float | None = None
+    priority: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     etag: str = ""
@@ -89,6 +98,7 @@ class Credential:
     weight: int = 0
     created_at: datetime | None = None
     rotated_at: datetime | None = None
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +108,12 @@ class NewCredential:
     name: str
     api_key: str = field(repr=False)
     weight: int = 0
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """Where models are served. `hangup` is close or drain."""
+    """Where models are served. `hangup` is close or drain; `probe_seconds` 0: failing targets are not probed."""
 
     id: str = ""
     name: str = ""
@@ -112,6 +123,7 @@ class Provider:
     timeouts: Timeouts | None = None
     credentials: list[Credential] = field(default_factory=list)
     hangup: str = ""
+    probe_seconds: float = 0.0
     created_at: datetime | None = None
     updated_at: datetime | None = None
     etag: str = ""
@@ -191,13 +203,23 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What clients ask for by name. `strategy` is weighted or priority."""
+    """What clients ask for by name. `strategy` is weighted, priority, least_busy, latency, cost or affinity.
+
+    The three lists of fallbacks are names of other models; `hedge` None: no second call.
+    """
 
     id: str = ""
     name: str = ""
     aliases: list[str] = field(default_factory=list)
     strategy: str = ""
+    affinity: str = ""
     targets: list[Target] = field(default_factory=list)
+    fallbacks: list[str] = field(default_factory=list)
+    context_fallbacks: list[str] = field(default_factory=list)
+    filter_fallbacks: list[str] = field(default_factory=list)
+    retries: Retries | None = None
+    breaker: Breaker | None = None
+    hedge: Hedge | None = None
     price: Price | None = None
     price_overridden: bool = False
     capabilities: Capabilities | None = None

@@ -77,8 +77,8 @@ def test_a_doubled_dollar_is_a_literal() -> None:
         ("version: 1\nproject: []", 'project: unknown field; did you mean "projects"?'),
         ("version: 1\nprojects: [{name: a, modles: []}]", 'projects[0].modles: unknown field; did you mean "models"?'),
         (
-            "version: 1\nprojects: [{name: a, cache: {}}]",
-            "projects[0].cache: not supported by this version; remove it",
+            "version: 1\nmodels: [{name: a, targets: [{provider: p, model: m}], cache: {}}]",
+            "models[0].cache: not supported by this version; remove it",
         ),
         ("version: 1\nroles: []", "roles: not supported by this version; remove it"),
         (
@@ -86,8 +86,8 @@ def test_a_doubled_dollar_is_a_literal() -> None:
             "business_units[0].managers: not supported by this version; remove it",
         ),
         (
-            "version: 1\nmodels: [{name: a, strategy: latency, targets: [{provider: p, model: m}]}]",
-            "models[0].strategy: latency is not supported by this version; use weighted or priority",
+            "version: 1\nmodels: [{name: a, strategy: fastest, targets: [{provider: p, model: m}]}]",
+            "models[0].strategy: must be one of weighted, priority, least_busy, latency, cost, affinity",
         ),
         (
             "version: 1\norganisations: [other]",
@@ -145,7 +145,7 @@ def test_says_what_is_wrong_and_where(text: str, expected: str) -> None:
 
 
 def test_names_all_problems_at_once() -> None:
-    assert len(problems("version: 1\nfoo: 1\nprojects: [{name: a, cache: {}}, {}]")) == 3
+    assert len(problems("version: 1\nfoo: 1\nprojects: [{name: a, limits: []}, {}]")) == 3
 
 
 def test_values_never_appear_in_messages() -> None:

@@ -38,10 +38,17 @@ class Timeouts(msgspec.Struct, kw_only=True):
     total_seconds: float | None = None
 
 
+class Quota(msgspec.Struct, kw_only=True):
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+
+
 class NewCredential(msgspec.Struct, kw_only=True):
     name: str
     api_key: str
     weight: int = 0
+    quota: Quota | None = None
 
 
 class NewProvider(msgspec.Struct, kw_only=True):
@@ -52,6 +59,7 @@ class NewProvider(msgspec.Struct, kw_only=True):
     timeouts: Timeouts | None = None
     credentials: list[NewCredential] = []
     hangup: str
+    probe_seconds: float = 0.0
 
 
 class Period(msgspec.Struct, kw_only=True):

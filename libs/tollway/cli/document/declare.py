@@ -23,6 +23,7 @@ from tollway.cli.document.kinds import (
     Retention,
     Text,
 )
+from tollway.cli.document.routing import CACHE, PRIORITY, PROBE, QUOTA, routing
 from tollway.cli.document.rules import MODEL_LIMITS, RULES, USER, USER_NAME, Organisations
 
 SLUG = Text(
@@ -45,6 +46,7 @@ CREDENTIAL = Object(
         "name": Field(LABEL, required=True),
         "api_key": Field(Text(minimum=1), required=True, doc="write ${NAME} and keep the value in the environment"),
         "weight": Field(Number(0, 10_000)),
+        "quota": QUOTA,
     }
 )
 TIMEOUTS = Object(
@@ -64,6 +66,7 @@ PROVIDER = Object(
         "credentials": Field(Items(CREDENTIAL, maximum=100)),
         "timeouts": Field(TIMEOUTS),
         "hangup": Field(Text(choices=("close", "drain")), doc="what to do with a call whose client has left"),
+        "probe": PROBE,
         "limits": UNSUPPORTED,
     }
 )
@@ -134,22 +137,6 @@ class Price:
         return {"anyOf": [{"const": "free"}, PRICES.schema()]}
 
 
-@dataclass(frozen=True)
-class Strategy:
-    """How a target is chosen."""
-
-    def read(self, value: Any, path: str, problems: list[str]) -> Any:
-        """The word itself; those of later versions are refused as such."""
-        if value in ("least_busy", "latency", "affinity"):
-            problems.append(f"{path}: {value} is not supported by this version; use weighted or priority")
-            return INVALID
-        return Text(choices=("weighted", "priority")).read(value, path, problems)
-
-    def schema(self) -> dict[str, Any]:
-        """An enumeration."""
-        return {"type": "string", "enum": ["weighted", "priority"]}
-
-
 CAPABILITIES = Object(
     {
         "input_modalities": Field(Items(Text(minimum=1, maximum=30), maximum=10)),
@@ -164,15 +151,12 @@ MODEL = Object(
     {
         "name": Field(MODEL_NAME, required=True, doc="what clients ask for"),
         "aliases": Field(Items(MODEL_NAME, maximum=50)),
-        "strategy": Field(Strategy()),
         "targets": Field(Items(TARGET, minimum=1, maximum=100), required=True),
         "price": Field(
             Price(), doc="US dollars, per million tokens where nothing else is said, or `free`; default: the book's"
         ),
         "capabilities": Field(CAPABILITIES),
-        "fallbacks": UNSUPPORTED,
-        "retries": UNSUPPORTED,
-        "breaker": UNSUPPORTED,
+        **routing(MODEL_NAME),
         "limits": MODEL_LIMITS,
         "cache": UNSUPPORTED,
     }
@@ -222,7 +206,8 @@ PROJECT = Object(
         "keys": Field(Items(KEY)),
         **RULES,
         "logging": Field(LOGGING, doc="what the request log keeps; default: everything, for 30 days"),
-        "cache": UNSUPPORTED,
+        "cache": CACHE,
+        "priority": PRIORITY,
     }
 )
 

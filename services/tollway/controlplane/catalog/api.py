@@ -15,6 +15,7 @@ METHODS: dict[str, Method] = {
     f"{_PROVIDERS}/UpdateProvider": Method(model.UpdateProviderRequest, providers.update_provider),
     f"{_PROVIDERS}/ArchiveProvider": Method(model.ArchiveProviderRequest, providers.archive_provider),
     f"{_PROVIDERS}/AddCredential": Method(model.AddCredentialRequest, providers.add_credential),
+    f"{_PROVIDERS}/UpdateCredential": Method(model.UpdateCredentialRequest, providers.update_credential),
     f"{_PROVIDERS}/RotateCredential": Method(model.RotateCredentialRequest, providers.rotate_credential),
     f"{_PROVIDERS}/RemoveCredential": Method(model.RemoveCredentialRequest, providers.remove_credential),
     f"{_MODELS}/CreateModel": Method(model.CreateModelRequest, models.create_model),

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from tollway.controlplane.catalog.routing import Routing, RoutingColumns
 from tollway.controlplane.credentials.model import Credential, NewCredential
 from tollway.controlplane.resources import etag
 from tollway.core import catalog, pricing
@@ -38,6 +39,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     etag: str
     hangup: str
+    probe_seconds: float
 
 
 class CreateProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,7 @@ class CreateProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts | None = None
     credentials: list[NewCredential] = []
     hangup: str = ""
+    probe_seconds: float = 0.0
 
 
 class GetProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +83,7 @@ class UpdateProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str = ""
     timeouts: Timeouts | None = None
     hangup: str = ""
+    probe_seconds: float = 0.0
     etag: str = ""
 
 
@@ -97,9 +101,19 @@ class AddCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     api_key: str
     weight: int = 0
+    quota: catalog.Quota | None = None
 
     def __repr__(self) -> str:
         return f"AddCredentialRequest(provider={self.provider!r}, name={self.name!r})"
+
+
+class UpdateCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract; the mask is in the call."""
+
+    provider: str
+    credential: str
+    weight: int = 0
+    quota: catalog.Quota | None = None
 
 
 class RotateCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +191,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     streaming: bool | None = None
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
+class Model(Routing, frozen=True, kw_only=True):
     """A model as it is shown, with the price and the capabilities in force."""
 
     id: str
@@ -193,12 +207,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
 
 
-class CreateModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+class CreateModelRequest(Routing, frozen=True, kw_only=True):
     """Message of the contract."""
 
     name: str
     targets: list[Target]
-    aliases: list[str] = []
+    aliases: list[str] = msgspec.field(default_factory=list)
     strategy: str = ""
     price: Price | None = None
     capabilities: Capabilities | None = None
@@ -224,13 +238,13 @@ class ListModelsResponse(msgspec.Struct, frozen=True, kw_only=True):
     next_page_token: str = ""
 
 
-class UpdateModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+class UpdateModelRequest(Routing, frozen=True, kw_only=True):
     """Message of the contract; the mask is in the call."""
 
     model: str
-    aliases: list[str] = []
+    aliases: list[str] = msgspec.field(default_factory=list)
     strategy: str = ""
-    targets: list[Target] = []
+    targets: list[Target] = msgspec.field(default_factory=list)
     price: Price | None = None
     capabilities: Capabilities | None = None
     etag: str = ""
@@ -253,6 +267,7 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str
     timeouts: dict[str, float]
     hangup: str
+    probe_seconds: float
     revision: int
     created_at: datetime
     updated_at: datetime
@@ -274,6 +289,7 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
             updated_at=self.updated_at,
             etag=etag(self.id, self.revision),
             hangup=self.hangup,
+            probe_seconds=self.probe_seconds,
         )
 
 
@@ -297,7 +313,7 @@ class StoredPrice(pricing.Rates, frozen=True, kw_only=True, omit_defaults=True):
         return pricing.Price(version=version, **rates)
 
 
-class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+class ModelRow(RoutingColumns, frozen=True, kw_only=True):
     """A row of `models`."""
 
     id: UUID

@@ -10,7 +10,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from tollway.controlplane.call import ApiCode, ApiError, Call
-from tollway.controlplane.catalog import postgres, rules
+from tollway.controlplane.catalog import fallbacks, postgres, routing, rules
 from tollway.controlplane.catalog.capabilities import effective_capabilities
 from tollway.controlplane.catalog.model import (
     ArchiveModelRequest,
@@ -47,6 +47,7 @@ from tollway.core.catalog import ProviderKind
 from tollway.core.pricing import Price
 
 DEFAULT_STRATEGY = "weighted"
+_CHANGEABLE = frozenset({"aliases", "strategy", "targets", "price", "capabilities"}) | routing.FIELDS
 Facts = tuple[ProviderKind, str, str]
 
 
@@ -101,6 +102,7 @@ def _view(row: ModelRow, providers: Mapping[UUID, ProviderRow], book: PriceBook,
         created_at=row.created_at,
         updated_at=row.updated_at,
         etag=etag(row.id, row.revision),
+        **routing.shown(row),
     )
 
 
@@ -141,8 +143,31 @@ async def check_names(call: Call) -> None:
         )
 
 
-async def create_model(call: Call, request: CreateModelRequest, *, names_later: bool = False) -> Model:
-    """A new model. `names_later`: the caller ends with `check_names` itself, after several changes."""
+async def fallback_chains(call: Call) -> Mapping[str, fallbacks.Chains]:
+    """The fallbacks of all live models; nobody else changes them until the transaction ends."""
+    await postgres.lock_model_names(call.db)
+    return await postgres.chains(call.db)
+
+
+async def _check_fallbacks(call: Call, row: ModelRow) -> None:
+    problem = fallbacks.problem(await fallback_chains(call), [row.name])
+    if problem is not None:
+        raise ApiError(ApiCode.INVALID, f"{problem.place}: {problem.message}", field=problem.place)
+
+
+async def check_unused(call: Call, name: str) -> None:
+    """Refuses while a live model falls back to the one with that name."""
+    await postgres.lock_model_names(call.db)
+    users = await postgres.models_with_fallback(call.db, name)
+    if users:
+        raise ApiError(
+            ApiCode.FAILED_PRECONDITION,
+            f"model {name!r} is still a fallback of {', '.join(users)}; change or archive them first",
+        )
+
+
+async def create_model(call: Call, request: CreateModelRequest, *, references_later: bool = False) -> Model:
+    """A new model. `references_later`: after several changes the caller checks names and fallbacks itself."""
     refuse_id_as_name(request.name)
     row = ModelRow(
         id=uuid7(),
@@ -156,12 +181,15 @@ async def create_model(call: Call, request: CreateModelRequest, *, names_later: 
         revision=1,
         created_at=from_ms(call.clock.now_ms()),
         updated_at=from_ms(call.clock.now_ms()),
+        **routing.settled(request, request.name),
     )
     await postgres.lock_model_names(call.db)
     if not await postgres.insert_model(call.db, row):
         raise taken("model", request.name)
-    if not names_later:
+    if not references_later:
         await check_names(call)
+        if any(routing.chains(row).values()):
+            await _check_fallbacks(call, row)
     (view,) = await _views(call, [await postgres.model_by_id(call.db, row.id)])
     call.audit(f"model:{view.name}", None, snapshot(view))
     call.catalog_change()
@@ -192,15 +220,13 @@ async def _locked(call: Call, reference: str) -> ModelRow:
     return row
 
 
-async def update_model(call: Call, request: UpdateModelRequest, *, names_later: bool = False) -> Model:
-    """Changes aliases, strategy, targets, price or capabilities. Price masked and absent: back to the price book."""
+async def update_model(call: Call, request: UpdateModelRequest, *, references_later: bool = False) -> Model:
+    """Changes what can change of a model. Price masked and absent: back to the price book; hedge: none any more."""
     await postgres.lock_model_names(call.db)
     row = await _locked(call, request.model)
     check_etag(request.etag, row.id, row.revision, f"model {row.name!r}")
-    fields = changed_fields(
-        call.update_mask, request, frozenset({"aliases", "strategy", "targets", "price", "capabilities"})
-    )
-    changed = row
+    fields = changed_fields(call.update_mask, request, _CHANGEABLE)
+    changed = msgspec.structs.replace(row, **routing.settled(request, row.name, sorted(fields & routing.FIELDS)))
     if "aliases" in fields:
         changed = msgspec.structs.replace(changed, aliases=rules.aliases(row.name, request.aliases))
     if "strategy" in fields:
@@ -217,18 +243,23 @@ async def update_model(call: Call, request: UpdateModelRequest, *, names_later: 
     if changed == row:
         return before
     await postgres.update_model(call.db, changed, from_ms(call.clock.now_ms()))
-    if not names_later:
+    if not references_later:
         await check_names(call)
+        if routing.chains(changed) != routing.chains(row):
+            await _check_fallbacks(call, changed)
     (view,) = await _views(call, [await postgres.model_by_id(call.db, row.id)])
     call.audit(f"model:{view.name}", snapshot(before), snapshot(view))
     call.catalog_change()
     return view
 
 
-async def archive_model(call: Call, request: ArchiveModelRequest) -> Model:
-    """Archives a model; clients get model_not_found from then on."""
+async def archive_model(call: Call, request: ArchiveModelRequest, *, references_later: bool = False) -> Model:
+    """Archives a model to which no live one falls back; clients get model_not_found from then on."""
+    await postgres.lock_model_names(call.db)
     row = await _locked(call, request.model)
     check_etag(request.etag, row.id, row.revision, f"model {row.name!r}")
+    if not references_later:
+        await check_unused(call, row.name)
     (before,) = await _views(call, [row])
     await postgres.archive_model(call.db, row.id, from_ms(call.clock.now_ms()))
     call.audit(f"model:{row.name}", snapshot(before), None)

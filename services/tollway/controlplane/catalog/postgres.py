@@ -11,7 +11,9 @@ import msgspec
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.catalog.fallbacks import CHAINS
 from tollway.controlplane.catalog.model import ModelRow, ProviderRow
+from tollway.controlplane.catalog.routing import sparse
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.resources import as_uuid
 
@@ -30,6 +32,12 @@ class Position(msgspec.Struct, frozen=True):
 
 class _Name(msgspec.Struct):
     name: str
+
+
+class _Chains(_Name):
+    fallbacks: list[str]
+    context_fallbacks: list[str]
+    filter_fallbacks: list[str]
 
 
 def _by(reference: str) -> dict[str, Any]:
@@ -59,7 +67,15 @@ async def providers(db: Database, after: str = "", limit: int | None = None) -> 
 
 
 async def insert_provider(
-    db: Database, name: str, *, kind: str, base_url: str, api_version: str, timeouts: Mapping[str, float], hangup: str
+    db: Database,
+    name: str,
+    *,
+    kind: str,
+    base_url: str,
+    api_version: str,
+    timeouts: Mapping[str, float],
+    hangup: str,
+    probe_seconds: float,
 ) -> UUID | None:
     """A new provider; None when a live one has the name."""
     provider_id = uuid7()
@@ -73,6 +89,7 @@ async def insert_provider(
         api_version=api_version,
         timeouts=Jsonb(timeouts),
         hangup=hangup,
+        probe_seconds=probe_seconds,
     )
     return provider_id if touched else None
 
@@ -85,6 +102,7 @@ async def update_provider(
     api_version: str,
     timeouts: Mapping[str, float],
     hangup: str,
+    probe_seconds: float,
     at: datetime,
 ) -> None:
     """Writes what can change of a provider."""
@@ -96,6 +114,7 @@ async def update_provider(
         api_version=api_version,
         timeouts=Jsonb(timeouts),
         hangup=hangup,
+        probe_seconds=probe_seconds,
         at=at,
     )
 
@@ -125,6 +144,17 @@ async def repeated_model_name(db: Database) -> str | None:
     """A name that two live models claim, as name or alias; None when all are different."""
     row = await _SQL.one(db, "repeated_model_names", _Name)
     return row.name if row else None
+
+
+async def chains(db: Database) -> dict[str, dict[str, list[str]]]:
+    """Of every live model by name: the names of other models in each of its lists of fallbacks."""
+    rows = await _SQL.all(db, "chains", _Chains)
+    return {row.name: {field: getattr(row, field) for field in CHAINS} for row in rows}
+
+
+async def models_with_fallback(db: Database, name: str) -> list[str]:
+    """Names of up to three live models that fall back to the model with that name."""
+    return [row.name for row in await _SQL.all(db, "models_with_fallback", _Name, name=name)]
 
 
 async def model(db: Database, reference: str) -> ModelRow | None:
@@ -165,6 +195,13 @@ def _columns(row: ModelRow) -> dict[str, Any]:
         "aliases": row.aliases,
         "strategy": row.strategy,
         "targets": _json(list(row.targets)),
+        "affinity": row.affinity.value,
+        "fallbacks": row.fallbacks,
+        "context_fallbacks": row.context_fallbacks,
+        "filter_fallbacks": row.filter_fallbacks,
+        "retries": Jsonb(sparse(row.retries)),
+        "breaker": Jsonb(sparse(row.breaker)),
+        "hedge": Jsonb(sparse(row.hedge)) if row.hedge is not None else None,
         "price": _json(row.price),
         "capabilities": _json(row.capabilities),
         "price_revision": row.price_revision,

@@ -18,6 +18,7 @@ from tollway.controlplane.catalog.model import (
     ProviderRow,
     RemoveCredentialRequest,
     RotateCredentialRequest,
+    UpdateCredentialRequest,
     UpdateProviderRequest,
     stored_timeouts,
 )
@@ -36,6 +37,7 @@ from tollway.controlplane.resources import (
     snapshot,
     taken,
 )
+from tollway.core.catalog import Quota
 
 DEFAULT_HANGUP = "close"
 
@@ -63,6 +65,7 @@ async def create_provider(call: Call, request: CreateProviderRequest) -> Provide
         api_version=request.api_version,
         timeouts=stored_timeouts(request.timeouts),
         hangup=request.hangup or DEFAULT_HANGUP,
+        probe_seconds=rules.probe_seconds(request.probe_seconds),
     )
     if provider_id is None:
         raise taken("provider", request.name)
@@ -92,21 +95,18 @@ async def list_providers(call: Call, request: ListProvidersRequest) -> ListProvi
 
 
 async def update_provider(call: Call, request: UpdateProviderRequest) -> Provider:
-    """Changes address, API version, timeouts or what happens after a hang-up."""
+    """Changes address, API version, timeouts, what happens after a hang-up or how often failing targets are probed."""
     row = await _provider(call, request.provider, "_for_update")
     check_etag(request.etag, row.id, row.revision, f"provider {row.name!r}")
-    fields = changed_fields(call.update_mask, request, frozenset({"base_url", "api_version", "timeouts", "hangup"}))
-    after: dict[str, Any] = {
-        "base_url": row.base_url,
-        "api_version": row.api_version,
-        "timeouts": row.timeouts,
-        "hangup": row.hangup,
-    }
+    known = frozenset({"base_url", "api_version", "timeouts", "hangup", "probe_seconds"})
+    fields = changed_fields(call.update_mask, request, known)
+    after: dict[str, Any] = {name: getattr(row, name) for name in known}
     wanted: dict[str, Any] = {
         "base_url": lambda: rules.base_url(row.kind, request.base_url, "base_url"),
         "api_version": lambda: request.api_version,
         "timeouts": lambda: stored_timeouts(request.timeouts),
         "hangup": lambda: request.hangup or DEFAULT_HANGUP,
+        "probe_seconds": lambda: rules.probe_seconds(request.probe_seconds),
     }
     changed = after | {name: wanted[name]() for name in fields}
     before = await _view(call, row)
@@ -146,7 +146,7 @@ async def add_credential(call: Call, request: AddCredentialRequest) -> Provider:
     """A further credential."""
     row = await _provider(call, request.provider, "_for_update")
     before = await _view(call, row)
-    new = NewCredential(name=request.name, api_key=request.api_key, weight=request.weight)
+    new = NewCredential(name=request.name, api_key=request.api_key, weight=request.weight, quota=request.quota)
     await credentials.add(call, row.id, new)
     return await _credentials_changed(call, before, row.id)
 
@@ -160,11 +160,16 @@ async def rotate_credential(call: Call, request: RotateCredentialRequest) -> Pro
     return await _credentials_changed(call, before, row.id)
 
 
-async def weigh_credential(call: Call, provider: str, credential: str, weight: int) -> Provider:
-    """Another weight for a credential (declarative configuration)."""
-    row = await _provider(call, provider, "_for_update")
+async def update_credential(call: Call, request: UpdateCredentialRequest) -> Provider:
+    """Another weight or quota for a credential."""
+    row = await _provider(call, request.provider, "_for_update")
+    fields = changed_fields(call.update_mask, request, frozenset({"weight", "quota"}))
     before = await _view(call, row)
-    await credentials.set_weight(call, await credentials.find(call, row.id, credential), weight)
+    credential = await credentials.find(call, row.id, request.credential)
+    weight = request.weight or 1 if "weight" in fields else credential.weight
+    quota = request.quota or Quota() if "quota" in fields else credential.quota
+    if not await credentials.change(call, credential, weight, quota):
+        return before
     return await _credentials_changed(call, before, row.id)
 
 

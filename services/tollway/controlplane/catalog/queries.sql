@@ -1,45 +1,45 @@
 -- name: provider
-SELECT id, name, kind, base_url, api_version, timeouts, hangup, revision, created_at, updated_at, archived_at, managed_by,
-       applied_digest
+SELECT id, name, kind, base_url, api_version, timeouts, hangup, probe_seconds, revision, created_at, updated_at,
+       archived_at, managed_by, applied_digest
 FROM providers
 WHERE archived_at IS NULL AND (id = %(id)s OR name = %(name)s);
 
 -- name: provider_for_update
-SELECT id, name, kind, base_url, api_version, timeouts, hangup, revision, created_at, updated_at, archived_at, managed_by,
-       applied_digest
+SELECT id, name, kind, base_url, api_version, timeouts, hangup, probe_seconds, revision, created_at, updated_at,
+       archived_at, managed_by, applied_digest
 FROM providers
 WHERE archived_at IS NULL AND (id = %(id)s OR name = %(name)s)
 FOR UPDATE;
 
 -- name: provider_for_share
 -- Holds off archiving until the transaction ends.
-SELECT id, name, kind, base_url, api_version, timeouts, hangup, revision, created_at, updated_at, archived_at, managed_by,
-       applied_digest
+SELECT id, name, kind, base_url, api_version, timeouts, hangup, probe_seconds, revision, created_at, updated_at,
+       archived_at, managed_by, applied_digest
 FROM providers
 WHERE archived_at IS NULL AND (id = %(id)s OR name = %(name)s)
 FOR SHARE;
 
 -- name: provider_by_id
-SELECT id, name, kind, base_url, api_version, timeouts, hangup, revision, created_at, updated_at, archived_at, managed_by,
-       applied_digest
+SELECT id, name, kind, base_url, api_version, timeouts, hangup, probe_seconds, revision, created_at, updated_at,
+       archived_at, managed_by, applied_digest
 FROM providers WHERE id = %(id)s;
 
 -- name: providers
-SELECT id, name, kind, base_url, api_version, timeouts, hangup, revision, created_at, updated_at, archived_at, managed_by,
-       applied_digest
+SELECT id, name, kind, base_url, api_version, timeouts, hangup, probe_seconds, revision, created_at, updated_at,
+       archived_at, managed_by, applied_digest
 FROM providers
 WHERE archived_at IS NULL AND name > %(after)s
 ORDER BY name
 LIMIT %(limit)s;
 
 -- name: insert_provider
-INSERT INTO providers (id, name, kind, base_url, api_version, timeouts, hangup)
-VALUES (%(id)s, %(name)s, %(kind)s, %(base_url)s, %(api_version)s, %(timeouts)s, %(hangup)s)
+INSERT INTO providers (id, name, kind, base_url, api_version, timeouts, hangup, probe_seconds)
+VALUES (%(id)s, %(name)s, %(kind)s, %(base_url)s, %(api_version)s, %(timeouts)s, %(hangup)s, %(probe_seconds)s)
 ON CONFLICT (name) WHERE archived_at IS NULL DO NOTHING;
 
 -- name: update_provider
 UPDATE providers SET base_url = %(base_url)s, api_version = %(api_version)s, timeouts = %(timeouts)s,
-       hangup = %(hangup)s, revision = revision + 1, updated_at = %(at)s
+       hangup = %(hangup)s, probe_seconds = %(probe_seconds)s, revision = revision + 1, updated_at = %(at)s
 WHERE id = %(id)s;
 
 -- name: touch_provider
@@ -67,45 +67,63 @@ HAVING count(*) > 1
 ORDER BY used.name
 LIMIT 1;
 
+-- name: chains
+SELECT name, fallbacks, context_fallbacks, filter_fallbacks FROM models WHERE archived_at IS NULL;
+
+-- name: models_with_fallback
+SELECT name FROM models
+WHERE archived_at IS NULL AND %(name)s = ANY (fallbacks || context_fallbacks || filter_fallbacks)
+ORDER BY name
+LIMIT 3;
+
 -- name: model
-SELECT id, name, aliases, strategy, targets, price, capabilities, price_revision, revision, created_at, updated_at,
-       archived_at, managed_by, applied_digest
+SELECT id, name, aliases, strategy, affinity, targets, fallbacks, context_fallbacks, filter_fallbacks, retries, breaker,
+       hedge, price, capabilities, price_revision, revision, created_at, updated_at, archived_at, managed_by,
+       applied_digest
 FROM models
 WHERE archived_at IS NULL AND (id = %(id)s OR name = %(name)s);
 
 -- name: model_by_alias
-SELECT id, name, aliases, strategy, targets, price, capabilities, price_revision, revision, created_at, updated_at,
-       archived_at, managed_by, applied_digest
+SELECT id, name, aliases, strategy, affinity, targets, fallbacks, context_fallbacks, filter_fallbacks, retries, breaker,
+       hedge, price, capabilities, price_revision, revision, created_at, updated_at, archived_at, managed_by,
+       applied_digest
 FROM models
 WHERE archived_at IS NULL AND %(alias)s = ANY (aliases);
 
 -- name: model_for_update
-SELECT id, name, aliases, strategy, targets, price, capabilities, price_revision, revision, created_at, updated_at,
-       archived_at, managed_by, applied_digest
+SELECT id, name, aliases, strategy, affinity, targets, fallbacks, context_fallbacks, filter_fallbacks, retries, breaker,
+       hedge, price, capabilities, price_revision, revision, created_at, updated_at, archived_at, managed_by,
+       applied_digest
 FROM models
 WHERE archived_at IS NULL AND (id = %(id)s OR name = %(name)s)
 FOR UPDATE;
 
 -- name: model_by_id
-SELECT id, name, aliases, strategy, targets, price, capabilities, price_revision, revision, created_at, updated_at,
-       archived_at, managed_by, applied_digest
+SELECT id, name, aliases, strategy, affinity, targets, fallbacks, context_fallbacks, filter_fallbacks, retries, breaker,
+       hedge, price, capabilities, price_revision, revision, created_at, updated_at, archived_at, managed_by,
+       applied_digest
 FROM models WHERE id = %(id)s;
 
 -- name: models
-SELECT id, name, aliases, strategy, targets, price, capabilities, price_revision, revision, created_at, updated_at,
-       archived_at, managed_by, applied_digest
+SELECT id, name, aliases, strategy, affinity, targets, fallbacks, context_fallbacks, filter_fallbacks, retries, breaker,
+       hedge, price, capabilities, price_revision, revision, created_at, updated_at, archived_at, managed_by,
+       applied_digest
 FROM models
 WHERE archived_at IS NULL AND name > %(after)s
 ORDER BY name
 LIMIT %(limit)s;
 
 -- name: insert_model
-INSERT INTO models (id, name, aliases, strategy, targets, price, capabilities, price_revision)
-VALUES (%(id)s, %(name)s, %(aliases)s, %(strategy)s, %(targets)s, %(price)s, %(capabilities)s, %(price_revision)s)
+INSERT INTO models (id, name, aliases, strategy, affinity, targets, fallbacks, context_fallbacks, filter_fallbacks,
+                    retries, breaker, hedge, price, capabilities, price_revision)
+VALUES (%(id)s, %(name)s, %(aliases)s, %(strategy)s, %(affinity)s, %(targets)s, %(fallbacks)s, %(context_fallbacks)s,
+        %(filter_fallbacks)s, %(retries)s, %(breaker)s, %(hedge)s, %(price)s, %(capabilities)s, %(price_revision)s)
 ON CONFLICT (name) WHERE archived_at IS NULL DO NOTHING;
 
 -- name: update_model
-UPDATE models SET aliases = %(aliases)s, strategy = %(strategy)s, targets = %(targets)s, price = %(price)s,
+UPDATE models SET aliases = %(aliases)s, strategy = %(strategy)s, affinity = %(affinity)s, targets = %(targets)s,
+       fallbacks = %(fallbacks)s, context_fallbacks = %(context_fallbacks)s, filter_fallbacks = %(filter_fallbacks)s,
+       retries = %(retries)s, breaker = %(breaker)s, hedge = %(hedge)s, price = %(price)s,
        capabilities = %(capabilities)s, price_revision = %(price_revision)s, revision = revision + 1,
        updated_at = %(at)s
 WHERE id = %(id)s;

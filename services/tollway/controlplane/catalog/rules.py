@@ -17,6 +17,7 @@ from tollway.core.provider_kinds import WELL_KNOWN_BASE_URLS
 
 SOLD_ALONE = frozenset({"image", "audio_minute", "audio_hour", "characters", "request"})
 """Rates that can be a model's whole price. Searches come with tokens."""
+MIN_PROBE_SECONDS = 1
 OTHER_RATES = (*sorted(SOLD_ALONE), "search")
 
 
@@ -84,6 +85,13 @@ def _tiers(given: list[PriceTier], field: str) -> tuple[Tier, ...]:
             raise ApiError(ApiCode.INVALID, f"{where} has no rate", field=where)
         found[tier.above] = msgspec.convert({"above": tier.above, **rates}, Tier)
     return tuple(found[above] for above in sorted(found))
+
+
+def probe_seconds(given: float, field: str = "probe_seconds") -> float:
+    """How often a target that fails is asked whether it is back; 0: never. Refuses more often than once a second."""
+    if 0 < given < MIN_PROBE_SECONDS:
+        raise ApiError(ApiCode.INVALID, f"{field} must be 0 (off) or from 1 to 3600 seconds", field=field)
+    return given
 
 
 def _nano(text: str, field: str) -> int:

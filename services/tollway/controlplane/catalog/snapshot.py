@@ -6,11 +6,11 @@ in the clear: it exists in memory only, and leaves this process sealed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from uuid import UUID
 
-from tollway.controlplane.catalog import models, postgres
+from tollway.controlplane.catalog import models, postgres, routing
 from tollway.controlplane.catalog.model import ModelRow, ProviderRow, effective_timeouts
 from tollway.controlplane.credentials import postgres as credential_rows
 from tollway.controlplane.credentials.model import place
@@ -56,6 +56,8 @@ async def build_catalog(db: Database, vault: Vault) -> Catalog:
                 models=tuple(row.models),
                 dialect_policy=row.dialect_policy,
                 logging=row.logging,
+                caching=row.caching,
+                priority=row.priority,
             )
             for row in await identity.projects(db)
         },
@@ -69,7 +71,9 @@ async def _providers(db: Database, vault: Vault, rows: Sequence[ProviderRow]) ->
     opened: dict[UUID, list[Credential]] = {row.id: [] for row in rows}
     for row in await credential_rows.credentials(db, list(opened)):
         value = await vault.open(db, row.data_key, row.sealed, place(row.id))
-        credential = Credential(id=str(row.id), name=row.name, api_key=value.decode(), weight=row.weight)
+        credential = Credential(
+            id=str(row.id), name=row.name, api_key=value.decode(), weight=row.weight, quota=row.quota
+        )
         opened[row.provider_id].append(credential)
     return {
         str(row.id): Provider(
@@ -81,6 +85,7 @@ async def _providers(db: Database, vault: Vault, rows: Sequence[ProviderRow]) ->
             timeouts=effective_timeouts(row.timeouts),
             credentials=tuple(opened[row.id]),
             hangup=row.hangup,
+            probe_seconds=row.probe_seconds,
         )
         for row in rows
     }
@@ -95,10 +100,13 @@ async def _models(db: Database, providers: dict[UUID, ProviderRow]) -> dict[str,
         book = await published.book_of(db, missing, providers)
         now = datetime.now(UTC)
         prices |= {row.id: models.price_of(row, providers, book, now) for row in missing}
-    return {row.name: _model(row, providers, prices[row.id]) for row in rows}
+    live = {row.name for row in rows}
+    return {row.name: _model(row, providers, prices[row.id], live) for row in rows}
 
 
-def _model(row: ModelRow, providers: dict[UUID, ProviderRow], price: Price | None) -> Model:
+def _model(row: ModelRow, providers: dict[UUID, ProviderRow], price: Price | None, live: Set[str]) -> Model:
+    # A control plane of a release before, still running beside this one, archives without a look at fallbacks.
+    chains = {field: tuple(name for name in names if name in live) for field, names in routing.chains(row).items()}
     return Model(
         id=str(row.id),
         name=row.name,
@@ -108,9 +116,14 @@ def _model(row: ModelRow, providers: dict[UUID, ProviderRow], price: Price | Non
         ),
         aliases=tuple(row.aliases),
         strategy=Strategy(row.strategy),
+        affinity=row.affinity,
+        retries=row.retries,
+        breaker=row.breaker,
+        hedge=row.hedge,
         price=price,
         capabilities=models.capabilities_of(row, providers),
         created=int(row.created_at.timestamp()),
+        **chains,
     )
 
 

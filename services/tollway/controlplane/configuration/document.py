@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tollway.controlplane.call import ApiCode, ApiError
-from tollway.controlplane.catalog import rules
+from tollway.controlplane.catalog import fallbacks, routing, rules
 from tollway.controlplane.catalog.model import (
     Capabilities,
     StoredPrice,
@@ -21,8 +21,15 @@ from tollway.controlplane.catalog.model import (
     stored_timeouts,
 )
 from tollway.controlplane.configuration.model import Configuration, KeySpec, ModelSpec, ProjectSpec, ProviderSpec
-from tollway.controlplane.identity.model import DEFAULT_UNIT, allow_list, logging_of, policy_of
-from tollway.core.catalog import Logging
+from tollway.controlplane.identity.model import (
+    DEFAULT_UNIT,
+    allow_list,
+    caching_of,
+    logging_of,
+    policy_of,
+    priority_of,
+)
+from tollway.core.catalog import Caching, Logging
 
 ROOT = "configuration"
 _DEFAULT_STRATEGY = "weighted"
@@ -35,6 +42,8 @@ class Known:
 
     providers: Mapping[str, str]
     units: Mapping[str, str]
+    chains: Mapping[str, fallbacks.Chains]
+    """Of each model by name: the names of other models in its lists of fallbacks."""
 
 
 def check(document: Configuration, known: Known) -> None:
@@ -63,6 +72,18 @@ def check(document: Configuration, known: Known) -> None:
             raise _invalid(
                 f"{ROOT}.projects[{index}].business_unit", f"there is no business unit {project.business_unit!r}"
             )
+
+    check_fallbacks(document, known.chains)
+
+
+def check_fallbacks(document: Configuration, present: Mapping[str, fallbacks.Chains]) -> None:
+    """Raises ApiError when a model of the document falls back to none that there is, or to itself by any way."""
+    paths = {model.name: f"{ROOT}.models[{index}]" for index, model in enumerate(document.models)}
+    stated = {model.name: {field: getattr(model, field) for field in fallbacks.CHAINS} for model in document.models}
+    if any(any(chains.values()) for chains in stated.values()):
+        problem = fallbacks.problem({**present, **stated}, stated)
+        if problem is not None:
+            raise _invalid(f"{paths[problem.model]}.{problem.place}", problem.message)
 
 
 def _invalid(path: str, message: str) -> ApiError:
@@ -96,6 +117,7 @@ def provider_fields(spec: ProviderSpec, path: str) -> dict[str, Any]:
         "api_version": spec.api_version,
         "timeouts": msgspec.to_builtins(effective_timeouts(stored_timeouts(spec.timeouts))),
         "hangup": spec.hangup or _DEFAULT_HANGUP,
+        "probe_seconds": rules.probe_seconds(spec.probe_seconds, f"{path}.probe_seconds"),
     }
 
 
@@ -115,6 +137,7 @@ def model_fields(spec: ModelSpec, providers: Mapping[str, str], path: str) -> di
         ],
         "price": price_fields(rules.price_override(spec.price, f"{path}.price")),
         "capabilities": capability_fields(spec.capabilities or Capabilities()),
+        **routing.plain(routing.settled(spec, spec.name, path=path)),
     }
 
 
@@ -143,12 +166,19 @@ def project_fields(spec: ProjectSpec, units: Mapping[str, str]) -> dict[str, Any
         "models": allow_list(spec.models),
         "dialect_policy": policy_of(spec.dialect_policy).value,
         **logging_fields(logging_of(spec.logging.bodies, spec.logging.retention_days)),
+        **cache_fields(caching_of(spec.cache.enabled, spec.cache.ttl_seconds, spec.cache.scope, spec.cache.similarity)),
+        "priority": priority_of(spec.priority).value,
     }
 
 
 def logging_fields(logging: Logging) -> dict[str, Any]:
     """The comparable form of what the request log keeps of a project."""
     return {"log_bodies": logging.bodies.value, "log_retention_days": logging.retention_days}
+
+
+def cache_fields(caching: Caching) -> dict[str, Any]:
+    """The comparable form of whether a project's answers are kept and given again."""
+    return {f"cache_{name}": value for name, value in msgspec.to_builtins(caching).items()}
 
 
 def key_fields(spec: KeySpec) -> dict[str, Any]:

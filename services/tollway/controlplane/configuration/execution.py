@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 from tollway.controlplane.call import ApiError, Call
 from tollway.controlplane.catalog import model as catalog
-from tollway.controlplane.catalog import models, providers
+from tollway.controlplane.catalog import models, providers, routing
 from tollway.controlplane.configuration import state
 from tollway.controlplane.configuration.channels import Channels
 from tollway.controlplane.configuration.model import (
@@ -82,6 +83,7 @@ class Executor:
             api_version=spec.api_version,
             timeouts=spec.timeouts,
             hangup=spec.hangup,
+            probe_seconds=spec.probe_seconds,
         )
         await providers.create_provider(self._call, request)
 
@@ -93,6 +95,7 @@ class Executor:
             api_version=spec.api_version,
             timeouts=spec.timeouts,
             hangup=spec.hangup,
+            probe_seconds=spec.probe_seconds,
         )
         await providers.update_provider(self._call, request)
 
@@ -106,7 +109,7 @@ class Executor:
     async def _create_credential(self, step: Step) -> None:
         provider, spec = self._credential(step)
         request = catalog.AddCredentialRequest(
-            provider=provider, name=spec.name, api_key=spec.api_key, weight=spec.weight
+            provider=provider, name=spec.name, api_key=spec.api_key, weight=spec.weight, quota=spec.quota
         )
         await providers.add_credential(self._call, request)
 
@@ -115,8 +118,15 @@ class Executor:
         if SECRET_FIELD in step.fields:
             request = catalog.RotateCredentialRequest(provider=provider, credential=spec.name, api_key=spec.api_key)
             await providers.rotate_credential(self._call, request)
-        if "weight" in step.fields:
-            await providers.weigh_credential(self._call, provider, spec.name, spec.weight)
+        rest = step.fields - {SECRET_FIELD}
+        if rest:
+            self._call.update_mask = rest
+            await providers.update_credential(
+                self._call,
+                catalog.UpdateCredentialRequest(
+                    provider=provider, credential=spec.name, weight=spec.weight, quota=spec.quota
+                ),
+            )
 
     async def _archive_credential(self, step: Step) -> None:
         provider, _, name = step.name.partition("/")
@@ -132,8 +142,9 @@ class Executor:
             targets=spec.targets,
             price=spec.price,
             capabilities=spec.capabilities,
+            **_routing(spec),
         )
-        await models.create_model(self._call, request, names_later=True)
+        await models.create_model(self._call, request, references_later=True)
 
     async def _update_model(self, step: Step) -> None:
         spec = self._models[step.name]
@@ -144,36 +155,22 @@ class Executor:
             targets=spec.targets,
             price=spec.price,
             capabilities=spec.capabilities,
+            **_routing(spec),
         )
-        await models.update_model(self._call, request, names_later=True)
+        await models.update_model(self._call, request, references_later=True)
 
     async def _archive_model(self, step: Step) -> None:
-        await models.archive_model(self._call, catalog.ArchiveModelRequest(model=step.name))
+        request = catalog.ArchiveModelRequest(model=step.name)
+        await models.archive_model(self._call, request, references_later=True)
 
     async def _create_project(self, step: Step) -> None:
         spec: ProjectSpec = self._projects[step.name]
-        request = identity.CreateProjectRequest(
-            name=spec.name,
-            description=spec.description,
-            business_unit=spec.business_unit,
-            models=spec.models,
-            dialect_policy=spec.dialect_policy,
-            log_bodies=spec.logging.bodies,
-            log_retention_days=spec.logging.retention_days,
-        )
+        request = identity.CreateProjectRequest(name=spec.name, **_project(spec))
         await identities.create_project(self._call, request)
 
     async def _update_project(self, step: Step) -> None:
         spec = self._projects[step.name]
-        request = identity.UpdateProjectRequest(
-            project=spec.name,
-            description=spec.description,
-            business_unit=spec.business_unit,
-            models=spec.models,
-            dialect_policy=spec.dialect_policy,
-            log_bodies=spec.logging.bodies,
-            log_retention_days=spec.logging.retention_days,
-        )
+        request = identity.UpdateProjectRequest(project=spec.name, **_project(spec))
         await identities.update_project(self._call, request)
 
     async def _archive_project(self, step: Step) -> None:
@@ -222,6 +219,28 @@ class Executor:
     async def _archive_key(self, step: Step) -> None:
         reference = str(self._before.present[Kind.KEY, step.name].identity)
         await key_service.revoke_key(self._call, keys.RevokeKeyRequest(key=reference))
+
+
+def _routing(spec: ModelSpec) -> dict[str, Any]:
+    """The part of a model's requests that is about routing."""
+    return {field: getattr(spec, field) for field in routing.FIELDS}
+
+
+def _project(spec: ProjectSpec) -> dict[str, Any]:
+    """What requests say of a project beside its name."""
+    return {
+        "description": spec.description,
+        "business_unit": spec.business_unit,
+        "models": spec.models,
+        "dialect_policy": spec.dialect_policy,
+        "log_bodies": spec.logging.bodies,
+        "log_retention_days": spec.logging.retention_days,
+        "cache_enabled": spec.cache.enabled,
+        "cache_ttl_seconds": spec.cache.ttl_seconds,
+        "cache_scope": spec.cache.scope,
+        "cache_similarity": spec.cache.similarity,
+        "priority": spec.priority,
+    }
 
 
 Work = Callable[[Executor, Step], Awaitable[None]]

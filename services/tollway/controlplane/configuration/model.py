@@ -6,6 +6,7 @@ import msgspec
 
 from tollway.controlplane.alerts.model import AlertChannelSpec
 from tollway.controlplane.catalog.model import Capabilities, Price, Target, Timeouts
+from tollway.controlplane.catalog.routing import Routing
 from tollway.controlplane.credentials.model import NewCredential
 from tollway.controlplane.rules.model import Limit
 
@@ -56,14 +57,15 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     credentials: list[NewCredential] = []
     timeouts: Timeouts | None = None
     hangup: str = ""
+    probe_seconds: float = 0.0
 
 
-class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+class ModelSpec(Routing, frozen=True, kw_only=True):
     """Message of the contract."""
 
     name: str
     targets: list[Target]
-    aliases: list[str] = []
+    aliases: list[str] = msgspec.field(default_factory=list)
     strategy: str = ""
     price: Price | None = None
     capabilities: Capabilities | None = None
@@ -102,6 +104,15 @@ class LoggingSpec(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int = 0
 
 
+class CacheSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract: whether a project's answers are kept and given again."""
+
+    enabled: bool = False
+    ttl_seconds: int = 0
+    scope: str = ""
+    similarity: float | None = None
+
+
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Message of the contract."""
 
@@ -112,6 +123,8 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[KeySpec] = []
     dialect_policy: str = ""
     logging: LoggingSpec = LoggingSpec()
+    cache: CacheSpec = CacheSpec()
+    priority: str = ""
     budget: BudgetSpec | None = None
     limits: LimitsSpec | None = None
 

@@ -47,8 +47,17 @@ async def apply(call: Call, request: ApplyRequest) -> ApplyResponse:
     executor = Executor(call, request.configuration, before)
     await _execute(executor, steps)
     await models.check_names(call)
+    await _check_fallbacks(call, request, steps)
     await _remember(call, request, managing_set, desired, before, steps)
     return ApplyResponse(changes=changes, generated_keys=executor.generated, applied=True)
+
+
+async def _check_fallbacks(call: Call, request: ApplyRequest, steps: list[Step]) -> None:
+    """Refuses models that fall back to what is gone now, be they of the document or not."""
+    document.check_fallbacks(request.configuration, await models.fallback_chains(call))
+    for step in steps:
+        if step.kind is Kind.MODEL and step.action is Action.ARCHIVE:
+            await models.check_unused(call, step.name)
 
 
 def _refuse_kind_change(steps: list[Step]) -> None:

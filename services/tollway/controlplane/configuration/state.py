@@ -13,18 +13,20 @@ import msgspec
 
 from tollway.controlplane.call import Call
 from tollway.controlplane.catalog import postgres as catalog
+from tollway.controlplane.catalog import routing
 from tollway.controlplane.catalog.model import ModelRow, ProviderRow, effective_timeouts
 from tollway.controlplane.configuration import channels, document, postgres, rules
 from tollway.controlplane.configuration.document import ROOT, Known
 from tollway.controlplane.configuration.model import Configuration, KeySpec
 from tollway.controlplane.configuration.plan import SECRET_FIELD, Desired, Kind, Present, Ref, read_applied
 from tollway.controlplane.credentials import postgres as credentials
-from tollway.controlplane.credentials.model import NewCredential
+from tollway.controlplane.credentials.model import NewCredential, quota_form
 from tollway.controlplane.credentials.vault import Peppers, value_fingerprint
 from tollway.controlplane.identity import postgres as identity
 from tollway.controlplane.identity.model import DEFAULT_UNIT, ProjectRow, UnitRow
 from tollway.controlplane.keys import postgres as keys
 from tollway.controlplane.keys.model import SecretRow
+from tollway.core.catalog import Quota
 from tollway.core.ids import secret_digest
 
 _DIFFERS = "differs"
@@ -68,8 +70,10 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
     for credential in await credentials.credentials(db, list(providers)):
         name = f"{providers[credential.provider_id].name}/{credential.name}"
         value = credential.fingerprint.hex()
-        add(Kind.CREDENTIAL, name, credential, {"weight": credential.weight, SECRET_FIELD: value})
-    for model in await catalog.models(db):
+        fields = {"weight": credential.weight, "quota": quota_form(credential.quota), SECRET_FIELD: value}
+        add(Kind.CREDENTIAL, name, credential, fields)
+    models = await catalog.models(db)
+    for model in models:
         add(Kind.MODEL, model.name, model, _model_fields(model, providers))
     for project in await identity.projects(db):
         add(Kind.PROJECT, project.name, project, _project_fields(project))
@@ -86,6 +90,7 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
     known = Known(
         providers={reference: row.name for row in providers.values() for reference in (str(row.id), row.name)},
         units={reference: row.name for row in units for reference in (str(row.id), row.name)},
+        chains={row.name: routing.chains(row) for row in models},
     )
     return State(
         present=found,
@@ -116,6 +121,7 @@ def _provider_fields(row: ProviderRow) -> dict[str, Any]:
         "api_version": row.api_version,
         "timeouts": msgspec.to_builtins(effective_timeouts(row.timeouts)),
         "hangup": row.hangup,
+        "probe_seconds": row.probe_seconds,
     }
 
 
@@ -126,6 +132,8 @@ def _project_fields(row: ProjectRow) -> dict[str, Any]:
         "models": row.models,
         "dialect_policy": row.dialect_policy.value,
         **document.logging_fields(row.logging),
+        **document.cache_fields(row.caching),
+        "priority": row.priority.value,
     }
 
 
@@ -139,6 +147,7 @@ def _model_fields(row: ModelRow, providers: Mapping[UUID, ProviderRow]) -> dict[
         ],
         "price": document.price_fields(row.price),
         "capabilities": document.capability_fields(row.capabilities),
+        **routing.plain(routing.columns(row)),
     }
 
 
@@ -171,7 +180,7 @@ def _credential_fields(spec: NewCredential, present: Present | None, peppers: Pe
     value = _DIFFERS
     if present is not None and not present.gone:
         value = value_fingerprint(peppers, str(present.identity), spec.api_key.strip()).hex()
-    return {"weight": spec.weight or 1, SECRET_FIELD: value}
+    return {"weight": spec.weight or 1, "quota": quota_form(spec.quota or Quota()), SECRET_FIELD: value}
 
 
 def _key_fields(spec: KeySpec, name: str, state: State) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from tollway.core.catalog import Quota
+
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """A credential as it is shown."""
@@ -16,6 +18,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     weight: int
     created_at: datetime
     rotated_at: datetime | None = None
+    quota: Quota | None = None
 
 
 class NewCredential(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +27,7 @@ class NewCredential(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     api_key: str
     weight: int = 0
+    quota: Quota | None = None
 
     def __repr__(self) -> str:
         return f"NewCredential(name={self.name!r}, weight={self.weight})"
@@ -36,6 +40,7 @@ class CredentialRow(msgspec.Struct, frozen=True, kw_only=True):
     provider_id: UUID
     name: str
     weight: int
+    quota: Quota
     sealed: bytes
     data_key: str
     fingerprint: bytes
@@ -53,10 +58,16 @@ class CredentialRow(msgspec.Struct, frozen=True, kw_only=True):
             weight=self.weight,
             created_at=self.created_at,
             rotated_at=self.rotated_at,
+            quota=self.quota if self.quota != Quota() else None,
         )
 
     def __repr__(self) -> str:
         return f"CredentialRow(id={self.id}, name={self.name!r})"
+
+
+def quota_form(quota: Quota) -> dict[str, int]:
+    """What is bounded, JSON-ready: the form in which a row keeps it and a plan compares it."""
+    return {name: bound for name, bound in msgspec.structs.asdict(quota).items() if bound is not None}
 
 
 def place(credential_id: UUID) -> bytes:

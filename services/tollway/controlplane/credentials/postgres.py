@@ -7,10 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from psycopg.types.json import Jsonb
 
-from tollway.controlplane.credentials.model import CredentialRow
+from tollway.controlplane.credentials.model import CredentialRow, quota_form
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.resources import as_uuid
+from tollway.core.catalog import Quota
 
 _SQL = Statements(__package__)
 _CREATION_LOCK = 0x7661756C_74000001
@@ -102,6 +104,7 @@ async def insert_credential(db: Database, row: CredentialRow) -> bool:
         provider=row.provider_id,
         name=row.name,
         weight=row.weight,
+        quota=Jsonb(quota_form(row.quota)),
         sealed=row.sealed,
         data_key=row.data_key,
         fingerprint=row.fingerprint,
@@ -118,9 +121,9 @@ async def replace_value(
     )
 
 
-async def set_weight(db: Database, credential_id: UUID, weight: int) -> None:
-    """Another weight for a credential."""
-    await _SQL.run(db, "set_weight", id=credential_id, weight=weight)
+async def update_credential(db: Database, credential_id: UUID, weight: int, quota: Quota) -> None:
+    """Writes what can change of a credential beside its value."""
+    await _SQL.run(db, "update_credential", id=credential_id, weight=weight, quota=Jsonb(quota_form(quota)))
 
 
 async def remove_credential(db: Database, credential_id: UUID, at: datetime) -> None:

@@ -25,30 +25,30 @@ INSERT INTO peppers (id, purpose, sealed, data_key, created_at)
 VALUES (%(id)s, %(purpose)s, %(sealed)s, %(data_key)s, clock_timestamp());
 
 -- name: credentials
-SELECT id, provider_id, name, weight, sealed, data_key, fingerprint, created_at, rotated_at, removed_at, managed_by,
-       applied_digest
+SELECT id, provider_id, name, weight, quota, sealed, data_key, fingerprint, created_at, rotated_at, removed_at,
+       managed_by, applied_digest
 FROM credentials
 WHERE removed_at IS NULL AND (%(providers)s::uuid[] IS NULL OR provider_id = ANY (%(providers)s::uuid[]))
 ORDER BY provider_id, name;
 
 -- name: credential_for_update
-SELECT id, provider_id, name, weight, sealed, data_key, fingerprint, created_at, rotated_at, removed_at, managed_by,
-       applied_digest
+SELECT id, provider_id, name, weight, quota, sealed, data_key, fingerprint, created_at, rotated_at, removed_at,
+       managed_by, applied_digest
 FROM credentials
 WHERE removed_at IS NULL AND provider_id = %(provider)s AND (id = %(id)s OR name = %(name)s)
 FOR UPDATE;
 
 -- name: insert_credential
-INSERT INTO credentials (id, provider_id, name, weight, sealed, data_key, fingerprint)
-VALUES (%(id)s, %(provider)s, %(name)s, %(weight)s, %(sealed)s, %(data_key)s, %(fingerprint)s)
+INSERT INTO credentials (id, provider_id, name, weight, quota, sealed, data_key, fingerprint)
+VALUES (%(id)s, %(provider)s, %(name)s, %(weight)s, %(quota)s, %(sealed)s, %(data_key)s, %(fingerprint)s)
 ON CONFLICT (provider_id, name) WHERE removed_at IS NULL DO NOTHING;
 
 -- name: replace_value
 UPDATE credentials SET sealed = %(sealed)s, data_key = %(data_key)s, fingerprint = %(fingerprint)s, rotated_at = %(at)s
 WHERE id = %(id)s;
 
--- name: set_weight
-UPDATE credentials SET weight = %(weight)s WHERE id = %(id)s;
+-- name: update_credential
+UPDATE credentials SET weight = %(weight)s, quota = %(quota)s WHERE id = %(id)s;
 
 -- name: remove_credential
 -- The ciphertext goes with it: what was removed cannot leak later.

@@ -11,6 +11,7 @@ from tollway.controlplane.credentials import postgres
 from tollway.controlplane.credentials.model import CredentialRow, NewCredential, header_safe, place
 from tollway.controlplane.credentials.vault import ensure_peppers, value_fingerprint
 from tollway.controlplane.resources import from_ms, not_found
+from tollway.core.catalog import Quota
 
 
 def _checked(value: str, field: str) -> str:
@@ -33,6 +34,7 @@ async def add(call: Call, provider_id: UUID, new: NewCredential, field: str = "a
         provider_id=provider_id,
         name=new.name,
         weight=new.weight or 1,
+        quota=new.quota or Quota(),
         sealed=sealed,
         data_key=data_key,
         fingerprint=value_fingerprint(peppers, str(credential_id), value),
@@ -61,9 +63,12 @@ async def replace(call: Call, row: CredentialRow, api_key: str) -> None:
     await postgres.replace_value(call.db, row.id, data_key, sealed, fingerprint, from_ms(call.clock.now_ms()))
 
 
-async def set_weight(call: Call, row: CredentialRow, weight: int) -> None:
-    """Another share of the provider's traffic."""
-    await postgres.set_weight(call.db, row.id, weight or 1)
+async def change(call: Call, row: CredentialRow, weight: int, quota: Quota) -> bool:
+    """Another share of the provider's traffic, another quota; whether that changed anything."""
+    if (weight, quota) == (row.weight, row.quota):
+        return False
+    await postgres.update_credential(call.db, row.id, weight, quota)
+    return True
 
 
 async def remove(call: Call, row: CredentialRow) -> None:

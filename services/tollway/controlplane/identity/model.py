@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from tollway.controlplane.resources import etag
-from tollway.core.catalog import Bodies, DialectPolicy, Logging
+from tollway.core.catalog import Bodies, CacheScope, Caching, DialectPolicy, Logging, Priority
 
 ORGANISATION = "default"
 DEFAULT_UNIT = "default"
@@ -82,6 +83,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     dialect_policy: str
     log_bodies: str
     log_retention_days: int
+    cache_enabled: bool
+    cache_ttl_seconds: int
+    cache_scope: str
+    cache_similarity: float | None
+    priority: str
 
 
 class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +100,11 @@ class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     dialect_policy: str = ""
     log_bodies: str = ""
     log_retention_days: int = 0
+    cache_enabled: bool = False
+    cache_ttl_seconds: int = 0
+    cache_scope: str = ""
+    cache_similarity: float | None = None
+    priority: str = ""
 
 
 class GetProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +139,11 @@ class UpdateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     dialect_policy: str = ""
     log_bodies: str = ""
     log_retention_days: int = 0
+    cache_enabled: bool = False
+    cache_ttl_seconds: int = 0
+    cache_scope: str = ""
+    cache_similarity: float | None = None
+    priority: str = ""
 
 
 class ArchiveProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,18 +178,28 @@ class UnitRow(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `projects` with the name of its unit."""
+class ProjectColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """What can change of a project, as columns of `projects`."""
 
-    id: UUID
     business_unit_id: UUID
-    business_unit: str
-    name: str
     description: str
     models: list[str]
     dialect_policy: DialectPolicy
     log_bodies: Bodies
     log_retention_days: int
+    cache_enabled: bool
+    cache_ttl_seconds: int
+    cache_scope: CacheScope
+    cache_similarity: float | None
+    priority: Priority
+
+
+class ProjectRow(ProjectColumns, frozen=True, kw_only=True):
+    """A row of `projects` with the name of its unit."""
+
+    id: UUID
+    business_unit: str
+    name: str
     revision: int
     created_at: datetime
     updated_at: datetime
@@ -185,6 +211,21 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
     def logging(self) -> Logging:
         """What the request log keeps of it."""
         return Logging(bodies=self.log_bodies, retention_days=self.log_retention_days)
+
+    @property
+    def caching(self) -> Caching:
+        """Whether its answers are kept and given again."""
+        return Caching(
+            enabled=self.cache_enabled,
+            ttl_seconds=self.cache_ttl_seconds,
+            scope=self.cache_scope,
+            similarity=self.cache_similarity,
+        )
+
+    @property
+    def columns(self) -> ProjectColumns:
+        """What can change of it."""
+        return ProjectColumns(**{name: getattr(self, name) for name in ProjectColumns.__struct_fields__})
 
     def view(self) -> Project:
         """The project as it is shown."""
@@ -200,6 +241,11 @@ class ProjectRow(msgspec.Struct, frozen=True, kw_only=True):
             dialect_policy=self.dialect_policy.value,
             log_bodies=self.log_bodies.value,
             log_retention_days=self.log_retention_days,
+            cache_enabled=self.cache_enabled,
+            cache_ttl_seconds=self.cache_ttl_seconds,
+            cache_scope=self.cache_scope.value,
+            cache_similarity=self.cache_similarity,
+            priority=self.priority.value,
         )
 
 
@@ -214,6 +260,40 @@ def logging_of(bodies: str, retention_days: int) -> Logging:
     return Logging(
         bodies=Bodies(bodies) if bodies else default.bodies, retention_days=retention_days or default.retention_days
     )
+
+
+def caching_of(enabled: bool, ttl_seconds: int, scope: str, similarity: float | None) -> Caching:
+    """How answers shall be kept and given again; what is empty or 0 has its default."""
+    default = Caching()
+    return Caching(
+        enabled=enabled,
+        ttl_seconds=ttl_seconds or default.ttl_seconds,
+        scope=CacheScope(scope) if scope else default.scope,
+        similarity=similarity,
+    )
+
+
+def priority_of(text: str) -> Priority:
+    """The priority with this name; nothing means interactive."""
+    return Priority(text) if text else Priority.INTERACTIVE
+
+
+def choices(request: CreateProjectRequest | UpdateProjectRequest) -> dict[str, Any]:
+    """What a request says of a project, by column; what is empty has its default. The unit is not among it."""
+    kept = logging_of(request.log_bodies, request.log_retention_days)
+    cache = caching_of(request.cache_enabled, request.cache_ttl_seconds, request.cache_scope, request.cache_similarity)
+    return {
+        "description": request.description,
+        "models": allow_list(request.models),
+        "dialect_policy": policy_of(request.dialect_policy),
+        "log_bodies": kept.bodies,
+        "log_retention_days": kept.retention_days,
+        "cache_enabled": cache.enabled,
+        "cache_ttl_seconds": cache.ttl_seconds,
+        "cache_scope": cache.scope,
+        "cache_similarity": cache.similarity,
+        "priority": priority_of(request.priority),
+    }
 
 
 def allow_list(models: list[str]) -> list[str]:

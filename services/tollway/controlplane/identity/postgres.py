@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from enum import Enum
+from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 from uuid_utils.compat import uuid7
 
 from tollway.controlplane.db.statements import Database, Statements
-from tollway.controlplane.identity.model import ORGANISATION, ProjectRow, UnitRow
+from tollway.controlplane.identity.model import ORGANISATION, ProjectColumns, ProjectRow, UnitRow
 from tollway.controlplane.resources import as_uuid
-from tollway.core.catalog import DialectPolicy, Logging
 
 _SQL = Statements(__package__)
 Lock = Literal["", "_for_share", "_for_update"]
@@ -85,55 +86,21 @@ async def projects(
     return await _SQL.all(db, "projects", ProjectRow, after=after, limit=limit, unit=unit_id)
 
 
-async def insert_project(
-    db: Database,
-    unit_id: UUID,
-    name: str,
-    description: str,
-    models: list[str],
-    policy: DialectPolicy,
-    logging: Logging,
-) -> UUID | None:
+async def insert_project(db: Database, name: str, chosen: ProjectColumns) -> UUID | None:
     """A new project; None when a live one has the name."""
     project_id = uuid7()
-    touched = await _SQL.run(
-        db,
-        "insert_project",
-        id=project_id,
-        unit=unit_id,
-        name=name,
-        description=description,
-        models=models,
-        policy=policy.value,
-        log_bodies=logging.bodies.value,
-        log_retention_days=logging.retention_days,
-    )
+    touched = await _SQL.run(db, "insert_project", id=project_id, name=name, **_columns(chosen))
     return project_id if touched else None
 
 
-async def update_project(
-    db: Database,
-    project_id: UUID,
-    unit_id: UUID,
-    description: str,
-    models: list[str],
-    policy: DialectPolicy,
-    logging: Logging,
-    at: datetime,
-) -> None:
+async def update_project(db: Database, project_id: UUID, chosen: ProjectColumns, at: datetime) -> None:
     """Writes what can change of a project."""
-    await _SQL.run(
-        db,
-        "update_project",
-        id=project_id,
-        unit=unit_id,
-        description=description,
-        models=models,
-        policy=policy.value,
-        log_bodies=logging.bodies.value,
-        log_retention_days=logging.retention_days,
-        at=at,
-    )
+    await _SQL.run(db, "update_project", id=project_id, at=at, **_columns(chosen))
+
+
+def _columns(chosen: ProjectColumns) -> dict[str, Any]:
+    values = msgspec.structs.asdict(chosen)
+    return {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
 
 
 async def archive_project(db: Database, project_id: UUID, at: datetime) -> None:

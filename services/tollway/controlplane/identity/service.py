@@ -6,6 +6,10 @@ deleted: archived rows keep their ids for the ledger.
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.db.statements import Database
 from tollway.controlplane.identity import postgres
@@ -23,13 +27,12 @@ from tollway.controlplane.identity.model import (
     ListProjectsRequest,
     ListProjectsResponse,
     Project,
+    ProjectColumns,
     ProjectRow,
     UnitRow,
     UpdateBusinessUnitRequest,
     UpdateProjectRequest,
-    allow_list,
-    logging_of,
-    policy_of,
+    choices,
 )
 from tollway.controlplane.resources import (
     changed_fields,
@@ -130,15 +133,8 @@ async def create_project(call: Call, request: CreateProjectRequest) -> Project:
     """A new project in a unit."""
     refuse_id_as_name(request.name)
     unit = await _unit_of_project(call, request.business_unit)
-    project_id = await postgres.insert_project(
-        call.db,
-        unit.id,
-        request.name,
-        request.description,
-        allow_list(request.models),
-        policy_of(request.dialect_policy),
-        logging_of(request.log_bodies, request.log_retention_days),
-    )
+    chosen = ProjectColumns(business_unit_id=unit.id, **choices(request))
+    project_id = await postgres.insert_project(call.db, request.name, chosen)
     if project_id is None:
         raise taken("project", request.name)
     view = (await postgres.project_by_id(call.db, project_id)).view()
@@ -163,26 +159,18 @@ async def list_projects(call: Call, request: ListProjectsRequest) -> ListProject
 
 
 async def update_project(call: Call, request: UpdateProjectRequest) -> Project:
-    """Changes description, unit, allowed models, the dialect policy or what the request log keeps."""
+    """Changes description, unit, allowed models, dialect policy, priority, what is logged or what is cached."""
     row = await _project(call.db, request.project, "_for_update")
     check_etag(request.etag, row.id, row.revision, f"project {row.name!r}")
-    known = frozenset({"description", "business_unit", "models", "dialect_policy", "log_bodies", "log_retention_days"})
-    fields = changed_fields(call.update_mask, request, known)
-    unit_id = row.business_unit_id
+    chosen: dict[str, Any] = choices(request)
+    fields = changed_fields(call.update_mask, request, frozenset(chosen) | {"business_unit"})
+    chosen = {name: value for name, value in chosen.items() if name in fields}
     if "business_unit" in fields:
-        unit_id = (await _unit_of_project(call, request.business_unit)).id
-    description = request.description if "description" in fields else row.description
-    models = allow_list(request.models) if "models" in fields else row.models
-    policy = policy_of(request.dialect_policy) if "dialect_policy" in fields else row.dialect_policy
-    kept = logging_of(
-        request.log_bodies if "log_bodies" in fields else row.log_bodies,
-        request.log_retention_days if "log_retention_days" in fields else row.log_retention_days,
-    )
-    before = (row.business_unit_id, row.description, row.models, row.dialect_policy, row.logging)
-    if (unit_id, description, models, policy, kept) == before:
+        chosen["business_unit_id"] = (await _unit_of_project(call, request.business_unit)).id
+    changed = msgspec.structs.replace(row.columns, **chosen)
+    if changed == row.columns:
         return row.view()
-    now = from_ms(call.clock.now_ms())
-    await postgres.update_project(call.db, row.id, unit_id, description, models, policy, kept, now)
+    await postgres.update_project(call.db, row.id, changed, from_ms(call.clock.now_ms()))
     view = (await postgres.project_by_id(call.db, row.id)).view()
     call.audit(f"project:{view.name}", snapshot(row.view()), snapshot(view))
     call.catalog_change()

@@ -25,22 +25,34 @@ class Timeouts(_message.Message):
     total_seconds: float
     def __init__(self, connect_seconds: _Optional[float] = ..., first_byte_seconds: _Optional[float] = ..., between_chunks_seconds: _Optional[float] = ..., total_seconds: _Optional[float] = ...) -> None: ...
 
+class Quota(_message.Message):
+    __slots__ = ("requests_per_minute", "tokens_per_minute", "concurrent")
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENT_FIELD_NUMBER: _ClassVar[int]
+    requests_per_minute: int
+    tokens_per_minute: int
+    concurrent: int
+    def __init__(self, requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., concurrent: _Optional[int] = ...) -> None: ...
+
 class Credential(_message.Message):
-    __slots__ = ("id", "name", "weight", "created_at", "rotated_at")
+    __slots__ = ("id", "name", "weight", "created_at", "rotated_at", "quota")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     ROTATED_AT_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     weight: int
     created_at: _timestamp_pb2.Timestamp
     rotated_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., weight: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rotated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    quota: Quota
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., weight: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rotated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
 
 class Provider(_message.Message):
-    __slots__ = ("id", "name", "kind", "base_url", "api_version", "timeouts", "credentials", "created_at", "updated_at", "etag", "hangup")
+    __slots__ = ("id", "name", "kind", "base_url", "api_version", "timeouts", "credentials", "created_at", "updated_at", "etag", "hangup", "probe_seconds")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +64,7 @@ class Provider(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     HANGUP_FIELD_NUMBER: _ClassVar[int]
+    PROBE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     kind: str
@@ -63,20 +76,23 @@ class Provider(_message.Message):
     updated_at: _timestamp_pb2.Timestamp
     etag: str
     hangup: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[Credential, _Mapping]]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., hangup: _Optional[str] = ...) -> None: ...
+    probe_seconds: float
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[Credential, _Mapping]]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., hangup: _Optional[str] = ..., probe_seconds: _Optional[float] = ...) -> None: ...
 
 class NewCredential(_message.Message):
-    __slots__ = ("name", "api_key", "weight")
+    __slots__ = ("name", "api_key", "weight", "quota")
     NAME_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     name: str
     api_key: str
     weight: int
-    def __init__(self, name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
+    quota: Quota
+    def __init__(self, name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
 
 class CreateProviderRequest(_message.Message):
-    __slots__ = ("name", "kind", "base_url", "api_version", "timeouts", "credentials", "hangup")
+    __slots__ = ("name", "kind", "base_url", "api_version", "timeouts", "credentials", "hangup", "probe_seconds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     BASE_URL_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +100,7 @@ class CreateProviderRequest(_message.Message):
     TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
     CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     HANGUP_FIELD_NUMBER: _ClassVar[int]
+    PROBE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     base_url: str
@@ -91,7 +108,8 @@ class CreateProviderRequest(_message.Message):
     timeouts: Timeouts
     credentials: _containers.RepeatedCompositeFieldContainer[NewCredential]
     hangup: str
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[NewCredential, _Mapping]]] = ..., hangup: _Optional[str] = ...) -> None: ...
+    probe_seconds: float
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[NewCredential, _Mapping]]] = ..., hangup: _Optional[str] = ..., probe_seconds: _Optional[float] = ...) -> None: ...
 
 class GetProviderRequest(_message.Message):
     __slots__ = ("provider",)
@@ -116,7 +134,7 @@ class ListProvidersResponse(_message.Message):
     def __init__(self, providers: _Optional[_Iterable[_Union[Provider, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateProviderRequest(_message.Message):
-    __slots__ = ("provider", "base_url", "api_version", "timeouts", "hangup", "update_mask", "etag")
+    __slots__ = ("provider", "base_url", "api_version", "timeouts", "hangup", "update_mask", "etag", "probe_seconds")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     BASE_URL_FIELD_NUMBER: _ClassVar[int]
     API_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +142,7 @@ class UpdateProviderRequest(_message.Message):
     HANGUP_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    PROBE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     provider: str
     base_url: str
     api_version: str
@@ -131,7 +150,8 @@ class UpdateProviderRequest(_message.Message):
     hangup: str
     update_mask: _field_mask_pb2.FieldMask
     etag: str
-    def __init__(self, provider: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., hangup: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    probe_seconds: float
+    def __init__(self, provider: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., hangup: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., probe_seconds: _Optional[float] = ...) -> None: ...
 
 class ArchiveProviderRequest(_message.Message):
     __slots__ = ("provider", "etag")
@@ -142,16 +162,32 @@ class ArchiveProviderRequest(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class AddCredentialRequest(_message.Message):
-    __slots__ = ("provider", "name", "api_key", "weight")
+    __slots__ = ("provider", "name", "api_key", "weight", "quota")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     provider: str
     name: str
     api_key: str
     weight: int
-    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
+    quota: Quota
+    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
+
+class UpdateCredentialRequest(_message.Message):
+    __slots__ = ("provider", "credential", "weight", "quota", "update_mask")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    credential: str
+    weight: int
+    quota: Quota
+    update_mask: _field_mask_pb2.FieldMask
+    def __init__(self, provider: _Optional[str] = ..., credential: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class RotateCredentialRequest(_message.Message):
     __slots__ = ("provider", "credential", "api_key")
@@ -275,8 +311,30 @@ class Capabilities(_message.Message):
     streaming: bool
     def __init__(self, input_modalities: _Optional[_Iterable[str]] = ..., output_modalities: _Optional[_Iterable[str]] = ..., context_tokens: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., tools: _Optional[bool] = ..., streaming: _Optional[bool] = ...) -> None: ...
 
+class Retries(_message.Message):
+    __slots__ = ("attempts", "budget")
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    attempts: int
+    budget: float
+    def __init__(self, attempts: _Optional[int] = ..., budget: _Optional[float] = ...) -> None: ...
+
+class Breaker(_message.Message):
+    __slots__ = ("enabled",)
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    def __init__(self, enabled: _Optional[bool] = ...) -> None: ...
+
+class Hedge(_message.Message):
+    __slots__ = ("percentile", "least_seconds")
+    PERCENTILE_FIELD_NUMBER: _ClassVar[int]
+    LEAST_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    percentile: float
+    least_seconds: float
+    def __init__(self, percentile: _Optional[float] = ..., least_seconds: _Optional[float] = ...) -> None: ...
+
 class Model(_message.Message):
-    __slots__ = ("id", "name", "aliases", "strategy", "targets", "price", "price_overridden", "capabilities", "created_at", "updated_at", "etag")
+    __slots__ = ("id", "name", "aliases", "strategy", "targets", "price", "price_overridden", "capabilities", "created_at", "updated_at", "etag", "affinity", "fallbacks", "context_fallbacks", "filter_fallbacks", "retries", "breaker", "hedge")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
@@ -288,6 +346,13 @@ class Model(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
@@ -299,23 +364,44 @@ class Model(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., price_overridden: _Optional[bool] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    affinity: str
+    fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    context_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    filter_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    retries: Retries
+    breaker: Breaker
+    hedge: Hedge
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., price_overridden: _Optional[bool] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., affinity: _Optional[str] = ..., fallbacks: _Optional[_Iterable[str]] = ..., context_fallbacks: _Optional[_Iterable[str]] = ..., filter_fallbacks: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[Retries, _Mapping]] = ..., breaker: _Optional[_Union[Breaker, _Mapping]] = ..., hedge: _Optional[_Union[Hedge, _Mapping]] = ...) -> None: ...
 
 class CreateModelRequest(_message.Message):
-    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities")
+    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities", "affinity", "fallbacks", "context_fallbacks", "filter_fallbacks", "retries", "breaker", "hedge")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
     PRICE_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     strategy: str
     targets: _containers.RepeatedCompositeFieldContainer[Target]
     price: Price
     capabilities: Capabilities
-    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ...) -> None: ...
+    affinity: str
+    fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    context_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    filter_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    retries: Retries
+    breaker: Breaker
+    hedge: Hedge
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ..., affinity: _Optional[str] = ..., fallbacks: _Optional[_Iterable[str]] = ..., context_fallbacks: _Optional[_Iterable[str]] = ..., filter_fallbacks: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[Retries, _Mapping]] = ..., breaker: _Optional[_Union[Breaker, _Mapping]] = ..., hedge: _Optional[_Union[Hedge, _Mapping]] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("model",)
@@ -340,7 +426,7 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateModelRequest(_message.Message):
-    __slots__ = ("model", "aliases", "strategy", "targets", "price", "capabilities", "update_mask", "etag")
+    __slots__ = ("model", "aliases", "strategy", "targets", "price", "capabilities", "update_mask", "etag", "affinity", "fallbacks", "context_fallbacks", "filter_fallbacks", "retries", "breaker", "hedge")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -349,6 +435,13 @@ class UpdateModelRequest(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_FIELD_NUMBER: _ClassVar[int]
     model: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     strategy: str
@@ -357,7 +450,14 @@ class UpdateModelRequest(_message.Message):
     capabilities: Capabilities
     update_mask: _field_mask_pb2.FieldMask
     etag: str
-    def __init__(self, model: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    affinity: str
+    fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    context_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    filter_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    retries: Retries
+    breaker: Breaker
+    hedge: Hedge
+    def __init__(self, model: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., capabilities: _Optional[_Union[Capabilities, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., affinity: _Optional[str] = ..., fallbacks: _Optional[_Iterable[str]] = ..., context_fallbacks: _Optional[_Iterable[str]] = ..., filter_fallbacks: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[Retries, _Mapping]] = ..., breaker: _Optional[_Union[Breaker, _Mapping]] = ..., hedge: _Optional[_Union[Hedge, _Mapping]] = ...) -> None: ...
 
 class ArchiveModelRequest(_message.Message):
     __slots__ = ("model", "etag")

@@ -57,7 +57,7 @@ class UserSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class ProviderSpec(_message.Message):
-    __slots__ = ("name", "kind", "base_url", "api_version", "credentials", "timeouts", "hangup")
+    __slots__ = ("name", "kind", "base_url", "api_version", "credentials", "timeouts", "hangup", "probe_seconds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     BASE_URL_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class ProviderSpec(_message.Message):
     CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
     HANGUP_FIELD_NUMBER: _ClassVar[int]
+    PROBE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     base_url: str
@@ -72,10 +73,11 @@ class ProviderSpec(_message.Message):
     credentials: _containers.RepeatedCompositeFieldContainer[_catalog_pb2.NewCredential]
     timeouts: _catalog_pb2.Timeouts
     hangup: str
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., credentials: _Optional[_Iterable[_Union[_catalog_pb2.NewCredential, _Mapping]]] = ..., timeouts: _Optional[_Union[_catalog_pb2.Timeouts, _Mapping]] = ..., hangup: _Optional[str] = ...) -> None: ...
+    probe_seconds: float
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., credentials: _Optional[_Iterable[_Union[_catalog_pb2.NewCredential, _Mapping]]] = ..., timeouts: _Optional[_Union[_catalog_pb2.Timeouts, _Mapping]] = ..., hangup: _Optional[str] = ..., probe_seconds: _Optional[float] = ...) -> None: ...
 
 class ModelSpec(_message.Message):
-    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities", "limits")
+    __slots__ = ("name", "aliases", "strategy", "targets", "price", "capabilities", "limits", "affinity", "fallbacks", "context_fallbacks", "filter_fallbacks", "retries", "breaker", "hedge")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +85,13 @@ class ModelSpec(_message.Message):
     PRICE_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     strategy: str
@@ -90,7 +99,14 @@ class ModelSpec(_message.Message):
     price: _catalog_pb2.Price
     capabilities: _catalog_pb2.Capabilities
     limits: LimitsSpec
-    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_catalog_pb2.Target, _Mapping]]] = ..., price: _Optional[_Union[_catalog_pb2.Price, _Mapping]] = ..., capabilities: _Optional[_Union[_catalog_pb2.Capabilities, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
+    affinity: str
+    fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    context_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    filter_fallbacks: _containers.RepeatedScalarFieldContainer[str]
+    retries: _catalog_pb2.Retries
+    breaker: _catalog_pb2.Breaker
+    hedge: _catalog_pb2.Hedge
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_catalog_pb2.Target, _Mapping]]] = ..., price: _Optional[_Union[_catalog_pb2.Price, _Mapping]] = ..., capabilities: _Optional[_Union[_catalog_pb2.Capabilities, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ..., affinity: _Optional[str] = ..., fallbacks: _Optional[_Iterable[str]] = ..., context_fallbacks: _Optional[_Iterable[str]] = ..., filter_fallbacks: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[_catalog_pb2.Retries, _Mapping]] = ..., breaker: _Optional[_Union[_catalog_pb2.Breaker, _Mapping]] = ..., hedge: _Optional[_Union[_catalog_pb2.Hedge, _Mapping]] = ...) -> None: ...
 
 class BusinessUnitSpec(_message.Message):
     __slots__ = ("name", "description", "budget", "limits")
@@ -139,8 +155,20 @@ class LoggingSpec(_message.Message):
     retention_days: int
     def __init__(self, bodies: _Optional[str] = ..., retention_days: _Optional[int] = ...) -> None: ...
 
+class CacheSpec(_message.Message):
+    __slots__ = ("enabled", "ttl_seconds", "scope", "similarity")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    ttl_seconds: int
+    scope: str
+    similarity: float
+    def __init__(self, enabled: _Optional[bool] = ..., ttl_seconds: _Optional[int] = ..., scope: _Optional[str] = ..., similarity: _Optional[float] = ...) -> None: ...
+
 class ProjectSpec(_message.Message):
-    __slots__ = ("name", "description", "business_unit", "models", "keys", "dialect_policy", "logging", "budget", "limits")
+    __slots__ = ("name", "description", "business_unit", "models", "keys", "dialect_policy", "logging", "cache", "priority", "budget", "limits")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +176,8 @@ class ProjectSpec(_message.Message):
     KEYS_FIELD_NUMBER: _ClassVar[int]
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
     LOGGING_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -157,9 +187,11 @@ class ProjectSpec(_message.Message):
     keys: _containers.RepeatedCompositeFieldContainer[KeySpec]
     dialect_policy: str
     logging: LoggingSpec
+    cache: CacheSpec
+    priority: str
     budget: BudgetSpec
     limits: LimitsSpec
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ..., logging: _Optional[_Union[LoggingSpec, _Mapping]] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ..., logging: _Optional[_Union[LoggingSpec, _Mapping]] = ..., cache: _Optional[_Union[CacheSpec, _Mapping]] = ..., priority: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class Configuration(_message.Message):
     __slots__ = ("providers", "models", "business_units", "projects", "organisations", "users", "alert_channels")

@@ -92,7 +92,7 @@ class ArchiveBusinessUnitRequest(_message.Message):
     def __init__(self, business_unit: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class Project(_message.Message):
-    __slots__ = ("id", "name", "description", "business_unit", "models", "created_at", "updated_at", "etag", "dialect_policy", "log_bodies", "log_retention_days")
+    __slots__ = ("id", "name", "description", "business_unit", "models", "created_at", "updated_at", "etag", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,11 @@ class Project(_message.Message):
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
     LOG_BODIES_FIELD_NUMBER: _ClassVar[int]
     LOG_RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     description: str
@@ -115,10 +120,15 @@ class Project(_message.Message):
     dialect_policy: str
     log_bodies: str
     log_retention_days: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ...) -> None: ...
+    cache_enabled: bool
+    cache_ttl_seconds: int
+    cache_scope: str
+    cache_similarity: float
+    priority: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ...) -> None: ...
 
 class CreateProjectRequest(_message.Message):
-    __slots__ = ("name", "description", "business_unit", "models", "dialect_policy", "log_bodies", "log_retention_days")
+    __slots__ = ("name", "description", "business_unit", "models", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +136,11 @@ class CreateProjectRequest(_message.Message):
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
     LOG_BODIES_FIELD_NUMBER: _ClassVar[int]
     LOG_RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     business_unit: str
@@ -133,7 +148,12 @@ class CreateProjectRequest(_message.Message):
     dialect_policy: str
     log_bodies: str
     log_retention_days: int
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ...) -> None: ...
+    cache_enabled: bool
+    cache_ttl_seconds: int
+    cache_scope: str
+    cache_similarity: float
+    priority: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ...) -> None: ...
 
 class GetProjectRequest(_message.Message):
     __slots__ = ("project",)
@@ -160,7 +180,7 @@ class ListProjectsResponse(_message.Message):
     def __init__(self, projects: _Optional[_Iterable[_Union[Project, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateProjectRequest(_message.Message):
-    __slots__ = ("project", "description", "business_unit", "models", "update_mask", "etag", "dialect_policy", "log_bodies", "log_retention_days")
+    __slots__ = ("project", "description", "business_unit", "models", "update_mask", "etag", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +190,11 @@ class UpdateProjectRequest(_message.Message):
     DIALECT_POLICY_FIELD_NUMBER: _ClassVar[int]
     LOG_BODIES_FIELD_NUMBER: _ClassVar[int]
     LOG_RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
+    CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     project: str
     description: str
     business_unit: str
@@ -179,7 +204,12 @@ class UpdateProjectRequest(_message.Message):
     dialect_policy: str
     log_bodies: str
     log_retention_days: int
-    def __init__(self, project: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ...) -> None: ...
+    cache_enabled: bool
+    cache_ttl_seconds: int
+    cache_scope: str
+    cache_similarity: float
+    priority: str
+    def __init__(self, project: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ...) -> None: ...
 
 class ArchiveProjectRequest(_message.Message):
     __slots__ = ("project", "etag")
