@@ -24,6 +24,10 @@ class Anthropic:
         """As `Adapter.url`."""
         return provider.base_url.rstrip("/").removesuffix("/v1") + _PATHS[operation]
 
+    def models_url(self, provider: Provider) -> str:
+        """As `Adapter.models_url`."""
+        return provider.base_url.rstrip("/").removesuffix("/v1") + "/v1/models"
+
     def authorization(self, credential: Credential | None) -> dict[str, str]:
         """Anthropic's own header, and the version of the API that is spoken where the client names none."""
         headers = {"anthropic-version": API_VERSION}

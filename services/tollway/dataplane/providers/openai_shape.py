@@ -66,6 +66,10 @@ class OpenAIShape:
         """As `Adapter.url`."""
         return self.base_url(provider) + PATHS[operation]
 
+    def models_url(self, provider: Provider) -> str:
+        """As `Adapter.models_url`."""
+        return self.base_url(provider) + "/models"
+
     def authorization(self, credential: Credential | None) -> dict[str, str]:
         """As `Adapter.authorization`: a bearer token."""
         return {} if credential is None else {"authorization": f"Bearer {credential.api_key}"}

@@ -59,5 +59,8 @@ class Adapter(Protocol):
     def url(self, operation: Operation, provider: Provider, target_model: str) -> str:
         """Where calls that the provider serves go."""
 
+    def models_url(self, provider: Provider) -> str:
+        """Where the provider lists its models: a GET that costs nothing and tells that it is there."""
+
     def authorization(self, credential: Credential | None) -> dict[str, str]:
         """The headers that carry the credential, and what else every call needs."""
