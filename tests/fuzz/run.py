@@ -22,7 +22,12 @@ from tollway.testkit.fuzzing import load, mutate, read_corpus, write_corpus
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE.parents[1] / ".cache" / "fuzz"
-LOOKED_AT = ("tollway.core.dialects", "tollway.dataplane.endpoints", "tollway.dataplane.providers")
+LOOKED_AT = (
+    "tollway.core.dialects",
+    "tollway.dataplane.endpoints",
+    "tollway.dataplane.providers",
+    "tollway.dataplane.upstream",
+)
 MAX_INPUT_BYTES = 8192
 MAX_KEPT_BYTES = 60_000
 MAX_KEPT = {"answers": 50, "requests": 80}

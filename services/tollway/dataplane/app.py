@@ -44,7 +44,7 @@ from tollway.dataplane.stores.redis_directory import RedisDirectory
 from tollway.dataplane.stores.redis_responses import RedisResponses
 from tollway.dataplane.stores.refuge import RefugeDirectory
 from tollway.dataplane.telemetry import Telemetry, render
-from tollway.dataplane.upstream.client import Upstream
+from tollway.dataplane.upstream.choice import client_of
 from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.dataplane.upstream.watchdog import Ticker
 from tollway.runtime import log
@@ -119,7 +119,7 @@ class Process:
         self._account(root, holder, redis)
         self.bodies = _bodies(settings, self.replica, self.channel, self.clock, self.notices)
         self.bodies.start(self.tasks)
-        self.upstream = Upstream()
+        self.upstream = client_of(settings)
         services = Services(
             settings=settings,
             clock=self.clock,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tollway.runtime.seal import parse_key
 from tollway.runtime.settings import choice, flag, port, positive, setting
 
 MEBIBYTE = 1 << 20
+NATIVE, AIOHTTP = "native", "aiohttp"
 MIN_LOST_NODE_SECONDS = 60
 
 
@@ -27,6 +29,14 @@ def lost_node_seconds(text: str) -> int:
     if number < MIN_LOST_NODE_SECONDS:
         raise ValueError(f"must be at least {MIN_LOST_NODE_SECONDS}")
     return number
+
+
+def proxy_url(text: str) -> str:
+    """A proxy that can be used: http://[user:password@]host[:port]."""
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme != "http" or not parts.hostname or not 0 <= (parts.port or 80) <= 65535:
+        raise ValueError("must be http://[user:password@]host[:port]")
+    return text
 
 
 def inherited() -> dict[str, str]:
@@ -120,6 +130,39 @@ class Settings:
     )
     max_logged_body_bytes: int = setting(
         "TOLLWAY_MAX_LOGGED_BODY_BYTES", "how much of a body the request log keeps", parse=positive, default=MEBIBYTE
+    )
+    upstream_client: str = setting(
+        "TOLLWAY_UPSTREAM_CLIENT",
+        "which HTTP client calls providers: native or aiohttp",
+        parse=choice(NATIVE, AIOHTTP),
+        default=NATIVE,
+    )
+    upstream_connections: int = setting(
+        "TOLLWAY_UPSTREAM_CONNECTIONS",
+        "connections of each process to all providers; further calls wait (native client)",
+        parse=positive,
+        default=8192,
+    )
+    upstream_host_connections: int = setting(
+        "TOLLWAY_UPSTREAM_HOST_CONNECTIONS",
+        "connections of each process to one host and port (native client)",
+        parse=positive,
+        default=4096,
+    )
+    upstream_idle: int = setting(
+        "TOLLWAY_UPSTREAM_IDLE",
+        "connections of each process kept open for the next call (native client)",
+        parse=positive,
+        default=1024,
+    )
+    http_proxy: str = setting(
+        "HTTP_PROXY", "proxy to http:// providers (native client)", parse=proxy_url, default="", secret=True
+    )
+    https_proxy: str = setting(
+        "HTTPS_PROXY", "proxy to https:// providers (native client)", parse=proxy_url, default="", secret=True
+    )
+    no_proxy: str = setting(
+        "NO_PROXY", "comma-separated hosts, domains, addresses and networks that are called directly", default=""
     )
     log_level: str = setting(
         "TOLLWAY_LOG_LEVEL",

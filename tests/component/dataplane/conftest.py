@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tollway.core.catalog import ProviderKind, Timeouts
+from tollway.testkit.cache_fleet import CacheFleet
 from tollway.testkit.lone_dataplane import LoneDataPlane
 from tollway.testkit.servers import ValkeyServer
 from tollway.testkit.upstream import Upstream
@@ -40,3 +41,11 @@ async def gateway(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> A
     }
     async with plane:
         yield plane
+
+
+@pytest.fixture
+async def fleet(valkey: ValkeyServer) -> AsyncIterator[CacheFleet]:
+    """Data planes that share answers."""
+    made = CacheFleet(valkey.url)
+    yield made
+    await made.close()

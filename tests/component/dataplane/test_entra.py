@@ -14,7 +14,7 @@ import pytest
 from tollway.core.catalog import Credential, Provider, ProviderKind
 from tollway.core.errors import Code
 from tollway.dataplane.providers.port import ProviderFault
-from tollway.dataplane.upstream.client import Upstream as Connections
+from tollway.dataplane.upstream.aiohttp_client import AiohttpClient as Connections
 from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.runtime.tasks import Tasks
 from tollway.testkit.fakes.clock import FakeClock

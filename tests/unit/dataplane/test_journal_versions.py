@@ -12,7 +12,7 @@ import pytest
 from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.pricing import Price, Tier
 from tollway.core.usage import Usage
-from tollway.dataplane.outbox.records import Final, Framed, Intent, Progress, frame, frames
+from tollway.dataplane.outbox.records import Begun, Final, Framed, Intent, Progress, common_of, frame, frames
 
 OLD_USAGE = {"input": 100, "cached_input": 40, "cache_write_5m": 1, "cache_write_1h": 2, "audio_input": 3}
 OLD_USAGE |= {"output": 10, "reasoning": 4, "audio_output": 5}
@@ -86,3 +86,22 @@ def test_the_release_before_reads_what_it_knows() -> None:
     older = msgspec.convert(fields, tuple[OldUsage, OldPrice])
     assert older[0] == OldUsage(**{name: counts[name] for name in OldUsage.__struct_fields__})
     assert older[1] == OldPrice(version="v", input=1, output=2, audio_output=4)
+
+
+@pytest.mark.parametrize("tags", [None, {"team": "web"}])
+def test_an_intent_in_short_is_read_as_the_whole(tags: dict[str, str] | None) -> None:
+    attempt = AttemptRow(**{**ATTEMPT, "started_ms": 12, "ended_ms": 12, "credential": "main"})
+    tagged = {"key": "mine"} if tags is None else tags
+    request = RequestRow(**REQUEST, stream=True, client_request_id="c", tags=tagged, user="u", attempts=(attempt,))
+    price = msgspec.convert(OLD_PRICE, Price)
+    intent = Intent(request, price, 5, reserved=(("b1:0", 70), ("r1:0", 1)))
+    other = msgspec.structs.replace(
+        intent,
+        request=msgspec.structs.replace(request, id="r2", started_ms=1, client_request_id=None, tags={"key": "mine"}),
+        input_estimate=9,
+        reserved=(("b1:0", 1), ("r1:0", 2)),
+    )
+    common = common_of(other)
+    begun = Begun(common, "r", "a", request.started_ms, 12, "c", tags, 5, (70, 1))
+    assert read(frame(begun)) == intent
+    assert len(frame(begun)) < len(frame(intent)) * 1.3

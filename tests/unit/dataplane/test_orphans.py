@@ -15,7 +15,7 @@ from tollway.core.ledger import AttemptRow, Outcome, RequestRow
 from tollway.core.pricing import Price
 from tollway.dataplane.outbox.journal import Journal, JournalFull
 from tollway.dataplane.outbox.orphans import Estate, adopt, read_estate
-from tollway.dataplane.outbox.records import Charges, Intent, Progress, Totals, is_budget
+from tollway.dataplane.outbox.records import Begun, Charges, Intent, Progress, Totals, common_of, is_budget
 from tollway.wire.usage_codec import decode_row
 
 PRICE = Price(version="v1", input=1_000_000_000, output=2_000_000_000)  # a token of input costs 1000, of output 2000
@@ -46,6 +46,17 @@ def row(name: str, costs: tuple[int, ...] = (0,), padding: int = 0) -> RequestRo
     )  # fmt: skip
 
 
+def in_short(intent: Intent) -> Begun:
+    """The same, as the first call of a request is written."""
+    request = intent.request
+    (attempt,) = request.attempts
+    amounts = tuple(amount for _, amount in intent.reserved)
+    return Begun(
+        common_of(intent), request.id, attempt.id, request.started_ms, attempt.started_ms, request.client_request_id,
+        None, intent.input_estimate, amounts,
+    )  # fmt: skip
+
+
 class Life:
     """A process with its journal, and what is true of it: kept apart, by sums alone."""
 
@@ -70,7 +81,10 @@ class Life:
         before = self.open.get(name)
         attempts = len(before.request.attempts) + 1 if before is not None else 1
         intent = Intent(row(name, (0,) * attempts, padding), PRICE, tokens, reserved=charges)
-        self.journal.intend(intent)
+        if attempts == 1:
+            self.journal.begin(in_short(intent))
+        else:
+            self.journal.intend(intent)
         self.open[name] = intent
         self.marks.pop(name, None)
 

@@ -39,7 +39,10 @@ _NO_AUDIO = frozenset({"audio_input"})
 _NO_IMAGE = frozenset({"image_input"})
 _NO_WRITES = frozenset({"cache_write_5m", "cache_write_1h"})
 _NOT_ASKED = frozenset({"audio_output", "prediction_accepted", "prediction_rejected"})
+_NOTHING_ELSE = _NO_MEDIA | _NOT_ASKED
 _NO_TOOLS = (b"[]", b"null")
+_TOOL_FIELDS = frozenset({"tools", "functions"})
+_SCHEMA_FIELDS = frozenset({"response_format", "text", "output_config", "output_format"})
 _CLIENT_TOOLS = frozenset({None, "function", "custom"})
 _ANTHROPIC_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
 _OWN_TOOLS = frozenset({"apply_patch", "computer_use_preview", "computer", "local_shell"})
@@ -134,17 +137,21 @@ def bound_conversation(head: Head, body: bytes, asking: Asking, earlier: Sequenc
         absent = _absent_input(tally)
     for item in earlier:
         tokens += text_tokens(bytes(item), kind) + 1
-    if any(bytes(fields[name]) not in _NO_TOOLS for name in ("tools", "functions") if name in fields):
+    if not _TOOL_FIELDS.isdisjoint(fields) and _has_tools(fields):
         tools = _tools_of(fields, asking)
         tokens += tools.tokens
         searches = tools.searches
-    if "response_format" in fields or "text" in fields or "output_config" in fields or "output_format" in fields:
+    if not _SCHEMA_FIELDS.isdisjoint(fields):
         tokens += added.tools
     if kind == "anthropic" and not _writes_cache(body):
         absent |= _NO_WRITES
     if "modalities" not in fields:
-        absent |= _NOT_ASKED
+        absent = _NOTHING_ELSE if absent is _NO_MEDIA else absent | _NOT_ASKED
     return _bounded(head, asking, len(body), tokens, tally, searches, absent)
+
+
+def _has_tools(fields: Mapping[str, Raw]) -> bool:
+    return any(bytes(fields[name]) not in _NO_TOOLS for name in _TOOL_FIELDS if name in fields)
 
 
 def _bounded(

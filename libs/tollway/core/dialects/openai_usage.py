@@ -29,6 +29,20 @@ def _part(holder: Any, *names: str) -> int:
     return 0
 
 
+_USUAL = {
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+}
+
+
+def _says_nothing(details: Any) -> bool:
+    """Whether details are absent, or zero all of them."""
+    return not details or (type(details) is dict and not any(details.values()))
+
+
 def read_usage(value: Any) -> Usage | None:
     """The usage of a decoded usage object; None when it does not say how many tokens the prompt had.
 
@@ -48,6 +62,8 @@ def read_usage(value: Any) -> Usage | None:
         completion = max(0, total - prompt) if total is not None else 0
     details_in = value.get("prompt_tokens_details")
     details_out = value.get("completion_tokens_details")
+    if value.keys() <= _USUAL and _says_nothing(details_in) and _says_nothing(details_out):
+        return Usage(input=prompt, output=completion)  # as most answers are
     reasoning = _part(details_out, "reasoning_tokens") or _part(value, "reasoning_tokens")
     if reasoning and total == prompt + completion + reasoning:
         completion += reasoning

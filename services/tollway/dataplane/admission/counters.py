@@ -58,6 +58,8 @@ class Counters:
         self._by_rule: dict[str, Holding] = {}
         self.life: Life | None = None
         self.holders = 1
+        self.generation = 0
+        """Changes whenever an account that was found before may not be the one to find now."""
         self.available = False
         """Whether the last round was answered: else nobody need wait."""
         self.reviving = True
@@ -100,16 +102,21 @@ class Counters:
         found = self.holdings.setdefault(made.key, made)
         if found.rule is not rule:
             found.change(rule)  # a change of the rule counts from now on
+            self.generation += 1
         if latest is None or latest.rule is not rule or latest.window.start_ms < found.window.start_ms:
             self._by_rule[rule.id] = found
         return found
 
-    def take(self, needs: Sequence[Need]) -> bool:
-        """Reserves all or nothing of what this process holds. Never waits."""
+    def take(self, needs: Sequence[Need], *, in_turn: bool = False) -> bool:
+        """Reserves all or nothing of what this process holds. Never waits.
+
+        `in_turn`: nothing where others wait for more than there is.
+        """
         if not self.leased:
             return False
         for holding, amount in needs:
-            if holding.account.free < amount:
+            account = holding.account
+            if account.free < amount or (in_turn and account.waiting):
                 return False
         for holding, amount in needs:
             holding.take(amount)
@@ -234,6 +241,7 @@ class Counters:
         now_ms = self._clock.now_ms()
         for key in [key for key, holding in self.holdings.items() if holding.over(now_ms)]:
             gone = self.holdings.pop(key)
+            self.generation += 1
             self._dirty.discard(gone)
             if self._by_rule.get(gone.rule.id) is gone:
                 del self._by_rule[gone.rule.id]

@@ -6,49 +6,68 @@ longer than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from tollway.core.rules import Limit, Measure
-from tollway.dataplane.admission.holding import Holding
+from tollway.dataplane.admission.holding import Holding, Kind
 from tollway.dataplane.endpoints.port import Dialect
 
 FRESH_SECONDS = 1.0
-_SHOWN = (Measure.REQUESTS, Measure.TOKENS)
+_OPENAI = tuple(
+    (f"x-ratelimit-limit-{what}", f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}")
+    for what in ("requests", "tokens")
+)
+_ANTHROPIC = tuple(
+    (f"anthropic-ratelimit-{what}-limit", f"anthropic-ratelimit-{what}-remaining", f"anthropic-ratelimit-{what}-reset")
+    for what in ("requests", "tokens")
+)
 
 
-def rate_headers(holdings: Iterable[Holding], dialect: str, now_ms: int, loop_time: float) -> dict[str, str]:
-    """The headers for the limits of a request; none for concurrency, which has no window. `loop_time` is the loop's."""
-    tightest: dict[Measure, tuple[float, Holding, Limit, int]] = {}
-    for holding in holdings:
-        rule = holding.rule
-        if not isinstance(rule, Limit) or rule.measure not in _SHOWN:
-            continue
-        left = remaining(holding, rule, loop_time)
-        share = left / rule.amount if rule.amount else 0.0
-        if rule.measure not in tightest or share < tightest[rule.measure][0]:
-            tightest[rule.measure] = (share, holding, rule, left)
+Shown = tuple[tuple[Holding, ...], tuple[Holding, ...]]
+"""Limits of requests, and of tokens."""
+
+
+def shown(limits: Iterable[Holding]) -> Shown:
+    """Those that clients are told of: concurrency has no window."""
+    found = list(limits)
+    requests, tokens = ([each for each in found if each.kind is kind] for kind in (Kind.REQUESTS, Kind.TOKENS))
+    return tuple(requests), tuple(tokens)
+
+
+def rate_headers(told: Shown, dialect: str, now_ms: int, loop_time: float) -> dict[str, str]:
+    """The headers for limits, where there are any. `loop_time` is the loop's."""
     headers: dict[str, str] = {}
-    for measure, (_, holding, rule, left) in tightest.items():
-        end = holding.window.end_ms or now_ms
-        if dialect == Dialect.ANTHROPIC:
-            name = f"anthropic-ratelimit-{measure.value}"
-            headers[f"{name}-limit"] = str(rule.amount)
-            headers[f"{name}-remaining"] = str(left)
-            headers[f"{name}-reset"] = datetime.fromtimestamp(end / 1000, UTC).isoformat().replace("+00:00", "Z")
-        else:
-            headers[f"x-ratelimit-limit-{measure.value}"] = str(rule.amount)
-            headers[f"x-ratelimit-remaining-{measure.value}"] = str(left)
-            headers[f"x-ratelimit-reset-{measure.value}"] = duration(max(0, end - now_ms))
+    anthropic = dialect == Dialect.ANTHROPIC
+    end, reset = -1, ""
+    for holdings, names in zip(told, _ANTHROPIC if anthropic else _OPENAI, strict=True):
+        if not holdings:
+            continue
+        holding = holdings[0] if len(holdings) == 1 else _tightest(holdings, loop_time)
+        limit_name, remaining_name, reset_name = names
+        headers[limit_name] = str(holding.limit(now_ms))
+        headers[remaining_name] = str(remaining(holding, loop_time))
+        until = holding.window.end_ms or now_ms
+        if until != end:
+            end, reset = until, _date(until) if anthropic else duration(max(0, until - now_ms))
+        headers[reset_name] = reset
     return headers
 
 
-def remaining(holding: Holding, limit: Limit, loop_time: float) -> int:
+def _tightest(holdings: Sequence[Holding], loop_time: float) -> Holding:
+    """Of which the smallest share is left."""
+    return min(holdings, key=lambda holding: remaining(holding, loop_time) / (holding.limit(0) or 1))
+
+
+def _date(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def remaining(holding: Holding, loop_time: float) -> int:
     """What is left of a limit in its window, as far as it is known."""
     free = max(0, holding.account.free)
     if holding.pool is not None and loop_time - holding.told_at <= FRESH_SECONDS:
         free += max(0, holding.pool.told.free)
-    return min(free, limit.amount)
+    return min(free, holding.limit(0))
 
 
 def duration(milliseconds: int) -> str:

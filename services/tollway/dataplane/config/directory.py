@@ -14,6 +14,7 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
+from typing import Any
 
 from tollway.core import ids
 from tollway.core.catalog import DirectoryEntry, Project, decode_entry
@@ -35,7 +36,7 @@ RETRY_AFTER_SECONDS = 1.0
 class Principal:
     """Who calls: a verified key, its project as it is in the catalog in force, and until when that holds."""
 
-    __slots__ = ("chain", "entry", "not_after_ms", "project", "routes")
+    __slots__ = ("chain", "entry", "not_after_ms", "project", "routes", "seats")
 
     def __init__(self, entry: DirectoryEntry, project: Project, routes: Routes, not_after_ms: int | None) -> None:
         self.entry = entry
@@ -43,6 +44,7 @@ class Principal:
         self.routes = routes
         self.not_after_ms = not_after_ms
         self.chain: Chain | None = None  # admission: the rules that hold for it
+        self.seats: dict[str, Any] = {}  # admission: the accounts that count its requests, by model
 
 
 class _Cached:

@@ -20,12 +20,13 @@ from tollway.core.ledger import RequestRow
 from tollway.dataplane.outbox.folders import make_folder
 from tollway.dataplane.outbox.records import (
     Acknowledged,
+    Begun,
     Charges,
     Final,
     Intent,
     Progress,
-    Record,
     Totals,
+    Written,
     finished_frames,
     frame,
     frames,
@@ -124,8 +125,13 @@ class Journal:
 
     def intend(self, intent: Intent) -> None:
         """Writes an intent. Raises JournalFull when there is no room: then the call must not be made."""
-        segment = self._write(intent)
-        request_id = intent.request.id
+        self._opened(intent.request.id, self._write(intent))
+
+    def begin(self, begun: Begun) -> None:
+        """Writes an intent in short. Raises JournalFull as `intend`."""
+        self._opened(begun.request_id, self._write(begun))
+
+    def _opened(self, request_id: str, segment: Segment) -> None:
         if request_id not in self._homes:
             self._homes[request_id] = segment
             segment.open_intents.add(request_id)
@@ -152,7 +158,7 @@ class Journal:
             home.open_intents.discard(row.id)
         self.wake()
 
-    def _write(self, record: Record, *, beyond: bool = False) -> Segment:
+    def _write(self, record: Written, *, beyond: bool = False) -> Segment:
         """Writes a record; a row may go `beyond` the capacity: what was admitted is booked."""
         data = frame(record)
         segment = self._segments[-1]
@@ -170,7 +176,7 @@ class Journal:
         return segment
 
     def unshipped(self, limit: int) -> tuple[list[bytes], Callable[[], None]]:
-        """Up to `limit` rows, as bytes, in the order they were finished; and what to call when they are acknowledged."""
+        """Up to `limit` rows, as bytes, in the order of their ends; and what to call when they are acknowledged."""
         rows: list[bytes] = []
         charges: list[Charges] = []
         reached: list[tuple[Segment, int]] = []

@@ -46,6 +46,54 @@ class Intent(msgspec.Struct, frozen=True, tag="i", array_like=True):
     reserved: Charges = ()
 
 
+class Begun(msgspec.Struct, frozen=True, tag="o", array_like=True):
+    """An `Intent` in short: the first call of a request that is like many others of the same caller.
+
+    `common` is the MessagePack of an Intent in which what differs is left empty: ids, times, the client's own words,
+    the estimate of the input, the amounts of `reserved`. To write it whole for each request would cost several times
+    as much.
+    """
+
+    common: bytes
+    request_id: str
+    attempt_id: str
+    started_ms: int
+    attempt_ms: int
+    client_request_id: str | None
+    tags: dict[str, str] | None
+    input_estimate: int
+    reserved: tuple[int, ...]
+
+    def intent(self) -> Intent:
+        """The same in full."""
+        common = _decode_intent(self.common)
+        request = common.request
+        (attempt,) = request.attempts
+        attempt = msgspec.structs.replace(
+            attempt, id=self.attempt_id, started_ms=self.attempt_ms, ended_ms=self.attempt_ms
+        )
+        request = msgspec.structs.replace(
+            request,
+            id=self.request_id,
+            started_ms=self.started_ms,
+            client_request_id=self.client_request_id,
+            tags=request.tags if self.tags is None else self.tags,
+            attempts=(attempt,),
+        )
+        accounts = [account for account, _ in common.reserved]
+        reserved = tuple(zip(accounts, self.reserved, strict=True))
+        return msgspec.structs.replace(common, request=request, input_estimate=self.input_estimate, reserved=reserved)
+
+
+def common_of(intent: Intent) -> bytes:
+    """What `intent` has in common with others of the same caller, model and target, for `Begun`."""
+    (attempt,) = intent.request.attempts
+    attempt = msgspec.structs.replace(attempt, id="", started_ms=0, ended_ms=0)
+    request = msgspec.structs.replace(intent.request, id="", started_ms=0, client_request_id=None, attempts=(attempt,))
+    reserved = tuple([(account, 0) for account, _ in intent.reserved])
+    return _encode(msgspec.structs.replace(intent, request=request, input_estimate=0, reserved=reserved))
+
+
 class Progress(msgspec.Struct, frozen=True, tag="p", array_like=True):
     """How far the stream of a request has come."""
 
@@ -85,8 +133,11 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="a", array_like=True):
 
 
 Record = Intent | Progress | Final | Totals | Acknowledged
+Written = Record | Begun
+"""What is in a journal; who reads one gets an `Intent` for each `Begun`."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Record).decode
+_decode = msgspec.msgpack.Decoder(Written).decode
+_decode_intent = msgspec.msgpack.Decoder(Intent).decode
 _decode_finished = msgspec.msgpack.Decoder(Finished).decode
 
 
@@ -97,7 +148,7 @@ class Framed(NamedTuple):
     end: int
 
 
-def frame(record: Record) -> bytes:
+def frame(record: Written) -> bytes:
     """A record as it is written: header, then MessagePack."""
     payload = _encode(record)
     return HEADER.pack(len(payload), zlib.crc32(payload)) + payload
@@ -114,7 +165,8 @@ def frames(buffer: memoryview | bytes, start: int, end: int) -> Iterator[Framed]
         payload = bytes(buffer[position + HEADER.size : stop])
         if zlib.crc32(payload) != checksum:
             return
-        yield Framed(_decode(payload), stop)
+        record = _decode(payload)
+        yield Framed(record.intent() if isinstance(record, Begun) else record, stop)
         position = stop
 
 

@@ -7,19 +7,19 @@ request's row is written when the last attempt is closed.
 from __future__ import annotations
 
 import uuid_utils
-from aiohttp import ClientResponse
 
 from tollway.core.catalog import Credential
 from tollway.core.errors import Code, Fault, TollwayError
-from tollway.core.ledger import AttemptRow, Outcome, RequestRow
+from tollway.core.ledger import AttemptRow, Outcome
 from tollway.core.notices import NoticeKind
 from tollway.core.pricing import cost
 from tollway.core.usage import ZERO, Usage
 from tollway.dataplane.config.holder import Candidate
 from tollway.dataplane.endpoints.port import StreamRelay
 from tollway.dataplane.outbox.journal import JournalFull
-from tollway.dataplane.outbox.records import Intent, Progress, estimate
+from tollway.dataplane.outbox.records import Begun, Charges, Intent, Progress, common_of, estimate
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.upstream.port import Response
 from tollway.runtime import log
 
 _log = log.get(__name__)
@@ -65,16 +65,14 @@ class Attempt:
         self.marked_ms = self.started_ms
         self.status: int | None = None
         self.provider_request_id: str | None = None
-        self.response: ClientResponse | None = None
+        self.response: Response | None = None
         exchange.attempts.append(self)
 
     def opening(self, reused: bool) -> None:
         """The request is about to leave: its intent goes to the journal first. Raises TollwayError when it is full."""
-        exchange = self.exchange
         self.reused = reused
-        request = exchange.row((*exchange.rows, self._row(Outcome.LOST, ZERO, None, estimated=True)))
         try:
-            exchange.services.journal.intend(self._intent(request))
+            self._intend()
         except JournalFull as error:
             raise TollwayError(
                 Code.OVERLOADED,
@@ -84,7 +82,7 @@ class Attempt:
             ) from error
         self.sent = True
 
-    def answered(self, response: ClientResponse) -> None:
+    def answered(self, response: Response) -> None:
         """Status and headers of the provider's answer are here."""
         self.response = response
         self.first_byte_ms = self.exchange.services.clock.now_ms()
@@ -110,9 +108,40 @@ class Attempt:
                 so_far = estimate(stream.usage, self.exchange.input_tokens, stream.output_chars, stream.output_events)
                 permit.outran(so_far.input + so_far.output)
 
-    def _intent(self, request: RequestRow) -> Intent:
+    def _intend(self) -> None:
+        """Writes the intent: in short for the first call of a request that has met others like it."""
         exchange = self.exchange
-        reserved = exchange.permit.charges() if exchange.permit is not None else ()
+        permit, journal = exchange.permit, exchange.services.journal
+        reserved = permit.charges() if permit is not None else ()
+        seats = exchange.seats
+        if seats is None or len(exchange.attempts) > 1:
+            journal.intend(self._intent(reserved))
+            return
+        provider, credential = self.candidate.provider, self.credential
+        place = (provider.id, self.candidate.model, "" if credential is None else credential.id)
+        key = (*place, exchange.endpoint.path, exchange.head.stream)
+        common = seats.intents.get(key)
+        if common is None:
+            common = seats.intents[key] = common_of(self._intent(reserved))
+        amounts = tuple([amount for _, amount in reserved])
+        tags = {**exchange.principal.entry.tags, **exchange.tags} if exchange.tags else None
+        journal.begin(
+            Begun(
+                common,
+                exchange.id,
+                self.id,
+                exchange.started_ms,
+                self.started_ms,
+                exchange.client_request_id,
+                tags,
+                exchange.input_tokens,
+                amounts,
+            )
+        )
+
+    def _intent(self, reserved: Charges) -> Intent:
+        exchange = self.exchange
+        request = exchange.row((*exchange.rows, self._row(Outcome.LOST, ZERO, None, estimated=True)))
         return Intent(request, exchange.route.price, exchange.input_tokens, reserved=reserved)
 
     def close(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from aiohttp import ClientResponse
 
 from tollway.core.catalog import Credential, DialectPolicy, Provider
 from tollway.core.errors import Code, TollwayError
@@ -21,8 +20,8 @@ from tollway.dataplane.pipeline.candidates import credential_for, target_for
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.faults import fault_of
 from tollway.dataplane.providers.port import Outgoing, ProviderFault
-from tollway.dataplane.upstream.client import UnsentError, cut, read_whole
 from tollway.dataplane.upstream.entra import PREFIX
+from tollway.dataplane.upstream.port import Response, UnsentError, cut, read_whole
 from tollway.dataplane.upstream.watchdog import Watchdog
 
 ERROR_BODY_LIMIT = 1 << 20
@@ -121,12 +120,12 @@ def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | Non
     return outgoing(payload, adapter, target, credential, attempt.id)
 
 
-async def _whole(exchange: Exchange, response: ClientResponse) -> bytes:
+async def _whole(exchange: Exchange, response: Response) -> bytes:
     """The unstreamed answer; read under the watchdog of the call."""
     return await read_whole(response, exchange.services.settings.max_answer_bytes, exchange.watchdog.beat)
 
 
-async def _refused(response: ClientResponse, attempt: Attempt) -> ProviderFault:
+async def _refused(response: Response, attempt: Attempt) -> ProviderFault:
     """What an error answer means."""
     try:
         body = await read_whole(response, ERROR_BODY_LIMIT, attempt.exchange.watchdog.beat)

@@ -16,7 +16,7 @@ from tollway.dataplane.pipeline.call import ERROR_BODY_LIMIT, ERROR_STATUS, time
 from tollway.dataplane.pipeline.candidates import credential_for, target_for
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.faults import fault_of
-from tollway.dataplane.upstream.client import UnsentError, cut, read_whole
+from tollway.dataplane.upstream.port import UnsentError, cut, read_whole
 
 
 async def count(exchange: Exchange) -> None:

@@ -11,10 +11,9 @@ from aiohttp import web
 
 from tollway.core.dialects.head import Head
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
-from tollway.dataplane.admission.counters import Counters
 from tollway.dataplane.admission.headers import rate_headers
-from tollway.dataplane.admission.holding import Holding
 from tollway.dataplane.admission.permit import Permit
+from tollway.dataplane.admission.seats import Seats, seats_for
 from tollway.dataplane.admission.service import Admission
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
@@ -28,8 +27,8 @@ from tollway.dataplane.requestlog.request_log import RequestLog
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.response_store import ResponseStore
 from tollway.dataplane.telemetry import Telemetry
-from tollway.dataplane.upstream.client import Upstream
 from tollway.dataplane.upstream.entra import EntraTokens
+from tollway.dataplane.upstream.port import UpstreamClient
 from tollway.dataplane.upstream.watchdog import Ticker, Watchdog
 from tollway.runtime.clock import Clock
 from tollway.runtime.seal import Sealer
@@ -52,7 +51,7 @@ class Services:
     holder: CatalogHolder
     directory: Directory
     journal: Journal
-    upstream: Upstream
+    upstream: UpstreamClient
     providers: Registry
     health: TargetHealth
     telemetry: Telemetry
@@ -71,6 +70,7 @@ class Exchange:
     """A request in the making of its answer. Fields are filled by the stage that their comment names."""
 
     __slots__ = (
+        "_asked",
         "_cleanups",
         "answer",
         "attempts",
@@ -86,7 +86,6 @@ class Exchange:
         "error_code",
         "head",
         "id",
-        "limits",
         "memory",
         "model",
         "outcome",
@@ -98,6 +97,7 @@ class Exchange:
         "response",
         "route",
         "rows",
+        "seats",
         "services",
         "started",
         "started_ms",
@@ -127,7 +127,7 @@ class Exchange:
         self.memory: Memory | None = None  # recall: what a response goes on from and leaves
         self.route: Route  # authorize
         self.candidates: list[Candidate]  # candidates
-        self.limits: list[Holding] = []  # limit: those that count the request
+        self.seats: Seats | None = None  # limit: the accounts that count the request
         self.permit: Permit | None = None  # limit, reserve: what is reserved until the request is booked
         self.output_cap: int | None = None  # reserve: the most that each answer may be, where the client sets no limit
         self.attempts: list[Attempt] = []  # call
@@ -142,6 +142,7 @@ class Exchange:
         self.outcome = Outcome.OK
         self.status: int | None = None
         self.error_code: str | None = None
+        self._asked: Asked | None = None
         self._cleanups: list[Callable[[], None]] = []
 
     @property
@@ -156,33 +157,38 @@ class Exchange:
 
     def asked(self) -> Asked:
         """What the client asks for, whoever answers."""
-        return Asked(
-            self.head,
-            self.body,
-            self.content_type,
-            self.request.headers,
-            self.route.name,
-            self.id,
-            self.started_ms // 1000,
-            self.memory,
-            self.output_cap,
-        )
+        found = self._asked
+        if found is None or found.output_cap != self.output_cap:
+            found = self._asked = Asked(
+                self.head,
+                self.body,
+                self.content_type,
+                self.request.headers,
+                self.route.name,
+                self.id,
+                self.started_ms // 1000,
+                self.memory,
+                self.output_cap,
+            )
+        return found
 
     @property
     def counted_ms(self) -> int:
         """When the request began, for the windows of budgets and limits: one whose body took minutes began later."""
         return max(self.started_ms, self.services.clock.now_ms() - SLOW_BODY_MS)
 
-    def counters(self) -> Counters:
-        """The counters of the budgets and limits of this request."""
-        return self.services.admission.counters(self.principal.project.organisation)
+    def find_seats(self) -> Seats:
+        """Looks up the accounts that count this request."""
+        counters = self.services.admission.counters(self.principal.project.organisation)
+        self.seats = seats_for(counters, self.principal, self.route, self.counted_ms)
+        return self.seats
 
     def rate_headers(self) -> dict[str, str]:
         """What is left of the limits that count this request, in its client's words."""
-        if not self.limits:
+        if self.seats is None or not self.seats.limits:
             return {}
         services = self.services
-        return rate_headers(self.limits, self.endpoint.dialect, services.clock.now_ms(), services.loop_time())
+        return rate_headers(self.seats.told, self.endpoint.dialect, services.clock.now_ms(), services.loop_time())
 
     def release(self) -> None:
         """Gives back what a request reserved that was never booked."""

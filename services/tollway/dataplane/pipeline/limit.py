@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from tollway.core.rules import Limit, Measure
-from tollway.dataplane.admission.chain import limits_for
 from tollway.dataplane.admission.counters import Counters, Need
 from tollway.dataplane.admission.gate import admit
 from tollway.dataplane.admission.permit import Permit
@@ -17,21 +15,12 @@ DEFAULT_OUTPUT_TOKENS = 1_000
 
 def limit(exchange: Exchange) -> Awaitable[None] | None:
     """Takes what is at hand at once; waits for more where this process holds too little."""
-    limits = limits_for(exchange.principal, exchange.route)
-    if not limits:
+    seats = exchange.find_seats()
+    if not seats.limits:
         return None
-    counters = exchange.counters()
-    tokens = -1
-    needs: list[Need] = []
-    queued = False
-    for rule, subject in limits:
-        if tokens < 0 and rule.measure is Measure.TOKENS:
-            tokens = _tokens(exchange)
-        holding = counters.holding(rule, subject, exchange.counted_ms)
-        needs.append((holding, _amount(rule, tokens, exchange)))
-        queued = queued or bool(holding.account.waiting)
-    exchange.limits = [holding for holding, _ in needs]
-    if not queued and counters.take(needs):
+    counters = seats.counters
+    needs = seats.needs(_tokens(exchange), exchange.input_tokens)
+    if counters.take(needs, in_turn=True):
         _permit(exchange, counters).add(needs)
         return None
     return _wait(exchange, counters, needs)
@@ -53,8 +42,3 @@ def _tokens(exchange: Exchange) -> int:
     head = exchange.head
     output = head.max_tokens if head.max_tokens is not None else DEFAULT_OUTPUT_TOKENS
     return exchange.input_tokens + output * max(1, head.n)
-
-
-def _amount(rule: Limit, tokens: int, exchange: Exchange) -> int:
-    """What a request takes of a limit. One that may write more than the whole limit takes the whole."""
-    return max(exchange.input_tokens, 1, min(tokens, rule.amount)) if rule.measure is Measure.TOKENS else 1

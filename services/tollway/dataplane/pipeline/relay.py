@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import Awaitable
 from urllib.parse import quote
 
-import aiohttp
 from aiohttp import web
 
 from tollway.core.errors import Code, TollwayError
@@ -24,7 +23,6 @@ from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.pipeline.recall import keep
 from tollway.dataplane.providers.port import ProviderFault
-from tollway.dataplane.upstream.client import cut
 from tollway.runtime import log
 
 _log = log.get(__name__)
@@ -55,7 +53,7 @@ def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
         headers["request-id"] = exchange.shown_id  # what Anthropic's SDKs show
     if attempt.provider_request_id is not None:
         headers["x-tollway-provider-request-id"] = attempt.provider_request_id
-    if exchange.limits:
+    if exchange.seats is not None and exchange.seats.limits:
         headers |= exchange.rate_headers()
     if exchange.dropped:
         headers["x-tollway-dropped"] = _listed(exchange.dropped)
@@ -120,7 +118,7 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
     The row is booked before the last bytes leave: a client that has the whole answer finds it in the ledger.
     """
     assert attempt.response is not None
-    content, watchdog = attempt.response.content, exchange.watchdog
+    upstream, watchdog = attempt.response, exchange.watchdog
     pending = await _until_commit(exchange, attempt, stream)
     response = exchange.response
     assert response is not None
@@ -131,9 +129,9 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
             watchdog.hold()
             await response.write(pending)
         watchdog.beat()
-        if content.at_eof():
+        if upstream.ended:
             break
-        data = await _read(content)
+        data = await upstream.read_some()
         pending = stream.feed(data) if data else b""
         attempt.mark(stream)
     pending = stream.end()
@@ -153,27 +151,20 @@ async def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
         await keep(exchange)
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    try:
-        return await content.readany()
-    except (aiohttp.ClientError, OSError) as error:
-        raise cut(error) from error
-
-
 async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> bytes:
     """Reads until the first content, the end, or the time limit; then sends the headers. Returns what to write."""
     assert attempt.response is not None
-    content = attempt.response.content
+    upstream = attempt.response
     loop = asyncio.get_running_loop()
     commit_at = loop.time() + COMMIT_AFTER_SECONDS
     held = b""
-    while not stream.started and not content.at_eof() and loop.time() < commit_at:
+    while not stream.started and not upstream.ended and loop.time() < commit_at:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(commit_at):
-                data = await _read(content)
+                data = await upstream.read_some()
                 held += stream.feed(data) if data else b""
                 exchange.watchdog.beat()
-    if content.at_eof() and not stream.started:
+    if upstream.ended and not stream.started:
         held += stream.end()  # before the headers: an end that is none is still an ordinary error
     headers = _headers(exchange, attempt)
     headers["Content-Type"] = exchange.codec.content_type(attempt.response.headers)
@@ -216,12 +207,12 @@ def _left(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
 async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
     """Reads an abandoned stream to its end, within the total time limit, and books what the provider says."""
     assert attempt.response is not None
-    content = attempt.response.content
+    upstream = attempt.response
     try:
         with exchange.watchdog:
             exchange.watchdog.streaming()
-            while not content.at_eof() and not stream.done:
-                data = await _read(content)
+            while not upstream.ended and not stream.done:
+                data = await upstream.read_some()
                 stream.feed(data)
                 exchange.watchdog.beat()
     except TollwayError as fault:

@@ -12,7 +12,6 @@ from tollway.core.bounds import Bound, affordable_output, most
 from tollway.core.errors import Code, TollwayError
 from tollway.core.notices import NoticeKind
 from tollway.core.pricing import Price
-from tollway.dataplane.admission.chain import chain_of
 from tollway.dataplane.admission.counters import Counters, Need
 from tollway.dataplane.admission.gate import admit, look
 from tollway.dataplane.admission.holding import Holding
@@ -35,8 +34,9 @@ WORTHWHILE_TOKENS = 256
 
 def reserve(exchange: Exchange) -> Awaitable[None] | None:
     """Reserves at once from what this process holds; waits for more where that is too little."""
-    budgets = chain_of(exchange.principal).budgets
-    if not budgets:
+    seats = exchange.seats if exchange.seats is not None else exchange.find_seats()
+    holdings = seats.budgets
+    if not holdings:
         return None
     price = exchange.route.price
     if price is None:
@@ -47,15 +47,14 @@ def reserve(exchange: Exchange) -> Awaitable[None] | None:
             param="model",
         )
     bound = bound_of(exchange, price)
-    counters = exchange.counters()
-    holdings = [counters.holding(rule, subject, exchange.counted_ms) for rule, subject in budgets]
+    counters = seats.counters
     cap = None if bound.output is not None else bound.ceiling or DEFAULT_OUTPUT_TOKENS
     amount = _most(bound, price, cap)
     needs: list[Need] = [(holding, amount) for holding in holdings]
-    if not any(holding.account.waiting for holding in holdings) and counters.take(needs):
+    if counters.take(needs, in_turn=True):
         _granted(exchange, counters, needs, amount, cap)
         return None
-    return _told(exchange, _wait(exchange, counters, holdings, bound, price, amount, cap))
+    return _told(exchange, holdings, _wait(exchange, counters, holdings, bound, price, amount, cap))
 
 
 def bound_of(exchange: Exchange, price: Price) -> Bound:
@@ -66,14 +65,15 @@ def bound_of(exchange: Exchange, price: Price) -> Bound:
     return exchange.endpoint.bound(exchange.asked(), target, known)
 
 
-async def _told(exchange: Exchange, waiting: Awaitable[None]) -> None:
+async def _told(exchange: Exchange, holdings: Sequence[Holding], waiting: Awaitable[None]) -> None:
     """Tells the control plane of a refusal, for whoever is to be alerted."""
     try:
         await waiting
     except TollwayError as error:
         if error.code is Code.BUDGET_EXCEEDED:
-            for rule, subject in chain_of(exchange.principal).budgets:
-                if used_up(exchange.counters().holding(rule, subject, exchange.counted_ms)):
+            for holding in holdings:
+                if used_up(holding):
+                    rule = holding.rule
                     exchange.services.notices.tell(NoticeKind.BUDGET_REFUSED, scope=rule.scope, subject=rule.subject)
         raise
 

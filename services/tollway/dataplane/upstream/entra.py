@@ -17,7 +17,7 @@ import msgspec
 from tollway.core.catalog import Credential
 from tollway.core.errors import Code
 from tollway.dataplane.providers.port import USER_AGENT, Outgoing, ProviderFault
-from tollway.dataplane.upstream.client import UnsentError, Upstream, read_whole
+from tollway.dataplane.upstream.port import UnsentError, UpstreamClient, read_whole
 from tollway.runtime.tasks import Tasks
 
 PREFIX = "entra:"
@@ -67,7 +67,7 @@ def application_of(text: str) -> Application:
 class EntraTokens:
     """The tokens of one process. `now` tells monotonic seconds."""
 
-    def __init__(self, upstream: Upstream, tasks: Tasks, now: Callable[[], float]) -> None:
+    def __init__(self, upstream: UpstreamClient, tasks: Tasks, now: Callable[[], float]) -> None:
         self._upstream = upstream
         self._tasks = tasks
         self._now = now

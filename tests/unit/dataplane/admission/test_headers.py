@@ -6,7 +6,7 @@ import pytest
 
 from tollway.core.leases import Told
 from tollway.core.rules import Limit, Measure, Window
-from tollway.dataplane.admission.headers import duration, rate_headers
+from tollway.dataplane.admission.headers import duration, rate_headers, shown
 from tollway.dataplane.admission.holding import Holding
 from tollway.dataplane.admission.ports import PoolTold
 from tollway.dataplane.endpoints.port import Dialect
@@ -25,17 +25,17 @@ def holding(name: str, measure: Measure, amount: int, *, free: int, told_at: flo
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "shown"),
+    ("milliseconds", "text"),
     [(0, "0ms"), (120, "120ms"), (1000, "1s"), (1500, "1.5s"), (60_000, "1m0s"), (3_723_004, "1h2m3.004s")],
 )
-def test_durations_are_written_as_openai_does(milliseconds: int, shown: str) -> None:
-    assert duration(milliseconds) == shown
+def test_durations_are_written_as_openai_does(milliseconds: int, text: str) -> None:
+    assert duration(milliseconds) == text
 
 
 def test_the_tightest_limit_is_shown() -> None:
     wide = holding("l1", Measure.REQUESTS, 100, free=50, told_at=10.0)
     tight = holding("l2", Measure.REQUESTS, 1000, free=30, told_at=10.0, held=4)
-    headers = rate_headers([wide, tight], Dialect.OPENAI, NOW + 500, 10.5)
+    headers = rate_headers(shown([wide, tight]), Dialect.OPENAI, NOW + 500, 10.5)
     assert headers == {
         "x-ratelimit-limit-requests": "1000",
         "x-ratelimit-remaining-requests": "34",
@@ -46,13 +46,13 @@ def test_the_tightest_limit_is_shown() -> None:
 def test_old_news_of_the_pool_are_not_shown() -> None:
     """What others may have taken meanwhile does not remain."""
     stale = holding("l1", Measure.TOKENS, 100, free=50, told_at=10.0, held=7)
-    headers = rate_headers([stale], Dialect.OPENAI, NOW, 11.5)
+    headers = rate_headers(shown([stale]), Dialect.OPENAI, NOW, 11.5)
     assert headers["x-ratelimit-remaining-tokens"] == "7"
 
 
 def test_anthropic_has_names_and_times_of_its_own() -> None:
     some = holding("l1", Measure.TOKENS, 100, free=50, told_at=10.0)
-    assert rate_headers([some], Dialect.ANTHROPIC, NOW, 10.0) == {
+    assert rate_headers(shown([some]), Dialect.ANTHROPIC, NOW, 10.0) == {
         "anthropic-ratelimit-tokens-limit": "100",
         "anthropic-ratelimit-tokens-remaining": "50",
         "anthropic-ratelimit-tokens-reset": "2026-01-01T00:01:00Z",
@@ -61,4 +61,4 @@ def test_anthropic_has_names_and_times_of_its_own() -> None:
 
 def test_concurrency_has_no_window_to_tell_of() -> None:
     rule = Limit(id="c1", scope="project", subject="demo", measure=Measure.CONCURRENT, amount=5)
-    assert rate_headers([Holding(rule, "p1", Window(0, None))], Dialect.OPENAI, NOW, 0.0) == {}
+    assert rate_headers(shown([Holding(rule, "p1", Window(0, None))]), Dialect.OPENAI, NOW, 0.0) == {}

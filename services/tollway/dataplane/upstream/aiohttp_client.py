@@ -1,6 +1,6 @@
-"""HTTP to providers: pooled connections, the address guard, no redirects, no proxies, no resends of its own.
+"""HTTP to providers on aiohttp's connector: the reference that the client of our own is held to.
 
-Failures come out as `ProviderFault`; what a provider answers, whatever its status, comes out as a response.
+Pooled connections, the address guard; it follows no redirects, uses no proxies and resends nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -18,9 +19,10 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
-from tollway.core.errors import Code, TollwayError
+from tollway.core.errors import TollwayError
 from tollway.core.netguard import Guard, address_refusal
-from tollway.dataplane.providers.port import Outgoing, ProviderFault
+from tollway.dataplane.providers.port import Outgoing
+from tollway.dataplane.upstream.port import UnsentError, cut, invalid, unreachable
 
 KEEPALIVE_SECONDS = 60.0
 READ_CHUNK = 1 << 16
@@ -90,44 +92,62 @@ def _url(text: str) -> URL:
     return URL(text)
 
 
-class UnsentError(Exception):
-    """The connection was closed before any byte of an answer: on a reused one, the request may be sent once more."""
+class AiohttpResponse:
+    """An answer of aiohttp's client."""
+
+    __slots__ = ("_content", "_response", "headers", "status")
+
+    def __init__(self, response: ClientResponse) -> None:
+        self._response = response
+        self._content = response.content
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of the body has come and been read."""
+        return self._content.at_eof()
+
+    async def read_some(self) -> bytes:
+        """What has come since the last read; b"" at the end. Raises ProviderFault when the answer broke."""
+        try:
+            return await self._content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise cut(error) from error
+
+    def close(self) -> None:
+        """Gives the answer up."""
+        self._response.close()
 
 
-class Upstream:
-    """The connections to all providers of one process."""
+class AiohttpClient:
+    """The connections to all providers of one process. `tls`: for tests, which have authorities of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._connector = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=GuardedResolver(), ttl_dns_cache=30
+            limit=0,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            resolver=GuardedResolver(),
+            ttl_dns_cache=30,
+            ssl=tls if tls is not None else True,
         )
         self._session = aiohttp.ClientSession(connector=self._connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    async def send(self, outgoing: Outgoing, before_send: Callable[[bool], None]) -> ClientResponse:
+    async def send(self, outgoing: Outgoing, before_send: Callable[[bool], None]) -> AiohttpResponse:
         """The provider's response with its headers; the body is still to be read.
 
         `before_send(reused)` runs when a connection is there, right before the request leaves. Raises ProviderFault, or
         UnsentError when the connection was closed before any answer.
         """
         try:
-            return await self._exchange(outgoing, before_send)
+            return AiohttpResponse(await self._exchange(outgoing, before_send))
         except aiohttp.ClientConnectorError as error:
-            raise ProviderFault(
-                Code.PROVIDER_UNAVAILABLE,
-                "The provider could not be reached.",
-                retryable=True,
-                operator_note=f"connect failed: {error.os_error.strerror or error.os_error}",
-            ) from error
+            raise unreachable(str(error.os_error.strerror or error.os_error)) from error
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             raise UnsentError from error
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL, ValueError) as error:
-            raise ProviderFault(
-                Code.PROVIDER_ERROR,
-                "The provider's answer is not valid HTTP.",
-                retryable=True,
-                operator_note=type(error).__name__,
-            ) from error
+            raise invalid(type(error).__name__) from error
         except (aiohttp.ClientError, OSError) as error:
             raise cut(error) from error
 
@@ -165,38 +185,3 @@ class Upstream:
     async def close(self) -> None:
         """Closes every connection."""
         await self._session.close()
-
-
-def cut(error: Exception | None = None) -> ProviderFault:
-    """The fault of a connection that broke before the answer was whole."""
-    return ProviderFault(
-        Code.PROVIDER_UNAVAILABLE,
-        "The connection to the provider broke before its answer was complete.",
-        retryable=True,
-        operator_note=type(error).__name__ if error is not None else None,
-    )
-
-
-async def read_whole(response: ClientResponse, limit: int, beat: Callable[[], None]) -> bytes:
-    """The body of an answer, at most `limit` bytes; `beat()` runs after each part.
-
-    Raises ProviderFault when it is longer or is cut.
-    """
-    content = response.content
-    try:
-        first = await content.readany()
-        if content.at_eof() and len(first) <= limit:
-            return first
-        parts, size = [first], len(first)
-        while not content.at_eof():
-            if size > limit:
-                raise ProviderFault(
-                    Code.PROVIDER_ERROR, f"The provider's answer is larger than {limit} bytes.", retryable=False
-                )
-            beat()
-            part = await content.readany()
-            parts.append(part)
-            size += len(part)
-        return b"".join(parts)
-    except (aiohttp.ClientError, OSError) as error:
-        raise cut(error) from error
