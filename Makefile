@@ -49,7 +49,7 @@ lint: setup ## ruff, the import contracts and the house rules
 
 types: setup ## mypy in strict mode, tests too
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests --exclude tests/vllm/prepare_model.py
+	@$(BIN)/mypy tests --exclude 'tests/vllm/(prepare_model|embed).py'
 
 gen: setup ## generate the code of the contract (proto/)
 	@$(BIN)/python proto/generate.py

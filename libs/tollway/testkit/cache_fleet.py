@@ -59,10 +59,16 @@ class CacheFleet:
         self.route = Route("m", model, (Candidate(provider, "x", (), 1, 0),), None)
 
     def start(
-        self, *, fleet_key: bytes = _KEY, url: str = "", embedder: Embedder | None = None, **limits: int
+        self,
+        *,
+        fleet_key: bytes = _KEY,
+        url: str = "",
+        timeout_seconds: float = 3.0,
+        embedder: Embedder | None = None,
+        **limits: int,
     ) -> Cache:
-        """A process."""
-        connection = RedisConnection(url or self.url, timeout_seconds=0.2)
+        """A process; `timeout_seconds`: how long it waits for the store."""
+        connection = RedisConnection(url or self.url, timeout_seconds=timeout_seconds)
         self.connections.append(connection)
         store = RedisAnswers(connection, self.tasks)
         return Cache(store, [fleet_key], self.clock, self.tasks, CacheLimits(**limits), embedder)

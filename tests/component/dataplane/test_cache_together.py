@@ -12,7 +12,7 @@ from tollway.testkit.servers import ValkeyServer
 
 
 async def test_a_store_that_is_away_costs_one_short_wait(fleet: CacheFleet, valkey: ValkeyServer) -> None:
-    cache = fleet.start()
+    cache = fleet.start(timeout_seconds=0.2)
     cache.keep(fleet.plan(cache, "known"), answer())
     await fleet.stored()
     valkey.freeze()

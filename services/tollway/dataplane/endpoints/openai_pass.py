@@ -49,7 +49,7 @@ class OpenAIPass:
             changes=change.changes,
             without=change.without,
         )
-        dropped = tuple(name for name in change.dropped if name in head.fields)
+        dropped = change.dropped and tuple([name for name in change.dropped if name in head.fields])
         return Payload(body, accept=EVENTS if head.stream else JSON, dropped=dropped)
 
     def finish(self, headers: Mapping[str, str], body: bytes) -> Finished:

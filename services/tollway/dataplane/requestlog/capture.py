@@ -7,8 +7,9 @@ or waits; what would exceed the memory is given up and counted, never waited for
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from tollway.core.catalog import Bodies, DirectoryEntry, Project
@@ -54,7 +55,7 @@ class Memory:
         self._packed += size
 
 
-class Captured(NamedTuple):
+class Captured(msgspec.Struct, frozen=True, gc=False):
     """One request that is over, as the writer gets it. `secrets` must not be in what is stored.
 
     `headers` and `answer_headers` are as they came and went: the writer takes from them what may be kept. `held` is

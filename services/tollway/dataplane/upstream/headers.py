@@ -16,6 +16,11 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._found[name.lower().encode("utf-8", "surrogateescape")].decode("utf-8", "surrogateescape")
 
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        """The value, or `default`. Most of what is asked for is not there: no exception is made for it."""
+        value = self._found.get(name.lower().encode("utf-8", "surrogateescape"))
+        return default if value is None else value.decode("utf-8", "surrogateescape")
+
     def __iter__(self) -> Iterator[str]:
         return (name.decode("ascii") for name in self._found)
 
