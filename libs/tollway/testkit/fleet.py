@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tollway.core.catalog import ProviderKind
+from tollway.core.catalog import ProviderKind, Retries
 from tollway.core.money import NANO_PER_DOLLAR
 from tollway.core.pricing import Price
 from tollway.core.rules import Budget, Limit, Measure, Rules
@@ -61,6 +61,8 @@ class Fleet:
         self._opened = AsyncExitStack()
         self.first = LoneDataPlane(folder / "0", redis_url or valkey.url)
         self.rules = self.first.rules
+        self.retries = Retries()
+        """Of the model `ten-cents`."""
         self.planes: list[LoneDataPlane] = []
 
     async def __aenter__(self) -> Fleet:
@@ -69,7 +71,7 @@ class Fleet:
         first._settings["control_grpc"] = self.ledger.address
         first.add_provider("sim", ProviderKind.SIMULATOR, self.simulator.openai_url)
         dear = Price(version="ten-cents@1", input=0, output=COST // TOKENS * 1_000_000)
-        first.add_model(MODEL, ("sim", f"sim-fast/tokens={TOKENS}"), price=dear)
+        first.add_model(MODEL, ("sim", f"sim-fast/tokens={TOKENS}"), price=dear, retries=self.retries)
         first.add_model("slow", ("sim", f"sim-fast/tokens={TOKENS},rate=20"), price=dear)
         first.add_model("plain", ("sim", "sim-fast"))
         first.add_model("unpriced", ("sim", "sim-fast"), price=None)

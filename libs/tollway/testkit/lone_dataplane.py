@@ -32,8 +32,9 @@ from tollway.core.catalog import (
 from tollway.core.ledger import RequestRow
 from tollway.core.pricing import Price
 from tollway.core.rules import Rules
-from tollway.dataplane.app import Process, bind_socket
+from tollway.dataplane.app import Process
 from tollway.dataplane.config.follower import CatalogFile
+from tollway.dataplane.serving import bind_socket
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.ports import Change, Marker, SealedCatalog
 from tollway.dataplane.stores.redis_connection import RedisConnection
@@ -164,8 +165,10 @@ class LoneDataPlane:
     async def __aexit__(self, *_: object) -> None:
         await self.client.close()
         process = self.process
-        await process.runner.cleanup()
+        await process.listener.close()
         await process.tasks.close()
+        if process.tracer is not None:
+            await process.tracer.close()
         await process.counters.close()
         await process.upstream.close()
         await process.store.close()

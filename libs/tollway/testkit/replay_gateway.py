@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tollway.core.catalog import ProviderKind
+from tollway.core.catalog import ProviderKind, Retries
 from tollway.core.ledger import RequestRow
 from tollway.core.usage import Usage
 from tollway.testkit.lone_dataplane import LoneDataPlane
@@ -78,7 +78,7 @@ class ReplayGateway:
             version = AZURE_VERSION if kind is ProviderKind.AZURE_OPENAI else ""
             url = bare if kind in (ProviderKind.AZURE_OPENAI, ProviderKind.ANTHROPIC) else self.upstream.url
             self.plane.add_provider(name, kind, url, api_version=version)
-            self.plane.add_model(name, (name, model))
+            self.plane.add_model(name, (name, model), retries=Retries(attempts=0))
         await self.plane.__aenter__()
         return self
 
@@ -91,6 +91,7 @@ class ReplayGateway:
         upstream, plane = self.upstream, self.plane
         upstream.script = script
         upstream.requests.clear()
+        plane.process.router.forget()  # what one exchange made of a target must not matter to the next
         booked = len(plane.rows())
         async with plane.client.post(plane.origin + path, json=body) as response:
             data = await response.read()

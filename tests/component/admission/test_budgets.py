@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 
+from tollway.core.catalog import Retries
 from tollway.core.money import NANO_PER_DOLLAR
 from tollway.core.rules import Mode, Period
 from tollway.testkit.fleet import COST, MODEL, TOKENS, Fleet, budget
@@ -123,6 +124,7 @@ async def test_a_client_that_leaves_is_charged_at_most_what_was_reserved(fleet: 
 @pytest.mark.parametrize("fault", ["500", "429", "close-first"])
 async def test_what_fails_is_given_back(fleet: Fleet, fault: str) -> None:
     fleet.rules["project:p1"] = budget("b1", "project", 0.1)
+    fleet.retries = Retries(attempts=0)
     async with fleet:
         fleet.simulator.behave("*", fault=fault, times=1)
         assert (await fleet.ask()).status >= 429

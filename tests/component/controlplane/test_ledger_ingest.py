@@ -252,7 +252,7 @@ async def test_a_connection_cut_in_mid_batch_loses_and_doubles_nothing(pool: Poo
             while not cut and asyncio.get_running_loop().time() < deadline:
                 cursor = await killer.execute(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE 'INSERT INTO ledger%'"
+                    " AND pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE 'COPY ledger%'"
                 )
                 found = await cursor.fetchone()
                 assert found is not None

@@ -16,7 +16,7 @@ from tollway.controlplane.ledger import reports
 from tollway.controlplane.ledger.ingest import TOO_OLD, ingest
 from tollway.controlplane.ledger.model import QueryUsageRequest
 from tollway.controlplane.ledger.partitions import ensure_partitions
-from tollway.controlplane.ledger.retention import Retained, horizon, retain
+from tollway.controlplane.ledger.retention import Retained, detach_expired, horizon, retain
 from tollway.controlplane.ledger.rollups import fold
 from tollway.controlplane.ledger.service import Ledger
 from tollway.controlplane.ledger.verify import verify
@@ -82,6 +82,19 @@ async def test_whole_partitions_go_and_their_sums_stay(pool: Pool) -> None:
     async with pool.connection() as db:
         piece = await verify(db, july, datetime(2026, 9, 30, tzinfo=UTC))
         assert (piece.begins, piece.clean) == (datetime(2026, 8, 2, tzinfo=UTC), True)
+
+
+async def test_files_that_a_process_left_behind_go_with_the_next_drop(pool: Pool) -> None:
+    await ingest(pool, "dp", [request_row(JULY)])
+    left = "SELECT count(*) FROM pg_class WHERE relname ~ '^ledger_.*_detached$'"
+    async with pool.connection() as db:
+        await detach_expired(db, TODAY, 45)  # and it ended here
+    assert await ask(pool, "SELECT count(*) FROM ledger_requests") == 0
+    assert await ask(pool, left) == 2
+    assert await drop(pool, dry_run=True) == Retained([], date(2026, 8, 1))
+    assert await ask(pool, left) == 2
+    assert await drop(pool) == Retained([], date(2026, 8, 1))
+    assert await ask(pool, left) == 0
 
 
 async def test_a_replay_of_what_went_is_put_aside_and_counts_no_second_time(pool: Pool) -> None:

@@ -20,7 +20,7 @@ from tollway.controlplane.ledger import reports
 from tollway.controlplane.ledger.checks import CheckResult, check
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.model import QueryUsageRequest, UsageRow
-from tollway.controlplane.ledger.rollups import fold
+from tollway.controlplane.ledger.rollups import fold, summarize
 from tollway.controlplane.ledger.service import Ledger
 from tollway.controlplane.ledger.verify import Piece, verify
 from tollway.core.ledger import Outcome, RequestRow
@@ -185,6 +185,30 @@ async def test_every_period_has_the_sums_of_its_rows(pool: Pool) -> None:
         by = dice.choice(["project", "hour", "day"])
         total = (await usage(pool, by, *span))[0]
         assert (total.requests, total.output_tokens) == (inside, inside * 10)
+
+
+async def test_whoever_is_taken_off_a_whole_day_again_is_not_shown(pool: Pool) -> None:
+    midnight = NOON_MS - NOON_MS % (24 * HOUR_MS)
+    early, late = str(UUID(int=7)), str(UUID(int=8))
+    rows = [request_row(midnight + n * HOUR_MS, project=late if n > 3 else early) for n in range(-24, 24)]
+    await ingest(pool, "dp", [row for row in rows if row.started_ms >= midnight])
+    begin = datetime.fromtimestamp(midnight / 1000, UTC) + timedelta(hours=3, minutes=30)
+    for _ in range(2):
+        shown = await usage(pool, "project", begin, begin + timedelta(days=2))
+        assert [(row.group, row.requests, row.input_tokens) for row in shown] == [("", 20, 2_000), (late, 20, 2_000)]
+        await fold_all(pool)
+
+
+async def test_pages_that_were_added_are_made_known_to_the_indexes_of_times(pool: Pool) -> None:
+    await ingest(pool, "dp", [request_row(NOON_MS + n) for n in range(3_000)])
+    index = "ledger_attempts_default_coalesce_idx"
+    known: dict[str, int] = {}
+    async with pool.connection() as db:
+        for _ in range(2):
+            await summarize(db, known)
+        assert known[index] > 32
+        left = await (await db.execute("SELECT brin_summarize_new_values(%s::regclass)", (index,))).fetchone()
+    assert left == (0,)
 
 
 async def test_four_ingesters_on_the_same_keys_and_a_folder_meet_no_deadlock(pool: Pool) -> None:

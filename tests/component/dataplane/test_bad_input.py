@@ -141,9 +141,9 @@ async def test_the_official_sdk_raises_its_own_exceptions(gateway: LoneDataPlane
         with pytest.raises(openai.NotFoundError) as missing:
             await client.files.list()
         assert missing.value.code == "endpoint_not_found"
-        upstream.script = whole({"error": {"message": "slow down"}}, 429, retry_after="1")
-        with pytest.raises(openai.RateLimitError):
-            await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
         upstream.script = whole({"error": {"message": "boom"}}, 500)
         with pytest.raises(openai.InternalServerError):
+            await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
+        upstream.script = whole({"error": {"message": "slow down"}}, 429, retry_after="1")
+        with pytest.raises(openai.RateLimitError):
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])

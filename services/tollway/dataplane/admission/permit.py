@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tollway.core.ledger import AttemptRow
 from tollway.dataplane.admission.counters import Counters, Need
-from tollway.dataplane.admission.holding import Kind
+from tollway.dataplane.admission.holding import Holding, Kind
 from tollway.dataplane.outbox.records import Charges
 
 
@@ -28,6 +28,22 @@ class Permit:
         for holding, _ in needs:
             if holding.kind is Kind.TOKENS:
                 self.counts_tokens = True
+
+    def further(self, budgets: Sequence[Holding], amount: int, spent: int) -> list[Need]:
+        """What must still be reserved for a further call of at most `amount`, beside the nano-dollars `spent`."""
+        held = next((reserved for holding, reserved in self._needs if holding in budgets), 0)
+        more = spent + amount - held
+        return [(holding, more) for holding in budgets] if more > 0 else []
+
+    def grow(self, needs: Sequence[Need], amount: int) -> None:
+        """Takes charge of what was reserved for a further call."""
+        more = dict(needs)
+        self._needs = [(holding, reserved + more.get(holding, 0)) for holding, reserved in self._needs]
+        self.reserved_nano = amount
+
+    def holds(self, holding: Holding) -> bool:
+        """Whether something of an account is reserved here."""
+        return any(held is holding for held, _ in self._needs)
 
     def charges(self) -> Charges:
         """The accounts and what is reserved of each, for the journal."""

@@ -33,7 +33,7 @@ def _price(price: Price | None) -> dict[str, str] | None:
 
 
 def _status(services: Services, candidates: tuple[Candidate, ...]) -> str:
-    working = sum(services.health.available(c.provider.id, c.model) for c in candidates)
+    working = sum(services.router.available(c.provider.id, c.model) for c in candidates)
     if not working:
         return "unavailable"
     return "available" if working == len(candidates) else "degraded"

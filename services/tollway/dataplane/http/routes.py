@@ -22,6 +22,7 @@ from tollway.dataplane.http import models, responses
 from tollway.dataplane.http.errors import SERVER, error_body, error_headers, status_of
 from tollway.dataplane.http.paths import place_of
 from tollway.dataplane.pipeline.exchange import Exchange, Services
+from tollway.dataplane.pipeline.observe import request_ended
 from tollway.dataplane.pipeline.order import run, stages_of
 from tollway.dataplane.pipeline.record import record
 from tollway.runtime import log
@@ -57,6 +58,8 @@ class Routes:
         endpoint = ENDPOINTS.get(request.raw_path)  # as most requests come
         if endpoint is not None and request.method == "POST":
             return await self._serve(endpoint, None, request)
+        if "Upgrade" in request.headers and request.headers["Upgrade"].lower() == "websocket":
+            return self._no_websocket(request)
         path, model = place_of(request.raw_path)
         endpoint = ENDPOINTS.get(path)
         if endpoint is not None and request.method == "POST":
@@ -72,6 +75,19 @@ class Routes:
             response.headers["Allow"] = allowed
             return response
         return await route(request)
+
+    async def refuse(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers a request on a connection that is one too many."""
+        error = TollwayError(Code.OVERLOADED, "There are too many connections. Try again.", retry_after_seconds=1)
+        return self._error(request, error)
+
+    def _no_websocket(self, request: web.BaseRequest) -> web.StreamResponse:
+        error = TollwayError(
+            Code.INVALID_REQUEST, "WebSocket is not supported. Send a POST with 'stream': true for server-sent events."
+        )
+        response = self._error(request, error)
+        response.force_close()
+        return response
 
     def _methods(self, path: str) -> Mapping[str, Route] | None:
         """What can be done at a path that is no endpoint of a model."""
@@ -91,6 +107,10 @@ class Routes:
         exchange = Exchange(request, self._services, endpoint, started, model)
         status = CLIENT_CLOSED_STATUS
         answer: web.StreamResponse | None = None
+        refused: TollwayError | None = None
+        tracer = self._services.tracer
+        if tracer is not None:
+            exchange.trace = tracer.request(endpoint.path, endpoint.operation, exchange.id, request.headers)
         self.in_flight += 1
         try:
             _check_request_id(exchange)
@@ -100,6 +120,7 @@ class Routes:
             answer = exchange.response
             return answer
         except TollwayError as error:
+            refused = error
             status = status_of(error)
             answer = self._refuse(exchange, error)
             return answer
@@ -108,12 +129,13 @@ class Routes:
         except Exception:  # noqa: BLE001 - the boundary: what was not foreseen is logged whole and shown as nothing
             _log.exception("request failed", request_id=exchange.id)
             ours = TollwayError(Code.INTERNAL_ERROR, f"Something went wrong in the gateway. Request id: {exchange.id}.")
+            refused = ours
             status = status_of(ours)
             answer = self._refuse(exchange, ours)
             return answer
         finally:
             self.in_flight -= 1
-            self._services.telemetry.request(endpoint.path, status, self._time() - started)
+            request_ended(exchange, status, refused, self._time() - started)
             record(exchange, answer)
 
     def _refuse(self, exchange: Exchange, error: TollwayError) -> web.StreamResponse:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import uuid_utils
 
-from tollway.core.catalog import Credential
 from tollway.core.errors import Code, Fault, TollwayError
 from tollway.core.ledger import AttemptRow, Outcome
 from tollway.core.notices import NoticeKind
 from tollway.core.pricing import cost
 from tollway.core.usage import ZERO, Usage
-from tollway.dataplane.config.holder import Candidate
+from tollway.dataplane.config.holder import Route
 from tollway.dataplane.endpoints.port import StreamRelay
 from tollway.dataplane.outbox.journal import JournalFull
 from tollway.dataplane.outbox.records import Begun, Charges, Intent, Progress, common_of, estimate
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.observe import call_ended, first_content
+from tollway.dataplane.routing.tickets import Ended, Ticket
+from tollway.dataplane.tracing.port import CallSpan
 from tollway.dataplane.upstream.port import Response
 from tollway.runtime import log
 
@@ -27,8 +29,6 @@ PROGRESS_MS = 250
 MAX_REQUEST_ID = 200
 MIN_SECRET_LENGTH = 8
 """Shorter ones are words of errors sooner than secrets."""
-OTHER_MODELS = "other"
-"""The metric label of models that are not in the catalog: clients choose those names, and labels must be bounded."""
 
 
 class Attempt:
@@ -37,6 +37,7 @@ class Attempt:
     __slots__ = (
         "candidate",
         "closed",
+        "content_seen",
         "credential",
         "exchange",
         "first_byte_ms",
@@ -46,21 +47,29 @@ class Attempt:
         "provider_request_id",
         "response",
         "reused",
+        "route",
         "sent",
+        "span",
         "started_ms",
         "status",
+        "ticket",
     )
 
-    def __init__(self, exchange: Exchange, candidate: Candidate, credential: Credential | None) -> None:
+    def __init__(self, exchange: Exchange, route: Route, ticket: Ticket) -> None:
+        """`route` is the model that is asked, with its price; `ticket` the call's place at the target."""
         self.exchange = exchange
-        self.candidate = candidate
-        self.credential = credential
+        self.route = route
+        self.ticket = ticket
+        self.candidate = ticket.candidate
+        self.credential = ticket.credential
         self.id = str(uuid_utils.uuid7())
         self.number = len(exchange.attempts) + 1
         self.started_ms = exchange.services.clock.now_ms()
         self.sent = False
         self.reused = False
         self.closed = False
+        self.content_seen = False
+        self.span: CallSpan | None = None
         self.first_byte_ms: int | None = None
         self.marked_ms = self.started_ms
         self.status: int | None = None
@@ -87,7 +96,8 @@ class Attempt:
         self.response = response
         self.first_byte_ms = self.exchange.services.clock.now_ms()
         self.status = response.status
-        headers = response.headers
+        headers, services = response.headers, self.exchange.services
+        self.ticket.told(headers, services.loop_time(), self.first_byte_ms / 1000)
         told = headers.get("x-request-id") or headers.get("request-id") or headers.get("apim-request-id")
         # It goes into a header and a row: what is no short plain text is no id.
         self.provider_request_id = (
@@ -100,6 +110,8 @@ class Attempt:
         now = services.clock.now_ms()
         if now - self.marked_ms >= PROGRESS_MS:
             self.marked_ms = now
+            if stream.started and not self.content_seen:  # it was begun before, to be no silent one
+                first_content(self)
             services.journal.progress(
                 Progress(self.exchange.id, now, stream.output_chars, stream.usage, stream.output_events)
             )
@@ -114,7 +126,7 @@ class Attempt:
         permit, journal = exchange.permit, exchange.services.journal
         reserved = permit.charges() if permit is not None else ()
         seats = exchange.seats
-        if seats is None or len(exchange.attempts) > 1:
+        if seats is None or len(exchange.attempts) > 1 or self.route is not exchange.route:
             journal.intend(self._intent(reserved))
             return
         provider, credential = self.candidate.provider, self.credential
@@ -142,7 +154,7 @@ class Attempt:
     def _intent(self, reserved: Charges) -> Intent:
         exchange = self.exchange
         request = exchange.row((*exchange.rows, self._row(Outcome.LOST, ZERO, None, estimated=True)))
-        return Intent(request, exchange.route.price, exchange.input_tokens, reserved=reserved)
+        return Intent(request, self.route.price, exchange.input_tokens, reserved=reserved)
 
     def close(
         self,
@@ -153,8 +165,12 @@ class Attempt:
         output_events: int = 0,
         error: TollwayError | None = None,
         estimated: bool = False,
+        learn: bool = True,
     ) -> None:
-        """Books the attempt, once. With `estimated`, what the provider did not tell is estimated."""
+        """Books the attempt, once. With `estimated`, what the provider did not tell is estimated.
+
+        `learn` False: the failure says nothing about the target.
+        """
         if self.closed:
             return
         self.closed = True
@@ -167,6 +183,11 @@ class Attempt:
         code = error.code if error is not None else None
         row = self._row(outcome, usage or ZERO, code, estimated=estimated, unseen=unseen)
         exchange.rows.append(row)
+        used = None if row.estimated else row.usage.input + row.usage.output
+        ended: Ended | TollwayError = Ended.OK if outcome == Outcome.OK else Ended.LEFT
+        if error is not None and learn:
+            ended = error
+        self.ticket.end(exchange.services.loop_time(), ended, used)
         self._observe(row, error)
 
     def close_stream(
@@ -186,7 +207,7 @@ class Attempt:
         self, outcome: str, usage: Usage, error_code: Code | None, *, estimated: bool, unseen: bool = False
     ) -> AttemptRow:
         exchange, provider = self.exchange, self.candidate.provider
-        price = exchange.route.price
+        price = self.route.price
         return AttemptRow(
             id=self.id,
             number=self.number,
@@ -231,19 +252,12 @@ class Attempt:
         return amount
 
     def _observe(self, row: AttemptRow, error: TollwayError | None) -> None:
-        """Health, metrics, and the operator's log line when the provider or its credential is at fault."""
+        """Metrics, and the operator's log line when the provider or its credential is at fault."""
         exchange, provider = self.exchange, self.candidate.provider
         services = exchange.services
-        first_byte = (self.first_byte_ms - self.started_ms) / 1000 if self.first_byte_ms is not None else None
-        services.telemetry.attempt(provider.name, row.outcome, first_byte)
-        label = exchange.route.name if exchange.route.model is not None else OTHER_MODELS
-        services.telemetry.usage(label, provider.name, row.usage.input, row.usage.output, row.cost_nano)
-        if error is None:
-            services.health.succeeded(provider.id, self.candidate.model)
+        call_ended(self, row, error)
+        if error is None or error.fault is not Fault.UPSTREAM:
             return
-        if error.fault is not Fault.UPSTREAM:
-            return
-        services.health.failed(provider.id, self.candidate.model)
         if error.code is Code.PROVIDER_AUTH_FAILED:
             services.notices.tell(
                 NoticeKind.CREDENTIAL_FAILED, provider=provider.name, credential=row.credential, code=error.code.value

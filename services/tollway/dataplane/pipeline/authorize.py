@@ -22,4 +22,4 @@ def authorize(exchange: Exchange) -> None:
         raise TollwayError(
             Code.MODEL_NOT_ALLOWED, f"This API key may not use the model '{route.name[:200]}'.", param="model"
         )
-    exchange.route = route
+    exchange.route = exchange.serving = route

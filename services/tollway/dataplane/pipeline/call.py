@@ -1,7 +1,9 @@
-"""Makes the upstream call: one at a time, each in the journal before it leaves.
+"""Makes upstream calls until one answers: each is in the journal before it leaves, and in the ledger when it is over.
 
-An answer with an error status ends here, as the fault that it tells of. A kept connection that
-turns out to be closed is the one case of a second try: the provider has not seen the request.
+A call has answered when its answer is whole, or when the first content of its stream is here: until then a failure is
+followed by another try, by another target, or by another model (`routing.router`), and the client never sees it. A kept
+connection that turns out to be closed is asked once more without counting as a try: the provider has not seen the
+request.
 """
 
 from __future__ import annotations
@@ -13,11 +15,16 @@ import msgspec
 from tollway.core.catalog import Credential, DialectPolicy, Provider
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
+from tollway.core.routing.retries import Kind
 from tollway.dataplane.endpoints.outgoing import outgoing
 from tollway.dataplane.http.errors import status_of
 from tollway.dataplane.pipeline.attempt import Attempt
-from tollway.dataplane.pipeline.candidates import credential_for, target_for
+from tollway.dataplane.pipeline.candidates import target_for
+from tollway.dataplane.pipeline.commit import read_until_content
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.leave import abandon, leave
+from tollway.dataplane.pipeline.observe import call_begins, first_bytes_of, first_content
+from tollway.dataplane.pipeline.tries import Tries
 from tollway.dataplane.providers.faults import fault_of
 from tollway.dataplane.providers.port import Outgoing, ProviderFault
 from tollway.dataplane.upstream.entra import PREFIX
@@ -49,34 +56,56 @@ def timeouts_of(exchange: Exchange, provider: Provider) -> Watchdog:
 
 
 async def call(exchange: Exchange) -> None:
-    """Calls the first candidate. On return the exchange's last attempt has a successful response to relay."""
+    """On return the exchange's last attempt has an answer: `finished`, or `stream` and what of it is `held`."""
     if not exchange.services.journal.has_room():
         raise TollwayError(
             Code.OVERLOADED, "The gateway cannot record further requests at the moment.", retry_after_seconds=5
         )
     exchange.cleanup(lambda: _settle(exchange))
-    candidate = exchange.candidates[0]
+    tries = Tries(exchange)
     while True:
-        attempt = Attempt(exchange, candidate, credential_for(candidate))
+        try:
+            attempt = await tries.next()
+        except TollwayError as error:
+            _gave_up(exchange, error)
+            raise
         try:
             await _one(exchange, attempt)
         except UnsentError as error:
-            fault = cut()
-            attempt.close(Outcome.ERROR, error=fault)
-            if attempt.reused and attempt.number == 1:
+            attempt.close(Outcome.ERROR, error=cut(), learn=False)
+            if attempt.reused and await tries.once_more(attempt):
                 continue
-            exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
-            raise fault from error
+            fault: TollwayError = cut()
+            fault.__cause__ = error
         except TollwayError as error:
-            if attempt.response is not None:
-                attempt.response.close()
-            exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, error.code.value, status_of(error)
-            attempt.close(Outcome.ERROR, error=error, estimated=_may_be_billed(attempt, error))
-            raise
+            _failed(exchange, attempt, error)
+            fault = error
         except asyncio.CancelledError:
-            _abandon(attempt)
+            leave(exchange, attempt)
             raise
+        else:
+            attempt.ticket.first_byte(exchange.services.loop_time())
+            return
+        if await tries.after(attempt, fault) is Kind.GIVE_UP:
+            _gave_up(exchange, fault)
+            raise fault
+        exchange.stream = None
+
+
+def _gave_up(exchange: Exchange, fault: TollwayError) -> None:
+    exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
+
+
+def _failed(exchange: Exchange, attempt: Attempt, error: TollwayError) -> None:
+    """Books a call that failed before anything of it reached the client."""
+    if attempt.response is not None:
+        attempt.response.close()
+    stream = exchange.stream
+    if stream is None:
+        attempt.close(Outcome.ERROR, error=error, estimated=_may_be_billed(attempt, error))
         return
+    silent = error.code is Code.PROVIDER_TIMEOUT  # at work, but nothing came of it
+    attempt.close_stream(Outcome.ERROR, stream, error=error, estimated=stream.started or silent)
 
 
 async def _one(exchange: Exchange, attempt: Attempt) -> None:
@@ -97,14 +126,24 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
         watchdog.streaming()
         if response.status >= ERROR_STATUS:
             raise await _refused(response, attempt)
-        if not exchange.endpoint.streams(exchange.head):
-            exchange.answer = await _whole(exchange, response)
+        codec = exchange.codec
+        if exchange.endpoint.streams(exchange.head):
+            exchange.stream = codec.relay(response.headers)
+            seen = first_bytes_of(attempt)
+            exchange.held = await read_until_content(response, exchange.stream, watchdog, seen)
+            if exchange.stream.started:
+                first_content(attempt)
+        else:
+            body = await read_whole(response, services.settings.max_answer_bytes, watchdog.beat)
+            if attempt.span is not None:
+                attempt.span.content(body, None)
+            exchange.finished = codec.finish(response.headers, body)
 
 
 def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | None) -> Outgoing:
     """The request for the attempt's target, with this credential. Raises TollwayError for what it cannot be told."""
     adapter = exchange.services.providers[attempt.candidate.provider.kind]
-    target = target_for(exchange, attempt.candidate)
+    target = target_for(exchange, attempt.route, attempt.candidate)
     assert target is not None  # `candidates` leaves out who cannot serve the call
     exchange.codec = exchange.endpoint.codec(exchange.asked(), target)
     payload = exchange.codec.payload()
@@ -117,12 +156,9 @@ def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | Non
             param=payload.dropped[0],
         )
     exchange.dropped = payload.dropped
-    return outgoing(payload, adapter, target, credential, attempt.id)
-
-
-async def _whole(exchange: Exchange, response: Response) -> bytes:
-    """The unstreamed answer; read under the watchdog of the call."""
-    return await read_whole(response, exchange.services.settings.max_answer_bytes, exchange.watchdog.beat)
+    made = outgoing(payload, adapter, target, credential, attempt.id)
+    call_begins(attempt, made.headers)
+    return made
 
 
 async def _refused(response: Response, attempt: Attempt) -> ProviderFault:
@@ -142,19 +178,11 @@ def _may_be_billed(attempt: Attempt, error: TollwayError) -> bool:
     return error.code is Code.PROVIDER_TIMEOUT or (attempt.status is not None and attempt.status < ERROR_STATUS)
 
 
-def _abandon(attempt: Attempt) -> None:
-    """The client left while the provider was still thinking: what it used cannot be known, so it is estimated."""
-    if attempt.response is not None:
-        attempt.response.close()
-    attempt.exchange.outcome = Outcome.CLIENT_CLOSED
-    attempt.close(Outcome.CLIENT_CLOSED, estimated=attempt.sent)
-
-
 def _settle(exchange: Exchange) -> None:
     """The last word on every way out: nothing stays open, and what left for a provider is booked."""
     if exchange.draining:
         return
     for attempt in exchange.attempts:
         if not attempt.closed:
-            _abandon(attempt)
+            abandon(attempt)
     exchange.book()

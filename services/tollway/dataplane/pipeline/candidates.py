@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-
-from tollway.core.catalog import Credential, Strategy
+from tollway.core.catalog import Strategy
 from tollway.core.errors import Code, TollwayError
-from tollway.dataplane.config.holder import Candidate, capabilities
+from tollway.core.routing.affinity import affinity_key
+from tollway.dataplane.config.holder import Candidate, Route, capabilities
 from tollway.dataplane.endpoints.outgoing import target_of
 from tollway.dataplane.endpoints.port import Target
 from tollway.dataplane.pipeline.exchange import Exchange
 
-# Spreads load; nothing secret depends on it.
-_roll = random.random
-
-
-def weighted_order(candidates: Sequence[Candidate], roll: Callable[[], float]) -> list[Candidate]:
-    """A random order in which a candidate comes first with the probability of its weight's share."""
-    # Efraimidis and Spirakis (2006), "Weighted random sampling with a reservoir": sort by u^(1/w).
-    return sorted(candidates, key=lambda c: roll() ** (1.0 / c.weight), reverse=True)
-
-
-def pick_credential(credentials: Sequence[Credential], roll: Callable[[], float]) -> Credential | None:
-    """One of a provider's credentials by weight; None when it has none."""
-    if len(credentials) <= 1:
-        return credentials[0] if credentials else None
-    point = roll() * sum(c.weight for c in credentials)
-    for credential in credentials:
-        point -= credential.weight
-        if point < 0:
-            return credential
-    return credentials[-1]
+SESSION = "x-tollway-session"
 
 
 def candidates(exchange: Exchange) -> None:
-    """Orders the targets that can serve the call by the route's strategy: by weight, or by priority first."""
-    route = exchange.route
-    found = [candidate for candidate in route.candidates if target_for(exchange, candidate) is not None]
+    """Orders the targets that can serve the call by the model's strategy."""
+    exchange.candidates = ordered(exchange, exchange.route)
+
+
+def ordered(exchange: Exchange, route: Route) -> list[Candidate]:
+    """The targets of a route that can serve the call, the one to try first in front. Raises TollwayError: none can."""
+    found = [candidate for candidate in route.candidates if target_for(exchange, route, candidate) is not None]
     if not found and route.candidates:
         raise TollwayError(
             Code.INVALID_REQUEST,
@@ -50,27 +33,21 @@ def candidates(exchange: Exchange) -> None:
             f"The model '{route.name}' has no provider at the moment.",
             operator_note="no target with a live provider and a weight above 0",
         )
-    if len(found) == 1:
-        exchange.candidates = [found[0]]
-        return
-    ordered = weighted_order(found, _roll)
-    if route.model is not None and route.model.strategy is Strategy.PRIORITY:
-        ordered.sort(key=lambda candidate: candidate.priority)
-    exchange.candidates = ordered
+    services = exchange.services
+    key = None
+    if len(found) > 1 and route.model is not None and route.model.strategy is Strategy.AFFINITY:
+        session = exchange.request.headers.get(SESSION)
+        key = affinity_key(route.model.affinity, exchange.principal.project.id, session, exchange.head.fields)
+    return services.router.order(route, found, key, services.loop_time())
 
 
-def target_for(exchange: Exchange, candidate: Candidate) -> Target | None:
+def target_for(exchange: Exchange, route: Route, candidate: Candidate) -> Target | None:
     """How the candidate serves this call; None: not at all. Worked out once for each catalog."""
     operation = exchange.endpoint.operation
     served = candidate.served
     if operation in served:
         return served[operation]
     adapter = exchange.services.providers[candidate.provider.kind]
-    most = capabilities(exchange.route).max_output_tokens
+    most = capabilities(route).max_output_tokens
     target = served[operation] = target_of(adapter, operation, candidate.provider, candidate.model, most)
     return target
-
-
-def credential_for(candidate: Candidate) -> Credential | None:
-    """The credential to use for one call to a candidate."""
-    return pick_credential(candidate.credentials, _roll)

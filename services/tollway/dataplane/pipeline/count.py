@@ -13,7 +13,7 @@ from tollway.dataplane.endpoints.outgoing import outgoing
 from tollway.dataplane.endpoints.port import JSON
 from tollway.dataplane.http.errors import SERVER
 from tollway.dataplane.pipeline.call import ERROR_BODY_LIMIT, ERROR_STATUS, timeouts_of
-from tollway.dataplane.pipeline.candidates import credential_for, target_for
+from tollway.dataplane.pipeline.candidates import target_for
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.faults import fault_of
 from tollway.dataplane.upstream.port import UnsentError, cut, read_whole
@@ -39,11 +39,12 @@ async def _asked(exchange: Exchange, candidate: Candidate) -> bytes | None:
     """What the candidate's provider counts; None when it does not. Raises ProviderFault."""
     services, provider = exchange.services, candidate.provider
     adapter = services.providers[provider.kind]
-    target = target_for(exchange, candidate)
+    target = target_for(exchange, exchange.route, candidate)
     if target is None:
         return None
     codec = exchange.endpoint.codec(exchange.asked(), target)
-    request = outgoing(codec.payload(), adapter, target, credential_for(candidate), exchange.id)
+    credential = services.router.spare(candidate, 0, services.loop_time())
+    request = outgoing(codec.payload(), adapter, target, credential, exchange.id)
     watchdog = timeouts_of(exchange, provider)
     with watchdog:
         try:

@@ -18,15 +18,16 @@ from tollway.dataplane.admission.service import Admission
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
 from tollway.dataplane.endpoints.memory import Memory
-from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Endpoint
+from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Endpoint, Finished, StreamRelay
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.journal import Journal
-from tollway.dataplane.pipeline.health import TargetHealth
 from tollway.dataplane.providers.registry import Registry
 from tollway.dataplane.requestlog.request_log import RequestLog
+from tollway.dataplane.routing.router import Router
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.response_store import ResponseStore
 from tollway.dataplane.telemetry import Telemetry
+from tollway.dataplane.tracing.port import RequestSpan, Tracer
 from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.dataplane.upstream.port import UpstreamClient
 from tollway.dataplane.upstream.watchdog import Ticker, Watchdog
@@ -53,8 +54,9 @@ class Services:
     journal: Journal
     upstream: UpstreamClient
     providers: Registry
-    health: TargetHealth
+    router: Router
     telemetry: Telemetry
+    tracer: Tracer | None
     tasks: Tasks
     ticker: Ticker
     loop_time: Callable[[], float]
@@ -72,7 +74,6 @@ class Exchange:
     __slots__ = (
         "_asked",
         "_cleanups",
-        "answer",
         "attempts",
         "body",
         "booked",
@@ -84,7 +85,9 @@ class Exchange:
         "dropped",
         "endpoint",
         "error_code",
+        "finished",
         "head",
+        "held",
         "id",
         "memory",
         "model",
@@ -99,10 +102,13 @@ class Exchange:
         "rows",
         "seats",
         "services",
+        "serving",
         "started",
         "started_ms",
         "status",
+        "stream",
         "tags",
+        "trace",
         "watchdog",
     )
 
@@ -126,6 +132,7 @@ class Exchange:
         self.head: Head  # parse
         self.memory: Memory | None = None  # recall: what a response goes on from and leaves
         self.route: Route  # authorize
+        self.serving: Route  # authorize: what is called: the route, or a fallback of it
         self.candidates: list[Candidate]  # candidates
         self.seats: Seats | None = None  # limit: the accounts that count the request
         self.permit: Permit | None = None  # limit, reserve: what is reserved until the request is booked
@@ -133,7 +140,9 @@ class Exchange:
         self.attempts: list[Attempt] = []  # call
         self.codec: Codec  # call: between the client and the target that is called
         self.watchdog: Watchdog  # call
-        self.answer: bytes = b""  # call: the provider's unstreamed answer
+        self.finished: Finished  # call: the unstreamed answer
+        self.stream: StreamRelay | None = None  # call: the streamed answer, read up to its first content
+        self.held: bytes = b""  # call: what of the stream is to be written first
         self.dropped: tuple[str, ...] = ()  # call: request fields that the provider's dialect cannot express
         self.rows: list[AttemptRow] = []  # call, relay: attempts that are over
         self.draining = False  # relay: the client left and the upstream runs on for its usage
@@ -142,6 +151,7 @@ class Exchange:
         self.outcome = Outcome.OK
         self.status: int | None = None
         self.error_code: str | None = None
+        self.trace: RequestSpan | None = None
         self._asked: Asked | None = None
         self._cleanups: list[Callable[[], None]] = []
 

@@ -7,6 +7,8 @@ from collections.abc import Awaitable
 from tollway.dataplane.admission.counters import Counters, Need
 from tollway.dataplane.admission.gate import admit
 from tollway.dataplane.admission.permit import Permit
+from tollway.dataplane.admission.seats import seats_for
+from tollway.dataplane.config.holder import Route
 from tollway.dataplane.pipeline.exchange import Exchange
 
 DEFAULT_OUTPUT_TOKENS = 1_000
@@ -19,7 +21,7 @@ def limit(exchange: Exchange) -> Awaitable[None] | None:
     if not seats.limits:
         return None
     counters = seats.counters
-    needs = seats.needs(_tokens(exchange), exchange.input_tokens)
+    needs = seats.needs(expected_tokens(exchange), exchange.input_tokens)
     if counters.take(needs, in_turn=True):
         _permit(exchange, counters).add(needs)
         return None
@@ -38,7 +40,23 @@ def _permit(exchange: Exchange, counters: Counters) -> Permit:
     return exchange.permit
 
 
-def _tokens(exchange: Exchange) -> int:
+def limit_for(exchange: Exchange, route: Route) -> bool:
+    """Takes what a model that the request falls back to counts beside; False: its limits have no room at once."""
+    counters = exchange.services.admission.counters(exchange.principal.project.organisation)
+    seats = seats_for(counters, exchange.principal, route, exchange.counted_ms)
+    permit = exchange.permit
+    needs = seats.needs(expected_tokens(exchange), exchange.input_tokens)
+    further = [need for need in needs if permit is None or not permit.holds(need[0])]
+    if not further:
+        return True
+    if not counters.take(further, in_turn=True):
+        return False
+    _permit(exchange, counters).add(further)
+    return True
+
+
+def expected_tokens(exchange: Exchange) -> int:
+    """The tokens that a request is taken to use, until it is known."""
     head = exchange.head
     output = head.max_tokens if head.max_tokens is not None else DEFAULT_OUTPUT_TOKENS
     return exchange.input_tokens + output * max(1, head.n)

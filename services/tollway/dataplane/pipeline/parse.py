@@ -11,6 +11,7 @@ from aiohttp import web
 from tollway.core.dialects.head import with_model
 from tollway.core.dialects.multipart import is_form, read_form, replace_field
 from tollway.core.errors import Code, TollwayError
+from tollway.dataplane.aside import LARGE_BYTES, aside
 from tollway.dataplane.endpoints.port import JSON
 from tollway.dataplane.pipeline.exchange import Exchange
 
@@ -53,7 +54,7 @@ async def _whole(content: aiohttp.StreamReader, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise _too_large(limit)
-    return b"".join(parts)
+    return b"".join(parts) if size < LARGE_BYTES else await aside(lambda: b"".join(parts))
 
 
 def _too_large(limit: int) -> TollwayError:
@@ -101,7 +102,10 @@ async def parse(exchange: Exchange) -> None:
     body = await read_body(request, exchange.services.settings.max_body_bytes)
     exchange.received = body
     exchange.body = body if exchange.model is None else _named(body, exchange, exchange.model)
-    exchange.head = endpoint.read(exchange.body, exchange.content_type)
+    if len(body) < LARGE_BYTES:
+        exchange.head = endpoint.read(exchange.body, exchange.content_type)
+    else:
+        exchange.head = await aside(lambda: endpoint.read(exchange.body, exchange.content_type))
     tags = request.headers.get("x-tollway-tags")
     if tags is not None:
         exchange.tags = parse_tags(tags)

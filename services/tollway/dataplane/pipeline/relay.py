@@ -1,8 +1,6 @@
 """Gives the provider's answer to the client: whole, or chunk by chunk as it comes; counts and books on the way.
 
-Status and headers of a stream are withheld until its first content-bearing event, so that a provider that fails right
-after its 200 is an ordinary error for the client. After that, a failure is the dialect's error event, and never a false
-end.
+What comes here has answered: a failure from now on is the dialect's error event, and never a false end.
 """
 
 from __future__ import annotations
@@ -21,14 +19,9 @@ from tollway.dataplane.endpoints.port import Dialect, StreamRelay
 from tollway.dataplane.http.errors import SERVER, error_type, status_of
 from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.leave import leave
 from tollway.dataplane.pipeline.recall import keep
-from tollway.dataplane.providers.port import ProviderFault
-from tollway.runtime import log
 
-_log = log.get(__name__)
-COMMIT_AFTER_SECONDS = 10.0
-DRAIN = "drain"
-DRAIN_TASK = "drain"
 MAX_FIELDS = 50
 MAX_FIELD_NAME = 100
 _SHOWN = "!#$&'()*+./:;<=>?@[]^`{|}~ "
@@ -43,7 +36,7 @@ def relay(exchange: Exchange) -> Awaitable[None]:
 def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
     headers = {
         "x-request-id": exchange.shown_id,
-        "x-tollway-model": exchange.route.name,
+        "x-tollway-model": exchange.serving.name,
         "x-tollway-provider": attempt.candidate.provider.name,
         "x-tollway-attempts": str(attempt.number),
         "x-tollway-cache": "off",
@@ -69,14 +62,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 async def _whole(exchange: Exchange, attempt: Attempt) -> None:
     """Books the answer, then sends it: an answer that was given is in the journal first."""
-    response = attempt.response
-    assert response is not None
-    try:
-        finished = exchange.codec.finish(response.headers, exchange.answer)
-    except ProviderFault as fault:
-        exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
-        attempt.close(Outcome.ERROR, error=fault, estimated=True)
-        raise
+    finished = exchange.finished
     exchange.status = 200
     attempt.close(
         Outcome.OK, usage=finished.usage, output_chars=finished.output_chars, estimated=finished.usage is None
@@ -92,9 +78,9 @@ async def _whole(exchange: Exchange, attempt: Attempt) -> None:
 
 
 async def _stream(exchange: Exchange, attempt: Attempt) -> None:
-    upstream = attempt.response
+    upstream, stream = attempt.response, exchange.stream
     assert upstream is not None
-    stream = exchange.codec.relay(upstream.headers)
+    assert stream is not None
     try:
         with exchange.watchdog:
             exchange.watchdog.streaming()
@@ -104,11 +90,9 @@ async def _stream(exchange: Exchange, attempt: Attempt) -> None:
         exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
         silent = fault.code is Code.PROVIDER_TIMEOUT  # at work, but nothing came of it
         attempt.close_stream(Outcome.ERROR, stream, error=fault, estimated=stream.started or silent)
-        if exchange.response is None:
-            raise
         await _fail(exchange, stream, fault)
     except (asyncio.CancelledError, ConnectionError):
-        _left(exchange, attempt, stream)
+        leave(exchange, attempt)
         raise
 
 
@@ -119,9 +103,8 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
     """
     assert attempt.response is not None
     upstream, watchdog = attempt.response, exchange.watchdog
-    pending = await _until_commit(exchange, attempt, stream)
-    response = exchange.response
-    assert response is not None
+    pending = exchange.held
+    response = await _begin(exchange, attempt)
     while True:
         if stream.done and not exchange.booked:
             await _book(exchange, attempt, stream)
@@ -151,21 +134,9 @@ async def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
         await keep(exchange)
 
 
-async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> bytes:
-    """Reads until the first content, the end, or the time limit; then sends the headers. Returns what to write."""
+async def _begin(exchange: Exchange, attempt: Attempt) -> web.StreamResponse:
+    """Sends status and headers of a stream."""
     assert attempt.response is not None
-    upstream = attempt.response
-    loop = asyncio.get_running_loop()
-    commit_at = loop.time() + COMMIT_AFTER_SECONDS
-    held = b""
-    while not stream.started and not upstream.ended and loop.time() < commit_at:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(commit_at):
-                data = await upstream.read_some()
-                held += stream.feed(data) if data else b""
-                exchange.watchdog.beat()
-    if upstream.ended and not stream.started:
-        held += stream.end()  # before the headers: an end that is none is still an ordinary error
     headers = _headers(exchange, attempt)
     headers["Content-Type"] = exchange.codec.content_type(attempt.response.headers)
     headers["Cache-Control"] = "no-cache"
@@ -173,7 +144,7 @@ async def _until_commit(exchange: Exchange, attempt: Attempt, stream: StreamRela
     exchange.response = response = exchange.services.bodies.stream(exchange.principal.project, headers)
     exchange.status = 200
     await response.prepare(exchange.request)
-    return held
+    return response
 
 
 async def _fail(exchange: Exchange, stream: StreamRelay, fault: TollwayError) -> None:
@@ -190,36 +161,3 @@ async def _fail(exchange: Exchange, stream: StreamRelay, fault: TollwayError) ->
     with contextlib.suppress(ConnectionError):  # the client may be gone as well; the row is booked either way
         await response.write(event)
         await response.write_eof()
-
-
-def _left(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
-    """The client left in mid-stream: close the upstream, or let it run on for its usage (the provider's policy)."""
-    assert attempt.response is not None
-    exchange.outcome = Outcome.CLIENT_CLOSED
-    if attempt.candidate.provider.hangup == DRAIN and not stream.done:
-        exchange.draining = True
-        exchange.services.tasks.spawn(_drain(exchange, attempt, stream), DRAIN_TASK)
-        return
-    attempt.response.close()
-    attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not stream.done)
-
-
-async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
-    """Reads an abandoned stream to its end, within the total time limit, and books what the provider says."""
-    assert attempt.response is not None
-    upstream = attempt.response
-    try:
-        with exchange.watchdog:
-            exchange.watchdog.streaming()
-            while not upstream.ended and not stream.done:
-                data = await upstream.read_some()
-                stream.feed(data)
-                exchange.watchdog.beat()
-    except TollwayError as fault:
-        _log.info("an abandoned stream could not be drained", request_id=exchange.id, reason=fault.code.value)
-    finally:
-        attempt.response.close()
-        exact = stream.done and stream.usage is not None
-        attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not exact)
-        exchange.draining = False
-        exchange.book()

@@ -17,7 +17,7 @@ from tollway.dataplane.admission.gate import admit, look
 from tollway.dataplane.admission.holding import Holding
 from tollway.dataplane.admission.permit import Permit
 from tollway.dataplane.admission.refusals import refusal
-from tollway.dataplane.config.holder import capabilities
+from tollway.dataplane.config.holder import Candidate, Route, capabilities
 from tollway.dataplane.endpoints.port import Known
 from tollway.dataplane.pipeline.candidates import target_for
 from tollway.dataplane.pipeline.exchange import Exchange
@@ -46,7 +46,7 @@ def reserve(exchange: Exchange) -> Awaitable[None] | None:
             "Ask your administrator to set a price for it.",
             param="model",
         )
-    bound = bound_of(exchange, price)
+    bound = bound_of(exchange, exchange.route, exchange.candidates[0], price)
     counters = seats.counters
     cap = None if bound.output is not None else bound.ceiling or DEFAULT_OUTPUT_TOKENS
     amount = _most(bound, price, cap)
@@ -57,11 +57,36 @@ def reserve(exchange: Exchange) -> Awaitable[None] | None:
     return _told(exchange, holdings, _wait(exchange, counters, holdings, bound, price, amount, cap))
 
 
-def bound_of(exchange: Exchange, price: Price) -> Bound:
-    """The most that the request can use at the target that is tried first."""
-    target = target_for(exchange, exchange.candidates[0])
+async def cover(exchange: Exchange, route: Route, candidate: Candidate) -> bool:
+    """Whether a further call, at this target, is paid for: what it can cost beside what was spent is reserved now.
+
+    A call that is not covered must not be made: it could spend what nobody has.
+    """
+    permit, seats = exchange.permit, exchange.seats
+    if permit is None or permit.reserved_nano is None or seats is None:
+        return True
+    if route.price is None:
+        return False
+    bound = bound_of(exchange, route, candidate, route.price)
+    cap = exchange.output_cap
+    if cap is None and bound.output is None:
+        return False
+    amount = _most(bound, route.price, cap)
+    needs = permit.further(seats.budgets, amount, sum(row.cost_nano for row in exchange.rows))
+    if needs and not seats.counters.take(needs, in_turn=True):
+        try:
+            await admit(seats.counters, needs, exchange.services.clock)
+        except TollwayError:
+            return False
+    permit.grow(needs, amount)
+    return True
+
+
+def bound_of(exchange: Exchange, route: Route, candidate: Candidate, price: Price) -> Bound:
+    """The most that the request can use at a target of a route."""
+    target = target_for(exchange, route, candidate)
     assert target is not None  # `candidates` leaves out who cannot serve the call
-    known = Known(price, capabilities(exchange.route).context_tokens)
+    known = Known(price, capabilities(route).context_tokens)
     return exchange.endpoint.bound(exchange.asked(), target, known)
 
 

@@ -139,6 +139,11 @@ class Router:
             else:
                 target.provider = provider
 
+    def forget(self) -> None:
+        """What was learnt is forgotten, as in a process that has just begun; calls under way end where they began."""
+        self._targets.clear()
+        self._credentials = Credentials(self._roll)
+
     def state(self, candidate: Candidate) -> TargetState:
         """What is known of a candidate's target."""
         place = (candidate.provider.id, candidate.model)
@@ -195,6 +200,13 @@ class Router:
     def credential(self, candidate: Candidate, tokens: int, now: float) -> Credential | Cooling | None:
         """The credential for a call of so many tokens; None: the provider takes none; `Cooling`: none is ready."""
         return self._credentials.choose(self.state(candidate), candidate, tokens, now)
+
+    def spare(self, candidate: Candidate, tokens: int, now: float) -> Credential | None:
+        """A credential for a call that is made whatever its credentials would rather do; None: there is none."""
+        found = self.credential(candidate, tokens, now)
+        if not isinstance(found, Cooling):
+            return found
+        return found.spare or candidate.credentials[0]
 
     def pick(self, route: Route, order: Sequence[Candidate], tokens: int, now: float) -> Choice | Cooling:
         """The first candidate of an order that may be called, with a credential; `Cooling`: none may be called."""

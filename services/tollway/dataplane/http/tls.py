@@ -1,0 +1,76 @@
+"""The certificate of the clients' port: TLS 1.2 and later, read again when its files change.
+
+A new pair that cannot be used leaves the one in use as it is, and is tried again at its next change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+from tollway.runtime import log
+from tollway.runtime.lifecycle import StartError
+
+_log = log.get(__name__)
+POLL_SECONDS = 2.0
+TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Forward secrecy and authenticated encryption only. Those of TLS 1.3 are all of this kind."""
+Signature = tuple[tuple[int, int, int], ...]
+
+
+class Certificate:
+    """Certificate chain and key (PEM). `context` is that of all connections; `reloads` and `failures` count."""
+
+    def __init__(self, certificate: str, key: str) -> None:
+        """Raises StartError when the pair cannot be used."""
+        self._paths = certificate, key or certificate
+        self.reloads = 0
+        self.failures = 0
+        try:
+            self._seen = self._signature()
+            self.context = self._load()
+        except (OSError, ssl.SSLError) as error:
+            raise StartError(f"TOLLWAY_TLS_CERT and TOLLWAY_TLS_KEY cannot be loaded: {error}") from error
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(TLS12_CIPHERS)
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_cert_chain(*self._paths)
+        return context
+
+    def _signature(self) -> Signature:
+        """What changes when a file is replaced, also through a symbolic link."""
+        found = (Path(path).stat() for path in self._paths)
+        return tuple((stat.st_mtime_ns, stat.st_ino, stat.st_size) for stat in found)
+
+    def look(self) -> None:
+        """Takes what has changed since the last look."""
+        try:
+            signature = self._signature()
+            if signature == self._seen:
+                return
+            self._seen = signature
+            self._load()  # a trial: a pair that does not fit would spoil the context in use
+            self.context.load_cert_chain(*self._paths)
+        except (OSError, ssl.SSLError) as error:
+            self.failures += 1
+            self._seen = () if isinstance(error, FileNotFoundError) else self._seen
+            _log.error("the changed certificate cannot be used; the one before stays", reason=str(error))
+            return
+        self.reloads += 1
+        _log.info("the certificate has changed and is in use", path=self._paths[0])
+
+    async def watch(self) -> None:
+        """Looks every two seconds; for the life of the process."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            self.look()
+
+
+def certificate_of(path: str, key: str) -> Certificate | None:
+    """The certificate, where one is set. Raises StartError when it cannot be used."""
+    return Certificate(path, key) if path else None

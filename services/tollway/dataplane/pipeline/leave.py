@@ -1,0 +1,59 @@
+"""The client left: what becomes of a call that is under way, and how it is booked."""
+
+from __future__ import annotations
+
+from tollway.core.errors import TollwayError
+from tollway.core.ledger import Outcome
+from tollway.dataplane.endpoints.port import StreamRelay
+from tollway.dataplane.pipeline.attempt import Attempt
+from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.runtime import log
+
+_log = log.get(__name__)
+DRAIN = "drain"
+DRAIN_TASK = "drain"
+
+
+def leave(exchange: Exchange, attempt: Attempt) -> None:
+    """Closes the call, or lets its stream run on for its usage (the provider's policy)."""
+    stream = exchange.stream
+    if stream is None:
+        abandon(attempt)
+        return
+    assert attempt.response is not None
+    exchange.outcome = Outcome.CLIENT_CLOSED
+    if attempt.candidate.provider.hangup == DRAIN and not stream.done:
+        exchange.draining = True
+        exchange.services.tasks.spawn(_drain(exchange, attempt, stream), DRAIN_TASK)
+        return
+    attempt.response.close()
+    attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not stream.done)
+
+
+def abandon(attempt: Attempt) -> None:
+    """The client left while the provider was still thinking: what it used cannot be known, so it is estimated."""
+    if attempt.response is not None:
+        attempt.response.close()
+    attempt.exchange.outcome = Outcome.CLIENT_CLOSED
+    attempt.close(Outcome.CLIENT_CLOSED, estimated=attempt.sent)
+
+
+async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
+    """Reads an abandoned stream to its end, within the total time limit, and books what the provider says."""
+    assert attempt.response is not None
+    upstream = attempt.response
+    try:
+        with exchange.watchdog:
+            exchange.watchdog.streaming()
+            while not upstream.ended and not stream.done:
+                data = await upstream.read_some()
+                stream.feed(data)
+                exchange.watchdog.beat()
+    except TollwayError as fault:
+        _log.info("an abandoned stream could not be drained", request_id=exchange.id, reason=fault.code.value)
+    finally:
+        attempt.response.close()
+        exact = stream.done and stream.usage is not None
+        attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not exact)
+        exchange.draining = False
+        exchange.book()

@@ -1,0 +1,151 @@
+"""Which call is made next for a request, and whether there is a next one: other targets, then models to fall back to.
+
+Owns the way from a failure to the next call: the router says what is worth a try, here it is held against what the key
+may use, what is reserved and what limits the other model has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from tollway.core.errors import TollwayError
+from tollway.core.routing.retries import Kind
+from tollway.dataplane.config.holder import Candidate
+from tollway.dataplane.pipeline.attempt import Attempt
+from tollway.dataplane.pipeline.candidates import ordered
+from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.limit import expected_tokens, limit_for
+from tollway.dataplane.pipeline.observe import label_of
+from tollway.dataplane.pipeline.reserve import cover
+from tollway.dataplane.routing.credentials import Cooling
+from tollway.dataplane.routing.router import Choice
+from tollway.dataplane.routing.tickets import Ticket
+
+MOST_ATTEMPTS = 20
+"""Of one request, whatever is configured."""
+
+
+class Tries:
+    """The calls of one request, one after the other."""
+
+    __slots__ = ("_again", "_asked", "_exchange", "_fault", "_made", "_order", "_route", "_tokens")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._route = exchange.route
+        self._order = exchange.candidates
+        self._tokens = expected_tokens(exchange)
+        self._made = 0
+        self._asked: set[str] = set()
+        self._again: Attempt | None = None
+        self._fault: TollwayError | None = None
+
+    async def next(self) -> Attempt:
+        """The next call, counted at its target. Raises TollwayError when nothing may be called."""
+        exchange = self._exchange
+        services = exchange.services
+        if self._again is not None:
+            choice: Choice | Cooling = Choice(self._again.candidate, self._again.credential)
+            self._again = None
+        else:
+            choice = services.router.pick(self._route, self._order, self._tokens, services.loop_time())
+        if isinstance(choice, Cooling):
+            error = choice.error(self._route.name, services.loop_time())
+            model = exchange.route.model
+            if not self._fall_back(() if model is None else model.fallbacks):
+                raise self._fault or error
+            services.telemetry.fallback(label_of(exchange.route), Kind.FALLBACK.value)
+            return await self.next()
+        first = exchange.candidates[0]
+        if (self._fault is not None or choice.candidate is not first) and not await self._covers(choice.candidate):
+            if self._fault is not None:
+                raise self._fault
+            # What is reserved pays for the target that stood first: only that can be called.
+            choice = Choice(first, services.router.spare(first, self._tokens, services.loop_time()))
+            self._route = exchange.route
+        self._made += 1
+        exchange.serving = self._route
+        return Attempt(exchange, self._route, await self._begin(choice))
+
+    async def _begin(self, choice: Choice) -> Ticket:
+        """The call's place at its target; waits for one where there is none. Raises TollwayError(overloaded)."""
+        exchange = self._exchange
+        services = exchange.services
+        priority = exchange.principal.project.priority
+        ticket = services.router.begin(self._route, choice, self._tokens, services.loop_time(), priority)
+        if ticket.waiting is not None:
+            try:
+                await ticket.waiting
+            except BaseException:
+                ticket.end(services.loop_time())
+                raise
+            ticket.go(services.loop_time())
+        return ticket
+
+    async def once_more(self, attempt: Attempt) -> bool:
+        """Whether a call on a kept connection that was closed is made again, at the same place."""
+        if len(self._exchange.attempts) > 1 or not await self._covers(attempt.candidate):
+            return False
+        self._again = attempt
+        self._made -= 1
+        return True
+
+    async def after(self, attempt: Attempt, fault: TollwayError) -> Kind:
+        """What follows a failure; when it is to be waited for, that has been done."""
+        exchange = self._exchange
+        services = exchange.services
+        self._fault = fault
+        if len(exchange.attempts) >= MOST_ATTEMPTS:
+            return Kind.GIVE_UP
+        step = services.router.after(
+            self._route,
+            self._order,
+            attempt.ticket,
+            fault,
+            self._made,
+            services.loop_time(),
+            origin=exchange.route,
+            asked=self._asked,
+        )
+        if step.models:
+            if not self._fall_back(step.models):
+                return Kind.GIVE_UP
+            services.telemetry.fallback(label_of(exchange.route), step.kind.value)
+            return step.kind
+        if step.kind is Kind.GIVE_UP:
+            return step.kind
+        self._order = [candidate for candidate in step.order if await self._covers(candidate)]
+        if not self._order:
+            return Kind.GIVE_UP
+        services.telemetry.retry(label_of(self._route), step.kind.value)
+        if step.delay:
+            await asyncio.sleep(step.delay)
+        return step.kind
+
+    def _fall_back(self, models: tuple[str, ...]) -> bool:
+        """Goes on with the first of these models that this key may use and whose limits have room."""
+        exchange = self._exchange
+        principal = exchange.principal
+        routes = principal.routes
+        self._asked.add(self._route.name)
+        for name in models:
+            route = routes.find(name)
+            if name in self._asked or route is None or route.model is None:
+                continue
+            self._asked.add(name)
+            if not routes.allowed(principal.project.models, principal.entry.models, route.name):
+                continue
+            try:
+                order = ordered(exchange, route)
+            except TollwayError:  # it cannot serve such a call, or has no target at the moment
+                continue
+            if limit_for(exchange, route):
+                self._route, self._order, self._made = route, order, 0
+                return True
+        return False
+
+    async def _covers(self, candidate: Candidate) -> bool:
+        try:
+            return await cover(self._exchange, self._route, candidate)
+        except TollwayError:  # there, what the request can cost is not bounded
+            return False
