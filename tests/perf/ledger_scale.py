@@ -1,6 +1,6 @@
 """Measures a large ledger on a Postgres of its own: `.venv/bin/python tests/perf/ledger_scale.py --rows 10000000`.
 
-Prints one line for docs/reference/soak.md; tests/component/controlplane/test_ledger_size.py holds the limits.
+Prints one line for docs/reference/performance.md; tests/component/controlplane/test_ledger_size.py holds the limits.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ Owns the measurement alone; what must hold is said by the tests that call it.
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,11 +21,11 @@ from tollway.controlplane.ledger import reports
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.model import QueryUsageRequest
 from tollway.controlplane.ledger.partitions import ensure_partitions
-from tollway.controlplane.ledger.retention import retain
-from tollway.controlplane.ledger.rollups import fold
+from tollway.controlplane.ledger.retention import detach_expired, remove_detached
+from tollway.controlplane.ledger.rollups import fold, keep_folded
 from tollway.controlplane.ledger.verify import verify
-from tollway.core.ledger import RequestRow
-from tollway.testkit.ledger_rows import attempt_row, request_row
+from tollway.core.ledger import AttemptRow, RequestRow
+from tollway.core.usage import Usage
 
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS = 30
@@ -32,11 +34,17 @@ FLUSHERS = 2
 PROJECTS, KEYS, USERS, MODELS = 200, 1_000, 300, 10
 """Every key belongs to one project and one user and uses two models."""
 COPIED = 100_000
+WATCH_SECONDS = 2.0
 DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "user")
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured; seconds, and rows (requests with one attempt each) a second."""
+    """What was measured; seconds, and rows (requests with one attempt each) a second.
+
+    `backlog` is the most deltas that were seen waiting to be folded. `detach_seconds` is what it took until the month
+    was out of the ledger and all locks were free, `remove_seconds` until its files were gone as well. `load_before` and
+    `load_after` are load averages of the machine, which the measurement itself raises by about 3.
+    """
 
     rows: int
     stored: int
@@ -47,17 +55,23 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     project_p95: float
     verify_seconds: float
     verified_clean: bool
-    drop_seconds: float
+    detach_seconds: float
+    remove_seconds: float
     reported: int
+    backlog: int
+    load_before: float
+    load_after: float
 
     def line(self) -> str:
-        """For docs/reference/soak.md."""
+        """For docs/reference/performance.md."""
         return (
             f"{self.rows:,} ledger rows by {FLUSHERS} flushers: {self.ingest_rows:,.0f} a second"
             f" ({self.ingest_rows / self.copy_rows:.2f} of COPY into the same shape); usage by project of the month"
             f" p95 {self.project_p95:.3f} s, by any dimension {self.report_p95:.3f} s; one day verified in"
-            f" {self.verify_seconds:.1f} s; the month's partitions dropped in {self.drop_seconds:.3f} s;"
-            f" what was left to fold took {self.fold_seconds:.1f} s"
+            f" {self.verify_seconds:.1f} s; the month's partitions detached in {self.detach_seconds:.3f} s, their"
+            f" files gone {self.remove_seconds:.3f} s later; at most {self.backlog:,} deltas waited, what was left"
+            f" to fold took {self.fold_seconds:.1f} s; load {self.load_before:.1f} before, {self.load_after:.1f} after,"
+            f" on {os.cpu_count()} cores"
         )
 
 
@@ -68,31 +82,68 @@ def batches(rows: int, share: int) -> Iterator[list[RequestRow]]:
         yield [_row(begin_ms + n * span_ms // rows, n) for n in range(start, min(start + BATCH, rows))]
 
 
+PROJECT_IDS = [str(UUID(int=number)) for number in range(PROJECTS)]
+KEY_IDS = [str(UUID(int=1_000 + number)) for number in range(KEYS)]
+TAGS = {"team": "web"}
+
+
 def _row(at_ms: int, number: int) -> RequestRow:
+    """Made with little work: it is made on the machine that is measured."""
     key = number * 7_919 % KEYS
     model = f"model-{(key + number // KEYS % 2) % MODELS}"
-    return request_row(
-        at_ms,
+    attempt = AttemptRow(
+        id=_uuid7(at_ms),
+        number=1,
+        provider=f"provider-{key % 3}",
+        provider_kind="simulator",
+        target_model=model,
+        started_ms=at_ms,
+        ended_ms=at_ms + 250,
+        first_byte_ms=at_ms + 50,
+        status=200,
+        usage=Usage(input=100, cached_input=40, output=10, reasoning=3),
+        cost_nano=1_000,
+        price_version="2026-09-01",
+    )
+    return RequestRow(
+        id=_uuid7(at_ms),
+        organisation="default",
         business_unit=f"unit-{key % 20}",
-        project=str(UUID(int=key % PROJECTS)),
-        key_id=str(UUID(int=1_000 + key)),
+        project=PROJECT_IDS[key % PROJECTS],
+        key_id=KEY_IDS[key],
+        key_public_id="AbCd1234",
+        endpoint="chat.completions",
         user=f"user-{key % USERS}",
         model=model,
-        attempts=(attempt_row(at_ms, provider=f"provider-{key % 3}", target_model=model),),
+        started_ms=at_ms,
+        ended_ms=at_ms + 300,
+        status=200,
+        tags=TAGS,
+        attempts=(attempt,),
     )
+
+
+def _uuid7(at_ms: int) -> str:
+    """RFC 9562, 5.7: milliseconds, version, 12 random bits, variant, 62 random bits; here 60, after an 8."""
+    digits = f"{at_ms:012x}{random.getrandbits(72):018x}"
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[12:15]}-8{digits[15:18]}-{digits[18:30]}"
 
 
 async def measure(url: str, rows: int) -> Scale:
     """Fills the empty ledger at `url` with `rows` requests over a month, and measures; the month is gone afterwards."""
-    async with create_pool(url, FLUSHERS + 2) as pool:
+    async with create_pool(url, FLUSHERS + 3) as pool:
         async with pool.connection() as db:
             await ensure_partitions(db, BEGIN.date() + timedelta(days=1), days_ahead=DAYS)
+        load_before = os.getloadavg()[0]
         began = time.monotonic()
-        folding = asyncio.create_task(_keep_folding(pool))
+        folding = asyncio.create_task(keep_folded(pool))
+        watching = asyncio.create_task(_watch(pool, backlog := [0]))
         stored = sum(await asyncio.gather(*(_fill(pool, rows, share) for share in range(FLUSHERS))))
         took = time.monotonic() - began
+        load_after = os.getloadavg()[0]
         folding.cancel()
-        await asyncio.wait([folding])
+        watching.cancel()
+        await asyncio.wait([folding, watching])
         async with pool.connection() as db:
             await db.execute("SET statement_timeout = 0")
             fold_seconds = await _timed(_fold_all(db))
@@ -104,7 +155,8 @@ async def measure(url: str, rows: int) -> Scale:
             since = time.monotonic()
             piece = await verify(db, day, day + timedelta(days=1))
             verified = time.monotonic() - since
-            drop = await _timed(retain(db, BEGIN.date() + timedelta(days=100), 40))
+            detached = await _timed(detach_expired(db, BEGIN.date() + timedelta(days=100), 40))
+            removed = await _timed(remove_detached(db))
     return Scale(
         rows=rows,
         stored=stored,
@@ -115,8 +167,12 @@ async def measure(url: str, rows: int) -> Scale:
         project_p95=_p95(project),
         verify_seconds=verified,
         verified_clean=piece.clean,
-        drop_seconds=drop,
+        detach_seconds=detached,
+        remove_seconds=removed,
         reported=reported,
+        backlog=max(backlog),
+        load_before=load_before,
+        load_after=load_after,
     )
 
 
@@ -128,11 +184,13 @@ async def _fill(pool: Pool, rows: int, share: int) -> int:
     return stored
 
 
-async def _keep_folding(pool: Pool) -> None:
+async def _watch(pool: Pool, backlog: list[int]) -> None:
+    """Notes how many deltas wait to be folded, time and again."""
     async with pool.connection() as db:
         while True:
-            await fold(db)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(WATCH_SECONDS)
+            counted = await (await db.execute("SELECT count(*) FROM ledger_deltas")).fetchone()
+            backlog.append(counted[0] if counted else 0)
 
 
 async def _fold_all(db: Any) -> None:

@@ -130,7 +130,8 @@ CREATE TABLE credentials (
     applied_digest bytea,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     rotated_at timestamp with time zone,
-    removed_at timestamp with time zone
+    removed_at timestamp with time zone,
+    quota jsonb NOT NULL DEFAULT '{}'::jsonb
 );
 
 CREATE TABLE data_keys (
@@ -400,7 +401,14 @@ CREATE TABLE models (
     revision bigint NOT NULL DEFAULT 1,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
-    archived_at timestamp with time zone
+    archived_at timestamp with time zone,
+    affinity text NOT NULL DEFAULT 'session'::text,
+    fallbacks text[] NOT NULL DEFAULT '{}'::text[],
+    context_fallbacks text[] NOT NULL DEFAULT '{}'::text[],
+    filter_fallbacks text[] NOT NULL DEFAULT '{}'::text[],
+    retries jsonb NOT NULL DEFAULT '{}'::jsonb,
+    breaker jsonb NOT NULL DEFAULT '{}'::jsonb,
+    hedge jsonb
 );
 
 CREATE TABLE organisations (
@@ -468,7 +476,12 @@ CREATE TABLE projects (
     archived_at timestamp with time zone,
     dialect_policy text NOT NULL DEFAULT 'lenient'::text,
     log_bodies text NOT NULL DEFAULT 'full'::text,
-    log_retention_days smallint NOT NULL DEFAULT 30
+    log_retention_days smallint NOT NULL DEFAULT 30,
+    cache_enabled boolean NOT NULL DEFAULT false,
+    cache_ttl_seconds integer NOT NULL DEFAULT 3600,
+    cache_scope text NOT NULL DEFAULT 'project'::text,
+    cache_similarity double precision,
+    priority text NOT NULL DEFAULT 'interactive'::text
 );
 
 CREATE TABLE providers (
@@ -484,7 +497,8 @@ CREATE TABLE providers (
     revision bigint NOT NULL DEFAULT 1,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
-    archived_at timestamp with time zone
+    archived_at timestamp with time zone,
+    probe_seconds double precision NOT NULL DEFAULT 0
 );
 
 CREATE TABLE reconciliation_lines (
@@ -639,6 +653,7 @@ ALTER TABLE limits ADD CONSTRAINT limits_amount_check CHECK ((amount >= 0));
 ALTER TABLE limits ADD CONSTRAINT limits_measure_check CHECK ((measure = ANY (ARRAY['requests'::text, 'tokens'::text, 'concurrent'::text])));
 ALTER TABLE limits ADD CONSTRAINT limits_pkey PRIMARY KEY (rule_id);
 ALTER TABLE limits ADD CONSTRAINT limits_set_id_measure_window_seconds_model_key UNIQUE (set_id, measure, window_seconds, model);
+ALTER TABLE models ADD CONSTRAINT models_affinity_check CHECK ((affinity = ANY (ARRAY['session'::text, 'prefix'::text])));
 ALTER TABLE models ADD CONSTRAINT models_pkey PRIMARY KEY (id);
 ALTER TABLE organisations ADD CONSTRAINT organisations_name_key UNIQUE (name);
 ALTER TABLE organisations ADD CONSTRAINT organisations_pkey PRIMARY KEY (id);
@@ -652,12 +667,17 @@ ALTER TABLE price_versions ADD CONSTRAINT price_versions_check1 CHECK (((model =
 ALTER TABLE price_versions ADD CONSTRAINT price_versions_number_key UNIQUE (number);
 ALTER TABLE price_versions ADD CONSTRAINT price_versions_pkey PRIMARY KEY (id);
 ALTER TABLE price_versions ADD CONSTRAINT price_versions_source_check CHECK ((source = ANY (ARRAY['genai-prices'::text, 'override'::text])));
+ALTER TABLE projects ADD CONSTRAINT projects_cache_scope_check CHECK ((cache_scope = ANY (ARRAY['project'::text, 'organisation'::text])));
+ALTER TABLE projects ADD CONSTRAINT projects_cache_similarity_check CHECK (((cache_similarity >= (0.5)::double precision) AND (cache_similarity <= (0.999)::double precision)));
+ALTER TABLE projects ADD CONSTRAINT projects_cache_ttl_seconds_check CHECK (((cache_ttl_seconds >= 1) AND (cache_ttl_seconds <= 2592000)));
 ALTER TABLE projects ADD CONSTRAINT projects_dialect_policy_check CHECK ((dialect_policy = ANY (ARRAY['lenient'::text, 'strict'::text])));
 ALTER TABLE projects ADD CONSTRAINT projects_log_bodies_check CHECK ((log_bodies = ANY (ARRAY['full'::text, 'masked'::text, 'none'::text])));
 ALTER TABLE projects ADD CONSTRAINT projects_log_retention_days_check CHECK ((log_retention_days = ANY (ARRAY[1, 7, 30, 90, 365])));
 ALTER TABLE projects ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
+ALTER TABLE projects ADD CONSTRAINT projects_priority_check CHECK ((priority = ANY (ARRAY['interactive'::text, 'batch'::text])));
 ALTER TABLE providers ADD CONSTRAINT providers_hangup_check CHECK ((hangup = ANY (ARRAY['close'::text, 'drain'::text])));
 ALTER TABLE providers ADD CONSTRAINT providers_pkey PRIMARY KEY (id);
+ALTER TABLE providers ADD CONSTRAINT providers_probe_seconds_check CHECK (((probe_seconds = (0)::double precision) OR ((probe_seconds >= (1)::double precision) AND (probe_seconds <= (3600)::double precision))));
 ALTER TABLE reconciliation_lines ADD CONSTRAINT reconciliation_lines_pkey PRIMARY KEY (reconciliation_id, day, model);
 ALTER TABLE reconciliations ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (id);
 ALTER TABLE request_log ADD CONSTRAINT request_log_pkey PRIMARY KEY (id, day, retention_days);

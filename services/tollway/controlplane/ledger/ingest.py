@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.packing import copy_data
-from tollway.controlplane.ledger.rows import FlatRow, Unstorable, flatten, quarantined
+from tollway.controlplane.ledger.rows import FlatAttempt, FlatRow, Unstorable, flatten, late_row, quarantined
 from tollway.core.ledger import RequestRow
 from tollway.runtime import log
 from tollway.wire.usage_codec import IngestResult
@@ -74,6 +74,10 @@ def _by_id(flat: FlatRow) -> str:
     return flat.id
 
 
+def _key(attempt: FlatAttempt) -> bytes:
+    return attempt.key
+
+
 async def _by_age(pool: Pool, rows: list[FlatRow]) -> tuple[list[FlatRow], list[dict[str, Any]]]:
     """Rows of days that retention has dropped, apart: taken in again they would count twice in the roll-ups."""
     async with pool.connection() as db:
@@ -105,38 +109,68 @@ async def _isolate(pool: Pool, replica: str, rows: list[FlatRow]) -> tuple[int, 
 
 
 async def _store(pool: Pool, replica: str, rows: list[FlatRow], bad: list[dict[str, Any]]) -> int:
-    """One transaction. Every statement sees what others committed before it (READ COMMITTED): that is how a true row
-    finds the estimate that another writer booked a moment ago, after it has waited for it.
-    """
+    """One transaction, or two where the first one finds that something of the batch is in the ledger already."""
     if not rows and not bad:
         return 0
+    try:
+        return await _store_new(pool, replica, rows, bad)
+    except psycopg.errors.UniqueViolation:
+        return await _store_rest(pool, replica, rows, bad)
+
+
+async def _store_new(pool: Pool, replica: str, rows: list[FlatRow], bad: list[dict[str, Any]]) -> int:
+    """What nearly every batch is: rows that the ledger does not have. Raises UniqueViolation, and nothing was stored,
+    when it has one of them, or the batch one of them twice.
+
+    They go in in the order of their ids too: of two writers with the same rows one waits for the other at the first.
+    """
     async with pool.connection() as db, db.transaction():
-        await db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        await _sql.run(db, "share_lock", lock=INGEST_LOCK)
-        inserted = 0
+        await _begin(db)
         if rows:
-            await _sql.run(db, "make_sent_requests")
             await _sql.copy(db, "copy_requests", copy_data(flat.packed for flat in rows))
-            inserted = await _sql.run(db, "insert_requests")
-            fresh = None  # all of them, nearly always
-            if inserted < len(rows):
-                fresh = {found.id for found in await _sql.all(db, "fresh_requests", _Id)}
-            await _store_attempts(db, [flat for flat in rows if fresh is None or flat.id in fresh], "on")
-            await _store_attempts(db, [flat for flat in rows if fresh is not None and flat.id not in fresh], "off")
-        if bad:
-            packed = msgspec.json.encode(bad).decode()
-            await _sql.run(db, "insert_quarantine", rows=packed, replica=replica)
+            attempts = [attempt for flat in rows for attempt in flat.attempts]
+            if attempts:
+                attempts.sort(key=_key)
+                await _sql.run(db, "say_whether_fresh", fresh="on")
+                await _sql.copy(db, "copy_attempts", copy_data(attempt.packed for attempt in attempts))
+        await _put_aside(db, replica, bad)
+    return len(rows)
+
+
+async def _store_rest(pool: Pool, replica: str, rows: list[FlatRow], bad: list[dict[str, Any]]) -> int:
+    """What the ledger has not of a batch. Every statement sees what others committed before it: that is how a true row
+    finds the estimate that another writer booked a moment ago, after it has waited for it.
+    """
+    async with pool.connection() as db, db.transaction():
+        await _begin(db)
+        await _sql.run(db, "make_sent_requests")
+        await _sql.copy(db, "copy_sent_requests", copy_data(flat.packed for flat in rows))
+        inserted = await _sql.run(db, "insert_requests")
+        fresh = {found.id for found in await _sql.all(db, "fresh_requests", _Id)}
+        await _store_attempts(db, [flat for flat in rows if flat.id in fresh], "on")
+        await _store_attempts(db, [flat for flat in rows if flat.id not in fresh], "off")
+        await _put_aside(db, replica, bad)
     return inserted
+
+
+async def _begin(db: Database) -> None:
+    await db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    await _sql.run(db, "share_lock", lock=INGEST_LOCK)
+
+
+async def _put_aside(db: Database, replica: str, bad: list[dict[str, Any]]) -> None:
+    if bad:
+        await _sql.run(db, "insert_quarantine", rows=msgspec.json.encode(bad).decode(), replica=replica)
 
 
 async def _store_attempts(db: Database, rows: list[FlatRow], fresh: str) -> None:
     """The attempts of requests that are all new in the ledger (`fresh` "on"), or all known ("off")."""
-    attempts = [attempt.packed for flat in rows for attempt in flat.attempts]
+    attempts = [late_row(attempt) for flat in rows for attempt in flat.attempts]
     if not attempts:
         return
     await _sql.run(db, "say_whether_fresh", fresh=fresh)
     await _sql.run(db, "make_sent_attempts")
-    await _sql.copy(db, "copy_attempts", copy_data(attempts))
+    await _sql.copy(db, "copy_sent_attempts", copy_data(attempts))
     if await _sql.run(db, "insert_attempts") < len(attempts):
         await _sql.run(db, "share_lock", lock=RERATE_LOCK)
         await _sql.run(db, "insert_adjustments")

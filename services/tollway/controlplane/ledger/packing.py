@@ -22,14 +22,9 @@ _LENGTH = struct.Struct(">i")
 _JSONB_VERSION = b"\x01"
 
 
-def microseconds(unix_ms: int) -> int:
-    """A `timestamptz` of Unix milliseconds."""
-    return (unix_ms - EPOCH_MS) * 1000
-
-
-def time_field(unix_ms: int | None) -> bytes:
-    """A `timestamptz` column."""
-    return NULL if unix_ms is None else _TIME.pack(8, microseconds(unix_ms))
+def time_field(microseconds: int) -> bytes:
+    """A `timestamptz` column, of microseconds since 2000-01-01."""
+    return _TIME.pack(8, microseconds)
 
 
 def integer_field(value: int | None) -> bytes:

@@ -85,6 +85,36 @@ def split(span: Span, *, days: bool = True) -> Parts:
     )
 
 
+class Shortened(NamedTuple):
+    """Parts that cost less to add up. Where a sign is -1, the days go beyond the period at that end, and its hours and
+    rows are those that are too much: they are to be taken off.
+    """
+
+    parts: Parts
+    early_sign: int
+    late_sign: int
+
+    def parameters(self) -> dict[str, Any]:
+        """Those of the parts, and the signs."""
+        return self.parts.parameters() | {"early_sign": self.early_sign, "late_sign": self.late_sign}
+
+
+def shorten(parts: Parts) -> Shortened:
+    """The same period with at most half a day of hours at either end, if it has a whole day at all."""
+    first, early, days, late, last = parts
+    signs = [1, 1]
+    if days.begin < days.end:
+        begin, end = first.begin, last.end
+        if days.begin - begin > DAY / 2:
+            signs[0], days = -1, Span(day_of(begin), days.end)
+            early, first = Span(days.begin, hour_of(begin)), Span(hour_of(begin), begin)
+        if end - days.end > DAY / 2:
+            hour = hour_of(end + HOUR - timedelta(microseconds=1))
+            signs[1], days = -1, Span(days.begin, days.end + DAY)
+            last, late = Span(end, hour), Span(hour, days.end)
+    return Shortened(Parts(first, early, days, late, last), *signs)
+
+
 def widen(span: Span, kept_from: datetime) -> Span:
     """A span whose ends lie on whole hours where the rows before `kept_from` are gone."""
     begin, end = span

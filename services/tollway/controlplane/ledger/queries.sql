@@ -1,7 +1,8 @@
 -- The ledger's statements: taking rows in.
 --
--- Rows are copied into a table of the session, then inserted in the order of their ids: writers that meet wait for each
--- other in the same order (requests, attempts, adjustments; each by id) and so never for good.
+-- Rows go in in the order of their ids: writers that meet wait for each other in the same order (requests, attempts,
+-- adjustments; each by id) and so never for good. Rows of which some may be known are copied into a table of the session
+-- first.
 
 -- name: make_sent_requests
 CREATE TEMPORARY TABLE IF NOT EXISTS sent_requests (
@@ -12,7 +13,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS sent_requests (
 
 -- name: make_sent_attempts
 CREATE TEMPORARY TABLE IF NOT EXISTS sent_attempts (
-    day date, id uuid, late_id uuid, request_id uuid, number integer, request_started_at timestamptz, started_at
+    late_id uuid, day date, id uuid, request_id uuid, number integer, request_started_at timestamptz, started_at
     timestamptz, ended_at timestamptz, cost_nano bigint, estimated boolean, input_tokens bigint, cached_input_tokens
     bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint, image_input_tokens
     bigint, output_tokens bigint, reasoning_tokens bigint, audio_output_tokens bigint, image_output_tokens bigint,
@@ -23,9 +24,25 @@ CREATE TEMPORARY TABLE IF NOT EXISTS sent_attempts (
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_requests
-COPY pg_temp.sent_requests FROM STDIN (FORMAT binary);
+COPY ledger_requests (
+    day, id, started_at, ended_at, stream, status, organisation, business_unit, project, key_id, model, user_name,
+    key_public_id, endpoint, outcome, error_code, client_request_id, tags
+) FROM STDIN (FORMAT binary);
 
 -- name: copy_attempts
+COPY ledger_attempts (
+    day, id, request_id, number, request_started_at, started_at, ended_at, cost_nano, estimated, input_tokens,
+    cached_input_tokens, cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens,
+    output_tokens, reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+    prediction_rejected_tokens, images, audio_ms, characters, searches, first_byte_at, status, organisation,
+    business_unit, project, key_id, model, user_name, provider, provider_kind, target_model, credential, outcome,
+    error_code, price_version, provider_request_id
+) FROM STDIN (FORMAT binary);
+
+-- name: copy_sent_requests
+COPY pg_temp.sent_requests FROM STDIN (FORMAT binary);
+
+-- name: copy_sent_attempts
 COPY pg_temp.sent_attempts FROM STDIN (FORMAT binary);
 
 -- name: insert_requests
@@ -150,8 +167,30 @@ SELECT EXISTS (SELECT FROM ledger_requests_default WHERE day >= %(first)s AND da
 -- name: default_has_ledger_attempts
 SELECT EXISTS (SELECT FROM ledger_attempts_default WHERE day >= %(first)s AND day < %(end)s) AS found;
 
+-- name: fold_memory
+-- What a fold adds up and sorts fits.
+SELECT set_config('work_mem', '96MB', true);
+
+-- name: reuse_deltas
+-- The room of folded deltas is for the next ones: whoever reads what is not folded reads over it too.
+VACUUM (SKIP_LOCKED, TRUNCATE false) ledger_deltas;
+
+-- name: sparse_indexes
+-- The indexes of the ledger's partitions that know what ranges of pages hold, and how many pages there are.
+SELECT part_index.indexrelid::regclass::text AS name, pg_relation_size(part_index.indrelid) / 8192 AS pages
+FROM pg_inherits
+JOIN pg_index part_index ON part_index.indrelid = pg_inherits.inhrelid
+JOIN pg_class ON pg_class.oid = part_index.indexrelid
+JOIN pg_am ON pg_am.oid = pg_class.relam AND pg_am.amname = 'brin'
+WHERE pg_inherits.inhparent IN ('ledger_requests'::regclass, 'ledger_attempts'::regclass)
+ORDER BY 1;
+
+-- name: summarize
+SELECT brin_summarize_new_values(%(name)s::regclass) AS rows;
+
 -- name: fold
--- Moves up to so many deltas into the sums. One at a time does this, so that nobody waits for a sum.
+-- Moves up to so many deltas into the sums. One at a time does this, so that nobody waits for a sum. Most kinds are never
+-- used: a sum that meets no value costs neither time nor memory.
 WITH taken AS (
     DELETE FROM ledger_deltas
     WHERE ctid = ANY (ARRAY(SELECT ctid FROM ledger_deltas LIMIT %(limit)s))
@@ -160,18 +199,27 @@ WITH taken AS (
     SELECT
         begins,
         organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
-        nullif(sum(requests), 0) AS requests, nullif(sum(errors), 0) AS errors, nullif(sum(unpriced), 0) AS unpriced,
-        nullif(sum(cost_nano), 0) AS cost_nano, nullif(sum(estimated_nano), 0) AS estimated_nano,
-        nullif(sum(input_tokens), 0) AS input_tokens, nullif(sum(cached_input_tokens), 0) AS cached_input_tokens,
-        nullif(sum(cache_write_5m_tokens), 0) AS cache_write_5m_tokens, nullif(sum(cache_write_1h_tokens), 0) AS
-        cache_write_1h_tokens, nullif(sum(audio_input_tokens), 0) AS audio_input_tokens,
-        nullif(sum(image_input_tokens), 0) AS image_input_tokens, nullif(sum(output_tokens), 0) AS output_tokens,
-        nullif(sum(reasoning_tokens), 0) AS reasoning_tokens, nullif(sum(audio_output_tokens), 0) AS
-        audio_output_tokens, nullif(sum(image_output_tokens), 0) AS image_output_tokens,
-        nullif(sum(prediction_accepted_tokens), 0) AS prediction_accepted_tokens,
-        nullif(sum(prediction_rejected_tokens), 0) AS prediction_rejected_tokens, nullif(sum(images), 0) AS images,
-        nullif(sum(audio_ms), 0) AS audio_ms, nullif(sum(characters), 0) AS characters, nullif(sum(searches), 0) AS
-        searches
+        nullif(sum(requests) FILTER (WHERE requests IS NOT NULL), 0) AS requests,
+        nullif(sum(errors) FILTER (WHERE errors IS NOT NULL), 0) AS errors,
+        nullif(sum(unpriced) FILTER (WHERE unpriced IS NOT NULL), 0) AS unpriced,
+        nullif(sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL), 0) AS cost_nano,
+        nullif(sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL), 0) AS estimated_nano,
+        nullif(sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL), 0) AS input_tokens,
+        nullif(sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL), 0) AS cached_input_tokens,
+        nullif(sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL), 0) AS cache_write_5m_tokens,
+        nullif(sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL), 0) AS cache_write_1h_tokens,
+        nullif(sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL), 0) AS audio_input_tokens,
+        nullif(sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL), 0) AS image_input_tokens,
+        nullif(sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL), 0) AS output_tokens,
+        nullif(sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL), 0) AS reasoning_tokens,
+        nullif(sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL), 0) AS audio_output_tokens,
+        nullif(sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL), 0) AS image_output_tokens,
+        nullif(sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL), 0) AS prediction_accepted_tokens,
+        nullif(sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL), 0) AS prediction_rejected_tokens,
+        nullif(sum(images) FILTER (WHERE images IS NOT NULL), 0) AS images,
+        nullif(sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL), 0) AS audio_ms,
+        nullif(sum(characters) FILTER (WHERE characters IS NOT NULL), 0) AS characters,
+        nullif(sum(searches) FILTER (WHERE searches IS NOT NULL), 0) AS searches
     FROM taken
     GROUP BY begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
 ), identified AS (
@@ -185,6 +233,7 @@ WITH taken AS (
     SELECT DISTINCT ON (group_id)
         group_id, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
     FROM identified
+    WHERE NOT EXISTS (SELECT FROM ledger_groups known WHERE known.id = group_id)
     ORDER BY group_id
     ON CONFLICT DO NOTHING
 ), hours AS (
@@ -202,6 +251,7 @@ WITH taken AS (
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
         prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM identified
+    ORDER BY begins, group_id
     ON CONFLICT (begins, group_id) DO UPDATE SET
         requests = nullif(coalesce(kept.requests, 0) + coalesce(excluded.requests, 0), 0), errors =
         nullif(coalesce(kept.errors, 0) + coalesce(excluded.errors, 0), 0), unpriced = nullif(coalesce(kept.unpriced,
@@ -236,11 +286,23 @@ WITH taken AS (
     )
     SELECT
         date_trunc('day', begins, 'UTC'), group_id,
-        sum(requests), sum(errors), sum(unpriced), sum(cost_nano), sum(estimated_nano), sum(input_tokens),
-        sum(cached_input_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(audio_input_tokens),
-        sum(image_input_tokens), sum(output_tokens), sum(reasoning_tokens), sum(audio_output_tokens),
-        sum(image_output_tokens), sum(prediction_accepted_tokens), sum(prediction_rejected_tokens), sum(images),
-        sum(audio_ms), sum(characters), sum(searches)
+        sum(requests) FILTER (WHERE requests IS NOT NULL), sum(errors) FILTER (WHERE errors IS NOT NULL),
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL), sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL),
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL),
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL),
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL),
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL),
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL),
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL),
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL),
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL),
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL),
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL),
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL),
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL),
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL),
+        sum(images) FILTER (WHERE images IS NOT NULL), sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL),
+        sum(characters) FILTER (WHERE characters IS NOT NULL), sum(searches) FILTER (WHERE searches IS NOT NULL)
     FROM identified
     GROUP BY 1, 2
     ON CONFLICT (begins, group_id) DO UPDATE SET
@@ -271,17 +333,125 @@ WITH taken AS (
 SELECT count(*) AS rows FROM taken;
 
 -- name: usage_sums
--- Days and hours from the roll-ups, what is left of hours at both ends from the rows. Requests have no provider: what
--- they add up to is apart from what attempts do.
-WITH chosen AS (
-    SELECT * FROM ledger_by_day WHERE begins >= %(days_from)s AND begins < %(days_to)s
+-- Days and hours from the roll-ups, what is left of hours at both ends from the rows; what `sign` says is too much of a
+-- day is taken off. Sums are made by group first, who that is comes later. Requests have no provider: what they add up
+-- to is apart from what attempts do.
+WITH rolled AS (
+    SELECT
+        1 AS sign, group_id, CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+    FROM ledger_days WHERE begins >= %(days_from)s AND begins < %(days_to)s
+    GROUP BY 2, 3
     UNION ALL
-    SELECT * FROM ledger_by_hour
-    WHERE begins >= %(early_from)s AND begins < %(early_to)s OR begins >= %(late_from)s AND begins < %(late_to)s
+    SELECT
+        %(early_sign)s::integer AS sign, group_id, CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+    FROM ledger_hours WHERE begins >= %(early_from)s AND begins < %(early_to)s
+    GROUP BY 2, 3
     UNION ALL
-    SELECT * FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
+    SELECT
+        %(late_sign)s::integer AS sign, group_id, CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+    FROM ledger_hours WHERE begins >= %(late_from)s AND begins < %(late_to)s
+    GROUP BY 2, 3
+), told AS (
+    SELECT
+        sign, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM rolled JOIN ledger_groups ON ledger_groups.id = group_id
     UNION ALL
-    SELECT * FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
+    SELECT
+        sign, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM ledger_deltas
+    CROSS JOIN LATERAL (SELECT
+        (begins >= %(days_from)s AND begins < %(days_to)s)::integer
+        + (begins >= %(early_from)s AND begins < %(early_to)s)::integer * %(early_sign)s::integer
+        + (begins >= %(late_from)s AND begins < %(late_to)s)::integer * %(late_sign)s::integer AS sign
+    ) weighed
+    WHERE sign <> 0
+    UNION ALL
+    SELECT
+        %(early_sign)s::integer, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
+    UNION ALL
+    SELECT
+        %(late_sign)s::integer, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
 )
 SELECT
     CASE %(by)s::text
@@ -297,20 +467,23 @@ SELECT
     provider IS NOT NULL AS spent,
     max(key_public_id) AS public_id,
     max(project) AS project,
-    coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(errors), 0)::bigint AS errors,
-    coalesce(sum(unpriced), 0)::bigint AS unpriced, coalesce(sum(cost_nano), 0) AS cost_nano,
-    coalesce(sum(estimated_nano), 0) AS estimated_nano,
-    coalesce(sum(input_tokens), 0) AS input_tokens, coalesce(sum(cached_input_tokens), 0) AS cached_input_tokens,
-    coalesce(sum(cache_write_5m_tokens), 0) AS cache_write_5m_tokens, coalesce(sum(cache_write_1h_tokens), 0) AS
-    cache_write_1h_tokens, coalesce(sum(audio_input_tokens), 0) AS audio_input_tokens,
-    coalesce(sum(image_input_tokens), 0) AS image_input_tokens, coalesce(sum(output_tokens), 0) AS output_tokens,
-    coalesce(sum(reasoning_tokens), 0) AS reasoning_tokens, coalesce(sum(audio_output_tokens), 0) AS
-    audio_output_tokens, coalesce(sum(image_output_tokens), 0) AS image_output_tokens,
-    coalesce(sum(prediction_accepted_tokens), 0) AS prediction_accepted_tokens,
-    coalesce(sum(prediction_rejected_tokens), 0) AS prediction_rejected_tokens, coalesce(sum(images), 0) AS images,
-    coalesce(sum(audio_ms), 0) AS audio_ms, coalesce(sum(characters), 0) AS characters, coalesce(sum(searches), 0) AS
-    searches
-FROM chosen
+    coalesce(sum(sign * requests), 0)::bigint AS requests, coalesce(sum(sign * errors), 0)::bigint AS errors,
+    coalesce(sum(sign * unpriced), 0)::bigint AS unpriced, coalesce(sum(sign * cost_nano), 0) AS cost_nano,
+    coalesce(sum(sign * estimated_nano), 0) AS estimated_nano, coalesce(sum(sign * input_tokens), 0) AS input_tokens,
+    coalesce(sum(sign * cached_input_tokens), 0) AS cached_input_tokens,
+    coalesce(sum(sign * cache_write_5m_tokens), 0) AS cache_write_5m_tokens,
+    coalesce(sum(sign * cache_write_1h_tokens), 0) AS cache_write_1h_tokens,
+    coalesce(sum(sign * audio_input_tokens), 0) AS audio_input_tokens,
+    coalesce(sum(sign * image_input_tokens), 0) AS image_input_tokens,
+    coalesce(sum(sign * output_tokens), 0) AS output_tokens,
+    coalesce(sum(sign * reasoning_tokens), 0) AS reasoning_tokens,
+    coalesce(sum(sign * audio_output_tokens), 0) AS audio_output_tokens,
+    coalesce(sum(sign * image_output_tokens), 0) AS image_output_tokens,
+    coalesce(sum(sign * prediction_accepted_tokens), 0) AS prediction_accepted_tokens,
+    coalesce(sum(sign * prediction_rejected_tokens), 0) AS prediction_rejected_tokens,
+    coalesce(sum(sign * images), 0) AS images, coalesce(sum(sign * audio_ms), 0) AS audio_ms,
+    coalesce(sum(sign * characters), 0) AS characters, coalesce(sum(sign * searches), 0) AS searches
+FROM told
 WHERE
     (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
     AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
@@ -555,6 +728,12 @@ SELECT checked_at FROM ledger_checks WHERE checked_at > %(since)s ORDER BY check
 
 -- name: set_horizon
 UPDATE ledger_retention SET horizon = %(horizon)s WHERE horizon < %(horizon)s;
+
+-- name: detached_partitions
+SELECT relname AS name FROM pg_class
+WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND NOT relispartition
+  AND relname ~ '^ledger_(requests|attempts)_[0-9]{8}_[0-9]{8}' AND right(relname, length(%(suffix)s::text)) = %(suffix)s::text
+ORDER BY 1;
 
 -- name: limit_lock_wait
 SELECT set_config('lock_timeout', %(limit)s, true);

@@ -26,7 +26,7 @@ from tollway.controlplane.ledger.model import (
     QueryUsageResponse,
     UsageRow,
 )
-from tollway.controlplane.ledger.periods import FIRST, clip, split, widen
+from tollway.controlplane.ledger.periods import FIRST, clip, shorten, split, widen
 from tollway.controlplane.ledger.retention import kept_from
 from tollway.controlplane.ledger.rows import COLUMNS
 from tollway.controlplane.resources import page_limit, page_start, page_token
@@ -135,9 +135,10 @@ async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> 
     begin = asked.from_ or max(min(now, end), FIRST) - DEFAULT_PERIOD
     chosen = await selection(db, begin, end, asked.project, asked.key, asked.model)
     span = widen(clip(chosen["begin"], chosen["end"]), await kept_from(db))
-    parts = split(span, days=asked.by != "hour").parameters()
+    parts = shorten(split(span, days=asked.by != "hour")).parameters()
     filters = {name: chosen[name] for name in ("projects", "keys", "model")}
-    sums = await _sql.all(db, "usage_sums", _Sum, by=asked.by, **parts, **filters)
+    found_sums = await _sql.all(db, "usage_sums", _Sum, by=asked.by, **parts, **filters)
+    sums = [found for found in found_sums if _counts(found)]
     requests = [found for found in sums if not found.spent]
     attempts = [found for found in sums if found.spent]
     total = _row("", requests, attempts)
@@ -152,6 +153,11 @@ async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> 
     else:
         order = sorted(by_id, key=lambda group: (-sum(a.cost_nano for a in by_id[group][1]), labels[group]))
     return QueryUsageResponse(rows=[_row(labels[group], *by_id[group]) for group in order], total=total)
+
+
+def _counts(found: _Sum) -> bool:
+    """Whether anything is left of what was taken off again."""
+    return any(msgspec.structs.astuple(found)[_Sum.__struct_fields__.index("requests") :])
 
 
 def _row(group: str, requests: list[_Sum], attempts: list[_Sum]) -> UsageRow:

@@ -1,7 +1,8 @@
 """How long the rows of the ledger are kept: partitions of which every day is older are dropped whole. Roll-ups stay.
 
-A drop waits for a lock only a moment at a time, so that writers never wait long behind it. From then on rows of the
-dropped days are refused (quarantine): taken in again, they would count twice.
+A drop waits for a lock only a moment at a time, so that writers never wait long behind it, and holds it for as long as
+it takes to detach the partitions: their files, which may be large, go afterwards, while everybody works on. From then
+on rows of the dropped days are refused (quarantine): taken in again, they would count twice.
 """
 
 from __future__ import annotations
@@ -26,12 +27,18 @@ LOCK_WAIT = "200ms"
 """How long writers can wait behind a drop that itself waits."""
 TRIES = 50
 PAUSE_SECONDS = 0.3
+DETACHED = "_detached"
+"""Ends the name of a partition whose rows are no longer in the ledger."""
 LOOK_SECONDS = 3600.0
 RETRY_SECONDS = 60.0
 
 
 class _Locked(msgspec.Struct):
     locked: bool
+
+
+class _Detached(msgspec.Struct):
+    name: str
 
 
 class _Horizon(msgspec.Struct):
@@ -72,12 +79,35 @@ async def retain(db: Database, today: date, days: int, *, dry_run: bool = False)
     """Drops what is older; `db` must not be in a transaction. Raises psycopg.errors.LockNotAvailable when writers
     left no moment for it: what was dropped until then stays dropped, and the next try goes on.
     """
-    gone = []
-    for span in await expired(db, today, days):
-        gone += [partition_name(table, span) for table in TABLES]
-        if not dry_run:
-            await _drop_patiently(db, span)
+    if dry_run:
+        return Retained([name for _, names in await _leaving(db, today, days) for name in names], await horizon(db))
+    gone = await detach_expired(db, today, days)
+    await remove_detached(db)
+    return gone
+
+
+async def detach_expired(db: Database, today: date, days: int) -> Retained:
+    """Takes what is older out of the ledger, for readers and writers alike; its files stay until `remove_detached`. As
+    `retain` else.
+    """
+    gone: list[str] = []
+    for span, names in await _leaving(db, today, days):
+        await _drop_patiently(db, span)
+        gone += names
     return Retained(gone, await horizon(db))
+
+
+async def _leaving(db: Database, today: date, days: int) -> list[tuple[Span, list[str]]]:
+    spans = await expired(db, today, days)
+    return [(span, [partition_name(table, span) for table in TABLES]) for span in spans]
+
+
+async def remove_detached(db: Database) -> None:
+    """Gives back the room of partitions that are no longer part of the ledger, one at a time; also of those that a
+    process left behind that ended amid it. Nobody waits for this. `db` must not be in a transaction.
+    """
+    for table in await _sql.all(db, "detached_partitions", _Detached, suffix=DETACHED):
+        await db.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table.name)))
 
 
 async def _drop_patiently(db: Database, span: Span) -> None:
@@ -106,10 +136,26 @@ async def _drop(db: Database, span: Span) -> None:
         )
         await _sql.run(db, "set_horizon", horizon=span.end)
         for table in TABLES:
-            part = sql.Identifier(partition_name(table, span))
-            await db.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(part))
+            await _detach(db, table, span)
         await _sql.run(db, "forget_old_requests", horizon=span.end)
         await _sql.run(db, "forget_old_attempts", horizon=span.end)
+
+
+async def _detach(db: Database, table: str, span: Span) -> None:
+    """Takes a partition out of its table and names it so; a span may have a partition in one table alone."""
+    part = partition_name(table, span)
+    if span not in await _sql.all(db, "partition_bounds", Span, table=table):
+        return
+    names = {
+        "table": sql.Identifier(table),
+        "part": sql.Identifier(part),
+        "detached": sql.Identifier(part + DETACHED),
+    }
+    for statement in (
+        "ALTER TABLE {table} DETACH PARTITION {part}",
+        "ALTER TABLE {part} RENAME TO {detached}",
+    ):
+        await db.execute(sql.SQL(statement).format(**names))
 
 
 async def keep_retention(pool: AsyncConnectionPool[Any], clock: Clock, days: int) -> None:

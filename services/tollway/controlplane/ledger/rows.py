@@ -18,9 +18,10 @@ import msgspec
 
 from tollway.controlplane.ledger.packing import (
     EPOCH_DAY,
+    EPOCH_MS,
+    NULL,
     integer_field,
     jsonb_field,
-    microseconds,
     text_field,
     time_field,
 )
@@ -33,11 +34,13 @@ MAX_TEXT = 2_000
 """Characters in one text field: well below what an index entry can hold."""
 _DAY_MS = 86_400_000
 _LAST_DAY = (date(9999, 12, 30) - date(1970, 1, 1)).days
+_LAST_MS = _LAST_DAY * _DAY_MS
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _UNITS = frozenset({"images", "audio_ms", "characters", "searches"})
 _KINDS = Usage.__struct_fields__
 COLUMNS = tuple(name if name in _UNITS else f"{name}_tokens" for name in _KINDS)
 """The ledger's column of every kind of usage, in the order of `Usage`."""
+_NO_TAGS = jsonb_field(b"{}")
 _QUARANTINE = UUID("6f6b7a43-1d4f-5a0e-9d1e-3f5c5f0a7c11")
 """Namespace of quarantined rows' ids."""
 
@@ -46,91 +49,137 @@ class Unstorable(ValueError):
     """The row cannot be stored as it is; the message says which field and why, never its value."""
 
 
-class FlatAttempt(msgspec.Struct, frozen=True):
-    """An attempt as a row of the table `sent_attempts`."""
+class FlatAttempt(msgspec.Struct, frozen=True, gc=False):
+    """An attempt as a row of the ledger's attempts, see `late_row` for the table `sent_attempts`."""
 
-    id: str
+    key: bytes
     packed: bytes
 
 
-class FlatRow(msgspec.Struct, frozen=True):
+class FlatRow(msgspec.Struct, frozen=True, gc=False):
     """A request and its attempts as packed columns, with the row they came from. `day` counts from 1970-01-01."""
 
     row: RequestRow
     id: str
     day: int
     packed: bytes
-    attempts: list[FlatAttempt]
+    attempts: tuple[FlatAttempt, ...]
 
 
 _REQUEST = struct.Struct(">h ii i16s iq iq i?")
-_ATTEMPT = struct.Struct(">h ii i16s i16s i16s ii iq iq iq iq i?" + "iq" * len(COLUMNS))
+_ATTEMPT = struct.Struct(">h ii i16s i16s ii iq iq iq iq i?" + "iq" * len(COLUMNS))
+_LATE = struct.Struct(">h i16s")
 _COUNTS = [8, 0] * len(COLUMNS)
 """Each count with its length before it."""
 _REQUEST_COLUMNS = 18
-_ATTEMPT_COLUMNS = 26 + len(COLUMNS)
+_ATTEMPT_COLUMNS = 25 + len(COLUMNS)
 
 
 def flatten(row: RequestRow) -> FlatRow:
-    """The columns of a row and of its attempts, in the order of `sent_requests` and `sent_attempts`.
+    """The columns of a row and of its attempts, in the order in which `copy_requests` and `copy_attempts` name them.
 
     Raises Unstorable.
     """
     identifier, key, day = _identity(row.id, "id")
-    started = microseconds(_time(row.started_ms, "started_ms"))
-    ended = microseconds(_time(row.ended_ms or row.started_ms, "ended_ms"))
-    organisation = _text(row.organisation, "organisation")
-    user = _text(row.user, "user")
-    shared = (
-        _text(row.business_unit, "business_unit"),
-        _text(row.project, "project"),
-        _text(row.key_id, "key_id"),
-        _text(row.model, "model"),
-    )
+    started = _time(row.started_ms, "started_ms")
+    ended = _time(row.ended_ms or row.started_ms, "ended_ms")
+    client_request_id = row.client_request_id
+    shared = _belonging(row.organisation, row.business_unit, row.project, row.key_id, row.model, row.user)
     packed = (
         _REQUEST.pack(_REQUEST_COLUMNS, 4, day - EPOCH_DAY, 16, key, 8, started, 8, ended, 1, row.stream),
-        integer_field(_status(row.status)),
-        organisation,
-        *shared,
-        user,
-        _text(row.key_public_id, "key_public_id"),
-        _text(row.endpoint, "endpoint"),
-        _text(row.outcome, "outcome"),
-        _text(row.error_code, "error_code"),
-        _rare_text(row.client_request_id, "client_request_id"),
-        jsonb_field(msgspec.json.encode(_tags(row.tags))),
+        _status(row.status),
+        shared,
+        _request_texts(row.key_public_id, row.endpoint, row.outcome, row.error_code),
+        NULL if client_request_id is None else text_field(_checked(client_request_id, "client_request_id")),
+        jsonb_field(msgspec.json.encode(_tags(row.tags))) if row.tags else _NO_TAGS,
     )
-    joined = b"".join((organisation, *shared, user))
-    attempts = [_attempt(key, started, joined, attempt) for attempt in row.attempts]
+    attempts = tuple([_attempt(key, started, shared, attempt) for attempt in row.attempts])
     return FlatRow(row, identifier, day, b"".join(packed), attempts)
 
 
 def _attempt(request: bytes, request_started: int, shared: bytes, attempt: AttemptRow) -> FlatAttempt:
-    identifier, key, day = _identity(attempt.id, "attempt.id")
+    _, key, day = _identity(attempt.id, "attempt.id")
     counts = _COUNTS.copy()
     counts[1::2] = _usage(attempt.usage)
+    first_byte = attempt.first_byte_ms
+    provider_request_id = attempt.provider_request_id
+    number = _number(attempt.number, "attempt.number", MAX_INTEGER)
+    started = _time(attempt.started_ms, "attempt.started_ms")
+    ended = _time(attempt.ended_ms or attempt.started_ms, "attempt.ended_ms")
+    cost = _number(attempt.cost_nano, "attempt.cost_nano")
     packed = (
         _ATTEMPT.pack(
-            *(_ATTEMPT_COLUMNS, 4, day - EPOCH_DAY, 16, key, 16, late_id(key), 16, request),
-            *(4, _number(attempt.number, "attempt.number", MAX_INTEGER)),
-            *(8, request_started),
-            *(8, microseconds(_time(attempt.started_ms, "attempt.started_ms"))),
-            *(8, microseconds(_time(attempt.ended_ms or attempt.started_ms, "attempt.ended_ms"))),
-            *(8, _number(attempt.cost_nano, "attempt.cost_nano"), 1, attempt.estimated, *counts),
+            _ATTEMPT_COLUMNS,
+            4,
+            day - EPOCH_DAY,
+            16,
+            key,
+            16,
+            request,
+            4,
+            number,
+            8,
+            request_started,
+            8,
+            started,
+            8,
+            ended,
+            8,
+            cost,
+            1,
+            attempt.estimated,
+            *counts,
         ),
-        time_field(None if attempt.first_byte_ms is None else _time(attempt.first_byte_ms, "attempt.first_byte_ms")),
-        integer_field(_status(attempt.status)),
+        NULL if first_byte is None else time_field(_time(first_byte, "attempt.first_byte_ms")),
+        _status(attempt.status),
         shared,
-        _text(attempt.provider, "attempt.provider"),
-        _text(attempt.provider_kind, "attempt.provider_kind"),
-        _text(attempt.target_model, "attempt.target_model"),
-        _text(attempt.credential, "attempt.credential"),
-        _text(attempt.outcome, "attempt.outcome"),
-        _text(attempt.error_code, "attempt.error_code"),
-        _text(attempt.price_version, "attempt.price_version"),
-        _rare_text(attempt.provider_request_id, "attempt.provider_request_id"),
+        _attempt_texts(
+            attempt.provider,
+            attempt.provider_kind,
+            attempt.target_model,
+            attempt.credential,
+            attempt.outcome,
+            attempt.error_code,
+            attempt.price_version,
+        ),
+        NULL if provider_request_id is None else text_field(_checked(provider_request_id, _PROVIDER_REQUEST_ID)),
     )
-    return FlatAttempt(identifier, b"".join(packed))
+    return FlatAttempt(key, b"".join(packed))
+
+
+def late_row(attempt: FlatAttempt) -> bytes:
+    """An attempt as a row of `sent_attempts`: the id of its adjustment, should there be one, before its columns."""
+    return _LATE.pack(_ATTEMPT_COLUMNS + 1, 16, late_id(attempt.key)) + attempt.packed[2:]
+
+
+@lru_cache(maxsize=4096)
+def _belonging(organisation: str | None, business_unit: str, project: str, key_id: str, model: str, user: str) -> bytes:
+    """What a request and its attempts belong to. The same ones come again and again, as do the texts below."""
+    named = (organisation, "organisation"), (business_unit, "business_unit"), (project, "project"), (key_id, "key_id")
+    return _texts(*named, (model, "model"), (user, "user"))
+
+
+@lru_cache(maxsize=4096)
+def _request_texts(key_public_id: str, endpoint: str, outcome: str, error_code: str | None) -> bytes:
+    return _texts(
+        (key_public_id, "key_public_id"), (endpoint, "endpoint"), (outcome, "outcome"), (error_code, "error_code")
+    )
+
+
+@lru_cache(maxsize=4096)
+def _attempt_texts(*values: str | None) -> bytes:
+    return _texts(*zip(values, _ATTEMPT_TEXTS, strict=True))
+
+
+_PROVIDER_REQUEST_ID = "attempt.provider_request_id"
+_ATTEMPT_TEXTS = tuple(
+    f"attempt.{name}"
+    for name in ("provider", "provider_kind", "target_model", "credential", "outcome", "error_code", "price_version")
+)
+
+
+def _texts(*named: tuple[str | None, str]) -> bytes:
+    return b"".join([text_field(_checked(value, field)) for value, field in named])
 
 
 def _usage(usage: Usage) -> tuple[int, ...]:
@@ -202,14 +251,6 @@ def _checked(value: str | None, field: str) -> str | None:
     return value
 
 
-def _rare_text(value: str | None, field: str) -> bytes:
-    return text_field(_checked(value, field))
-
-
-_text = lru_cache(maxsize=8192)(_rare_text)
-"""For texts of which the same ones come again and again."""
-
-
 def _tags(tags: Mapping[str, str]) -> Mapping[str, str]:
     for key, value in tags.items():
         _checked(key, "tags")
@@ -223,11 +264,13 @@ def _number(value: int, field: str, largest: int = MAX_BIGINT) -> int:
     return value
 
 
-def _status(value: int | None) -> int | None:
-    return value if value is None else _number(value, "status", MAX_INTEGER)
+@lru_cache(maxsize=1024)
+def _status(value: int | None) -> bytes:
+    return integer_field(value if value is None else _number(value, "status", MAX_INTEGER))
 
 
 def _time(milliseconds: int, field: str) -> int:
-    if not 0 <= milliseconds < _LAST_DAY * _DAY_MS:
+    """A `timestamptz` of Unix milliseconds."""
+    if not 0 <= milliseconds < _LAST_MS:
         raise Unstorable(f"{field} lies beyond the calendar")
-    return milliseconds
+    return (milliseconds - EPOCH_MS) * 1000

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway.controlplane.ledger.periods import FIRST, LAST, Span, clip, day_of, hour_of, split, widen
+from tollway.controlplane.ledger.periods import FIRST, LAST, Span, clip, day_of, hour_of, shorten, split, widen
 
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 9), timezones=st.just(UTC))  # noqa: DTZ001 - given a zone
 
@@ -31,6 +31,21 @@ def test_parts_meet_and_lie_on_their_grid(one: datetime, other: datetime, days: 
         assert (day_of(parts.days.begin), day_of(parts.days.end)) == parts.days
     for part in (parts.first, parts.last):
         assert part.end - part.begin < timedelta(hours=1)
+
+
+@given(MOMENTS, MOMENTS, MOMENTS)
+def test_what_is_shortened_counts_every_moment_as_often(one: datetime, other: datetime, moment: datetime) -> None:
+    span = Span(min(one, other), max(one, other))
+    parts, early, late = shorten(split(span))
+    signs = (early, early, 1, late, late)
+    counted = sum(sign for sign, part in zip(signs, parts, strict=True) if part.begin <= moment < part.end)
+    assert counted == (span.begin <= moment < span.end)
+    assert all(part.begin <= part.end for part in parts)
+    if parts.days.begin < parts.days.end:
+        assert max(part.end - part.begin for part in (parts.early, parts.late)) <= timedelta(hours=12)
+    for part in (parts.early, parts.late):
+        assert (hour_of(part.begin), hour_of(part.end)) == part or part.begin == part.end
+    assert all(part.end - part.begin < timedelta(hours=1) for part in (parts.first, parts.last))
 
 
 @given(MOMENTS, MOMENTS, MOMENTS)
