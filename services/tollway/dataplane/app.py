@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
 import resource
 import signal
 import socket
-import ssl
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc.aio
 import uuid_utils
-from aiohttp import web
 
+from tollway.core.errors import Code, TollwayError
+from tollway.dataplane import aside
 from tollway.dataplane.admission.redis_counters import RedisCounters
 from tollway.dataplane.admission.service import Admission
 from tollway.dataplane.config.directory import Directory
 from tollway.dataplane.config.follower import CatalogFile, Follower
 from tollway.dataplane.config.holder import CatalogHolder
+from tollway.dataplane.http.listener import Listener, limits_of
+from tollway.dataplane.http.port_metrics import PortMetrics
 from tollway.dataplane.http.routes import Routes
+from tollway.dataplane.http.tls import certificate_of
+from tollway.dataplane.measures import Measures
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.copies import Copies
 from tollway.dataplane.outbox.copy_metrics import CopyMetrics
@@ -31,11 +33,12 @@ from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.outbox.lost_nodes import LostNodes
 from tollway.dataplane.outbox.shipper import Shipper
 from tollway.dataplane.pipeline.exchange import Services
-from tollway.dataplane.pipeline.health import TargetHealth
-from tollway.dataplane.pipeline.relay import DRAIN_TASK
+from tollway.dataplane.pipeline.leave import DRAIN_TASK
 from tollway.dataplane.providers.registry import REGISTRY
 from tollway.dataplane.requestlog.counts import BodyMetrics
 from tollway.dataplane.requestlog.request_log import RequestLog
+from tollway.dataplane.routing.probes import HttpGet, Probes
+from tollway.dataplane.routing.router import Router
 from tollway.dataplane.settings import Settings
 from tollway.dataplane.stores.ports import StoreUnavailable
 from tollway.dataplane.stores.redis_connection import RedisConnection
@@ -44,11 +47,11 @@ from tollway.dataplane.stores.redis_directory import RedisDirectory
 from tollway.dataplane.stores.redis_responses import RedisResponses
 from tollway.dataplane.stores.refuge import RefugeDirectory
 from tollway.dataplane.telemetry import Telemetry, render
+from tollway.dataplane.tracing.choice import tracer_of
 from tollway.dataplane.upstream.choice import client_of
 from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.dataplane.upstream.watchdog import Ticker
 from tollway.runtime import log
-from tollway.runtime.admin import admin_app
 from tollway.runtime.clock import Clock, SystemClock
 from tollway.runtime.health import Health
 from tollway.runtime.lifecycle import StartError
@@ -60,13 +63,11 @@ from tollway.wire.client import ConfigPushClient, UsageIngestClient, connect
 from tollway.wire.notices_client import NoticeIngestClient
 
 _log = log.get(__name__)
-BACKLOG = 4096
 GAUGE_SECONDS = 1.0
 GC_THRESHOLDS = (20_000, 20, 50)
 FLUSH_SECONDS = 10.0
 BODIES_FLUSH_SECONDS = 2.0
 NOTICES_FLUSH_SECONDS = 2.0
-KEEPALIVE_SECONDS = 75.0
 MEBIBYTE = 1 << 20
 
 
@@ -79,7 +80,8 @@ class Process:
         self.clock = SystemClock()
         self.tasks = Tasks()
         self.replica = f"{socket.gethostname()}/{os.getpid()}"
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(settings.metrics_series)
+        self.tracer = tracer_of(settings, self.replica)
         self.body_metrics = BodyMetrics(self.telemetry.registry)
         self.copy_metrics = CopyMetrics(self.telemetry.registry)
         self._closers: list[Callable[[], object]] = []
@@ -94,8 +96,9 @@ class Process:
 
     async def _start(self) -> None:
         settings = self.settings
-        self._tls = _tls(settings)
         _raise_file_limit()
+        aside.prepare()
+        self.certificate = certificate_of(settings.tls_cert, settings.tls_key)
         root = settings.data_dir / "journal"
         self.journal = _journal(root, settings)
         redis = await _redis(settings)
@@ -120,6 +123,7 @@ class Process:
         self.bodies = _bodies(settings, self.replica, self.channel, self.clock, self.notices)
         self.bodies.start(self.tasks)
         self.upstream = client_of(settings)
+        self._route(holder)
         services = Services(
             settings=settings,
             clock=self.clock,
@@ -128,8 +132,9 @@ class Process:
             journal=self.journal,
             upstream=self.upstream,
             providers=REGISTRY,
-            health=TargetHealth(self.clock),
+            router=self.router,
             telemetry=self.telemetry,
+            tracer=self.tracer,
             tasks=self.tasks,
             ticker=Ticker(),
             loop_time=asyncio.get_running_loop().time,
@@ -140,7 +145,10 @@ class Process:
             admission=self.admission,
             bodies=self.bodies,
         )
+        Probes(self.router, REGISTRY, HttpGet(), services.entra.resolve, self.clock.monotonic).start(self.tasks)
+        self.ticker = services.ticker
         self.routes = Routes(services, self.health)
+        self._limit_connections()
         self.store = store
         self.tasks.keep(self._gauges, "gauges")
         _log.info(
@@ -149,6 +157,14 @@ class Process:
             segment_mib=settings.segment_bytes // MEBIBYTE,
             folder=str(self.journal.folder),
         )
+
+    def _route(self, holder: CatalogHolder) -> None:
+        """Targets are chosen, and learnt about."""
+        self.router = Router(asyncio.get_running_loop().time)
+        self.measures = Measures(self.telemetry, holder, self.router, self.upstream, self.tracer)
+        holder.on_swap(self.router.prepare)
+        if holder.routes is not None:
+            self.router.prepare(holder.routes)
 
     def _account(self, root: Path, holder: CatalogHolder, redis: RedisConnection) -> None:
         """Starts what keeps count of money: shipping of rows, notices, budgets and limits."""
@@ -189,41 +205,62 @@ class Process:
 
     async def _gauges(self) -> None:
         while True:
-            self.telemetry.flush()
-            self.telemetry.in_flight.set(self.routes.in_flight)
-            self.telemetry.backlog.set(self.journal.backlog_bytes)
+            self._measure()
             self.notices.pressure("journal", self.journal.backlog_bytes, self.settings.journal_bytes)
-            self.telemetry.staleness.set(min(self.follower.stale_seconds, 1e9))
-            self.telemetry.admission(*self.admission.levels())
             self.bodies.tick(self.body_metrics)
-            self.copy_metrics.update(self.copies, self.lost_nodes)
             await asyncio.sleep(GAUGE_SECONDS)
+
+    def _measure(self) -> None:
+        """Brings the metrics to what is the case now."""
+        self.telemetry.flush()
+        self.telemetry.in_flight.set(self.routes.in_flight)
+        self.telemetry.backlog.set(self.journal.backlog_bytes)
+        self.telemetry.staleness.set(min(self.follower.stale_seconds, 1e9))
+        self.telemetry.admission(*self.admission.levels())
+        self.copy_metrics.update(self.copies, self.lost_nodes)
+        self.port_metrics.update(self.listener, self.certificate)
+        self.measures.update()
+
+    def _limit_connections(self) -> None:
+        """The clients' port, not open yet."""
+        self.listener = Listener(self.routes.handle, self.routes.refuse, limits_of(self.settings))
+        self.port_metrics = PortMetrics(self.telemetry.registry)
+        self.tasks.keep(self.listener.watch, "connections")
+        if self.certificate is not None:
+            self.tasks.keep(self.certificate.watch, "certificate")
+
+    def _cut(self) -> None:
+        """Ends calls to providers whose time to drain is over; their clients are told."""
+        self.ticker.end(
+            TollwayError(
+                Code.OVERLOADED, "The gateway is being restarted. Send the request again.", retry_after_seconds=1
+            )
+        )
 
     def metrics(self) -> bytes:
         """This process's metrics in the Prometheus text format."""
-        self.telemetry.flush()
+        self._measure()
         self.body_metrics.update(self.bodies.counts, self.bodies.levels())
-        self.copy_metrics.update(self.copies, self.lost_nodes)
         return render(self.telemetry.registry, "")
 
     async def listen(self, sock: socket.socket) -> None:
         """Serves clients on a bound socket."""
-        server = web.Server(
-            self.routes.handle, handler_cancellation=True, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS
-        )
-        self.runner = web.ServerRunner(server, shutdown_timeout=self.settings.drain_seconds)
-        await self.runner.setup()
-        await web.SockSite(self.runner, sock, ssl_context=self._tls, backlog=BACKLOG).start()
+        await self.listener.open(sock, self.certificate.context if self.certificate else None)
         # What is alive now lives as long as the process: the collector need not look at it, nor look often.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
 
-    async def drain(self) -> None:
-        """Not ready first, then no new connections, then the requests in flight run to their end; rows are shipped."""
-        self.health.draining = True
-        await asyncio.sleep(self.settings.drain_delay_seconds)
-        await self.runner.cleanup()
+    async def drain(self, *, replaced: bool = False) -> None:
+        """Not ready first, then no new connections, then the requests in flight run to their end; rows are shipped.
+
+        `replaced`: another process serves the port already, which therefore stays ready, and nobody needs to notice.
+        """
+        self.listener.close_after_answers()
+        if not replaced:
+            self.health.draining = True
+            await asyncio.sleep(self.settings.drain_delay_seconds)
+        await self.listener.drain(self.settings.drain_seconds, self._cut)
         await self.tasks.end(DRAIN_TASK)
         if not await self.shipper.flush(FLUSH_SECONDS):
             _log.warning("ledger rows stay in the journal for a successor", backlog_bytes=self.journal.backlog_bytes)
@@ -233,6 +270,8 @@ class Process:
         if not await self.notices.close(NOTICES_FLUSH_SECONDS):
             _log.warning("notices are lost: the control plane did not take them in time")
         await self.tasks.close()
+        if self.tracer is not None:
+            await self.tracer.close()
         await self.counters.close()
         await self.upstream.close()
         await self.store.close()
@@ -284,90 +323,3 @@ def _raise_file_limit() -> None:
     """As many open connections as the system allows."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
-    except (OSError, ssl.SSLError) as error:
-        raise StartError(f"TOLLWAY_TLS_CERT and TOLLWAY_TLS_KEY cannot be loaded: {error}") from error
-    return context
-
-
-def bind_socket(address: str, port: int, *, share: bool) -> socket.socket:
-    """A bound TCP socket; with `share`, others may bind the same port. Raises StartError that names the port."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if share:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        sock.bind((address, port))
-    except OSError as error:
-        sock.close()
-        raise StartError(f"cannot listen on {address}:{port}: {error.strerror}") from error
-    sock.setblocking(False)
-    return sock
-
-
-def announce(ports: dict[str, int]) -> None:
-    """The one line on stdout by which a parent learns the ports that were chosen."""
-    sys.stdout.write(f"listening {json.dumps(ports)}\n")
-    sys.stdout.flush()
-
-
-async def serve_admin(health: Health, sock: socket.socket, metrics: Callable[[], bytes]) -> web.AppRunner:
-    """The admin port of this pod."""
-    runner = web.AppRunner(admin_app(health, metrics), access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, sock).start()
-    return runner
-
-
-async def serve_alone(settings: Settings, stop: asyncio.Event) -> None:
-    """A pod of one process: it serves clients and the admin port."""
-    proxy = bind_socket(settings.bind, settings.port_proxy, share=False)
-    admin = bind_socket(settings.bind_internal or settings.bind, settings.port_admin, share=False)
-    process = Process(settings)
-    await process.start()
-    runner = await serve_admin(process.health, admin, process.metrics)
-    ports = {"proxy": proxy.getsockname()[1], "admin": admin.getsockname()[1]}
-    await process.listen(proxy)
-    announce(ports)
-    await stop.wait()
-    await process.drain()
-    await runner.cleanup()
-
-
-async def serve_child(settings: Settings, stop: asyncio.Event) -> None:
-    """One of several processes: the socket comes from the supervisor, and a heartbeat goes back to it."""
-    listen_fd, heartbeat_fd = (int(number) for number in settings.listen_fds.split(","))
-    process = Process(settings)
-    await process.start()
-    await process.listen(socket.socket(fileno=listen_fd))
-    os.set_blocking(heartbeat_fd, False)
-
-    async def beat() -> None:
-        while True:
-            try:
-                os.write(heartbeat_fd, b"n" if process.health.problems() else b"r")
-            except BlockingIOError:
-                _log.warning("the supervisor does not read the heartbeat")
-            except BrokenPipeError:
-                _log.error("the supervisor is gone: draining")
-                stop.set()
-                return
-            await asyncio.sleep(0.25)
-
-    process.tasks.keep(beat, "heartbeat")
-    await stop.wait()
-    await process.drain()
-
-
-def metrics_dir(settings: Settings) -> Path:
-    """Where the processes of a pod keep their metrics."""
-    return settings.data_dir / "metrics"

@@ -14,13 +14,13 @@ from tollway.runtime.settings import SettingsError, load, redacted
 
 def serve(settings: Settings) -> int:
     """Runs the data plane until SIGTERM; returns the exit code."""
-    from tollway.dataplane import app, supervisor
+    from tollway.dataplane import serving, supervisor
 
     log.configure("dataplane", settings.log_level, settings.log_format)
     if settings.child:
-        return lifecycle.run(lambda stop: app.serve_child(settings, stop))
+        return lifecycle.run(lambda stop: serving.serve_child(settings, stop))
     if settings.processes == 1:
-        return lifecycle.run(lambda stop: app.serve_alone(settings, stop))
+        return lifecycle.run(lambda stop: serving.serve_alone(settings, stop))
     return lifecycle.run(lambda stop: supervisor.serve_many(settings, stop))
 
 

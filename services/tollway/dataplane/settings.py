@@ -12,6 +12,7 @@ from tollway.runtime.settings import choice, flag, port, positive, setting
 
 MEBIBYTE = 1 << 20
 NATIVE, AIOHTTP = "native", "aiohttp"
+GRPC, HTTP_PROTOBUF = "grpc", "http/protobuf"
 MIN_LOST_NODE_SECONDS = 60
 
 
@@ -110,6 +111,27 @@ class Settings:
     drain_delay_seconds: int = setting(
         "TOLLWAY_DRAIN_DELAY_SECONDS", "from not ready to closed, for load balancers to notice", parse=int, default=0
     )
+    max_connections: int = setting(
+        "TOLLWAY_MAX_CONNECTIONS",
+        "connections of clients to each process; further ones are refused",
+        parse=positive,
+        default=16_384,
+    )
+    idle_seconds: int = setting(
+        "TOLLWAY_IDLE_SECONDS", "how long a client's connection may be without a request", parse=positive, default=75
+    )
+    head_seconds: int = setting(
+        "TOLLWAY_HEAD_SECONDS", "within this time a request's headers must be complete", parse=positive, default=10
+    )
+    write_seconds: int = setting(
+        "TOLLWAY_WRITE_SECONDS",
+        "an answer of which the client takes nothing for so long is given up",
+        parse=positive,
+        default=30,
+    )
+    connection_requests: int = setting(
+        "TOLLWAY_CONNECTION_REQUESTS", "requests on one connection before it is closed", parse=positive, default=10_000
+    )
     responses_seconds: int = setting(
         "TOLLWAY_RESPONSES_SECONDS", "how long a stored response is kept", parse=positive, default=7 * 86_400
     )
@@ -163,6 +185,40 @@ class Settings:
     )
     no_proxy: str = setting(
         "NO_PROXY", "comma-separated hosts, domains, addresses and networks that are called directly", default=""
+    )
+    metrics_series: int = setting(
+        "TOLLWAY_METRICS_SERIES",
+        "label combinations of one metric and process; further ones are counted as other",
+        parse=positive,
+        default=1000,
+    )
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "OpenTelemetry collector that spans go to; default: no spans", default=""
+    )
+    otlp_traces_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "the same, for spans alone: the whole address", default=""
+    )
+    otlp_protocol: str = setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "grpc or http/protobuf",
+        parse=choice(GRPC, HTTP_PROTOBUF),
+        default=HTTP_PROTOBUF,
+    )
+    otlp_traces_protocol: str = setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "the same, for spans alone",
+        parse=choice(GRPC, HTTP_PROTOBUF),
+        default="",
+    )
+    otel_disabled: bool = setting("OTEL_SDK_DISABLED", "no spans, whatever else is set", parse=flag, default=False)
+    otel_traces_exporter: str = setting(
+        "OTEL_TRACES_EXPORTER", "otlp, or none: no spans", parse=choice("otlp", "none"), default="otlp"
+    )
+    span_queue: int = setting(
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "spans that wait to be sent; further ones are dropped, and counted",
+        parse=positive,
+        default=2048,
     )
     log_level: str = setting(
         "TOLLWAY_LOG_LEVEL",

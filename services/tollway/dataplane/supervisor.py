@@ -1,7 +1,8 @@
 """Several processes on one port: opens the sockets, starts the processes, replaces one that dies or hangs.
 
 The supervisor keeps every listening socket open, so connections that wait in a queue survive a crash and are served by
-the successor. It carries no traffic and holds no state that a request needs.
+the successor. It carries no traffic and holds no state that a request needs. On SIGHUP it renews all processes, one at
+a time: the successor is ready before its predecessor drains.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import shutil
 import signal
 import socket
 import sys
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, multiprocess
+from prometheus_client import CollectorRegistry
 
-from tollway.dataplane.app import announce, bind_socket, metrics_dir, serve_admin
+from tollway.dataplane.metrics.remains import bury
+from tollway.dataplane.serving import READY, REPLACED, announce, bind_socket, metrics_dir, serve_admin
 from tollway.dataplane.settings import Settings, inherited
 from tollway.dataplane.telemetry import render
 from tollway.runtime import log
@@ -28,40 +31,138 @@ _log = log.get(__name__)
 HEARTBEAT_SECONDS = 5.0
 START_SECONDS = 30.0
 RESTART_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
-KILL_GRACE_SECONDS = 15.0
-READY = b"r"
-QUEUE = 4096
+STEADY_SECONDS = 60.0
+"""A process that lived this long is no longer one that fails at its start."""
+KILL_GRACE_SECONDS = 20.0
+BALANCED = sys.platform == "linux"
+"""Whether the kernel spreads connections over sockets of one port; where not, all processes share one socket."""
+
+
+class Life:
+    """One process from its start to its end. `ready` follows its heartbeat; `beating` is set by it."""
+
+    def __init__(self, slot: int, process: asyncio.subprocess.Process, beating: asyncio.Event) -> None:
+        self._slot = slot
+        self._process = process
+        self._beating = beating
+        self._serves = asyncio.Event()
+        self._ending = False
+        self.ready = False
+        self.over: asyncio.Task[None]
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def begin(self, tasks: Tasks, heartbeat: int) -> None:
+        """Watches the heartbeat on a pipe, which it closes; `over` is done when the process has ended."""
+        self.over = tasks.spawn(self._live(heartbeat), f"life-{self.pid}")
+
+    async def _live(self, heartbeat: int) -> None:
+        watching = asyncio.gather(self._process.wait(), self._watch(heartbeat))
+        try:
+            await watching
+        finally:
+            os.close(heartbeat)
+            self.ready = False
+
+    async def _watch(self, fd: int) -> None:
+        """Reads the heartbeat; a process that misses it is killed, unless it is ending anyway."""
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+        patience = START_SECONDS
+        while self._process.returncode is None:
+            await asyncio.sleep(0.1)
+            with contextlib.suppress(BlockingIOError):
+                data = os.read(fd, 4096)
+                if data:
+                    self._beat(data)
+                    last, patience = loop.time(), HEARTBEAT_SECONDS
+            if loop.time() - last > patience and not self._ending:
+                _log.error("a data-plane process does not respond and is killed", slot=self._slot, pid=self.pid)
+                self._signal(signal.SIGKILL)
+                await self._process.wait()
+
+    def _beat(self, data: bytes) -> None:
+        self.ready = data.endswith(READY)
+        self._beating.set()
+        if self.ready:
+            self._serves.set()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def serves(self, tasks: Tasks, seconds: float) -> bool:
+        """Waits until it is ready; False when it ends before or takes too long."""
+        serving = tasks.spawn(self._serves.wait(), "first-ready")
+        await asyncio.wait([serving, self.over], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        serving.cancel()
+        return self._serves.is_set() and not self.over.done()
+
+    async def end(self, number: signal.Signals, seconds: float) -> None:
+        """Asks the process to drain; kills it when it takes longer than it may."""
+        self._ending = True
+        self._signal(number)
+        if not (await asyncio.wait([self.over], timeout=seconds))[0]:
+            _log.error("a data-plane process did not end in time and is killed", slot=self._slot, pid=self.pid)
+            self._signal(signal.SIGKILL)
+            await asyncio.wait([self.over])
 
 
 class Slot:
     """One process and its successors, on one socket."""
 
-    def __init__(self, number: int, sock: socket.socket, settings: Settings, metrics: str) -> None:
+    def __init__(self, number: int, sock: socket.socket, settings: Settings, metrics: str, tasks: Tasks) -> None:
         self.number = number
         self._sock = sock
-        self._settings = settings
         self._metrics = metrics
-        self.ready = False
+        self._most_series = settings.metrics_series
+        self._tasks = tasks
+        self._grace = settings.drain_seconds + KILL_GRACE_SECONDS
+        self._life: Life | None = None
+        self._lives: list[Life] = []
+        self._deciding = asyncio.Lock()
         self.beating = asyncio.Event()
-        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether one of its processes serves."""
+        return any(life.ready for life in self._lives)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keeps a process running until `stop`."""
         failures = 0
+        loop = asyncio.get_running_loop()
         while not stop.is_set():
-            loop = asyncio.get_running_loop()
             started = loop.time()
-            await self._one_life(stop)
+            async with self._deciding:
+                if self._life is None or self._life.over.done():
+                    self._life = await self._begin()
+            await self._until_nobody_serves()
             if stop.is_set():
                 return
-            failures = 0 if loop.time() - started > 60 else failures + 1
+            failures = 0 if loop.time() - started > STEADY_SECONDS else failures + 1
             pause = RESTART_SECONDS[min(failures, len(RESTART_SECONDS)) - 1] if failures else 0
             _log.error("a data-plane process ended and is replaced", slot=self.number, pause_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await stop.wait()
 
-    async def _one_life(self, stop: asyncio.Event) -> None:
+    async def _until_nobody_serves(self) -> None:
+        """Until the process has ended, and no successor has taken its place."""
+        while True:
+            life = self._life
+            assert life is not None
+            await asyncio.wait([life.over])
+            async with self._deciding:
+                if self._life is life:
+                    return
+
+    async def _begin(self) -> Life:
+        """Starts a process on the socket."""
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
         environment = {
@@ -69,7 +170,7 @@ class Slot:
             "TOLLWAY_LISTEN_FD": f"{self._sock.fileno()},{write_fd}",
             "PROMETHEUS_MULTIPROC_DIR": self._metrics,
         }
-        self.process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tollway.dataplane.main",
@@ -78,74 +179,90 @@ class Slot:
             env=inherited() | environment,
         )
         os.close(write_fd)
-        watch = asyncio.gather(self.process.wait(), self._watch(read_fd, self.process, stop))
-        try:
-            await watch
-        finally:
-            os.close(read_fd)
-            self.ready = False
-            self.beating.clear()
-            multiprocess.mark_process_dead(self.process.pid, path=self._metrics)  # type: ignore[no-untyped-call]
+        life = Life(self.number, process, self.beating)
+        life.begin(self._tasks, read_fd)
+        self._lives.append(life)
+        life.over.add_done_callback(lambda _: self._ended(life))
+        return life
 
-    async def _watch(self, fd: int, process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
-        """Reads the heartbeat; a process that misses it is killed, so that `run` replaces it."""
-        loop = asyncio.get_running_loop()
-        last = loop.time()
-        patience = START_SECONDS
-        while process.returncode is None:
-            await asyncio.sleep(0.1)
-            with contextlib.suppress(BlockingIOError):
-                data = os.read(fd, 4096)
-                if data:
-                    self.ready = data.endswith(READY)
-                    self.beating.set()
-                    last, patience = loop.time(), HEARTBEAT_SECONDS
-            if loop.time() - last > patience and not stop.is_set():
-                _log.error("a data-plane process does not respond and is killed", slot=self.number, pid=process.pid)
-                process.kill()
-                await process.wait()
+    def _ended(self, life: Life) -> None:
+        self._lives.remove(life)
+        bury(Path(self._metrics), life.pid, self._most_series)
 
-    async def end(self, seconds: float) -> None:
-        """Asks the process to drain; kills it when it takes longer than it may."""
-        process = self.process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(seconds):
-                await process.wait()
-        except TimeoutError:
-            _log.error("a data-plane process did not end in time and is killed", slot=self.number, pid=process.pid)
-            process.kill()
+    async def renew(self) -> bool:
+        """Starts a successor; once it is ready its predecessor drains. False: the successor failed, nothing changed."""
+        async with self._deciding:
+            before = self._life
+            successor = await self._begin()
+            if not await successor.serves(self._tasks, START_SECONDS):
+                await successor.end(signal.SIGKILL, KILL_GRACE_SECONDS)
+                return False
+            self._life = successor
+        _log.info("a data-plane process is replaced by a new one", slot=self.number, pid=successor.pid)
+        if before is not None:
+            await before.end(REPLACED, self._grace)
+        return True
+
+    async def end(self, delay: float) -> None:
+        """Asks its processes to drain; kills what takes longer than it may."""
+        await asyncio.gather(*(life.end(signal.SIGTERM, delay + self._grace) for life in list(self._lives)))
+
+
+async def renew_all(slots: list[Slot], wanted: asyncio.Event) -> None:
+    """Renews the processes one after the other each time that it is asked for; for the life of the supervisor."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        _log.info("all data-plane processes are renewed", processes=len(slots))
+        for slot in slots:
+            if not await slot.renew():
+                _log.error("a new data-plane process does not become ready: the others stay as they are")
+                break
+        else:
+            _log.info("all data-plane processes are new")
+
+
+def _sockets(settings: Settings) -> list[socket.socket]:
+    """A listening socket for each process, all on one port."""
+    first = bind_socket(settings.bind, settings.port_proxy, share=True)
+    if not BALANCED:
+        return [first] * settings.processes
+    port = first.getsockname()[1]
+    return [first, *(bind_socket(settings.bind, port, share=True) for _ in range(settings.processes - 1))]
 
 
 async def serve_many(settings: Settings, stop: asyncio.Event) -> None:
     """A pod of several processes."""
-    first = bind_socket(settings.bind, settings.port_proxy, share=True)
-    port = first.getsockname()[1]
-    sockets = [first, *(bind_socket(settings.bind, port, share=True) for _ in range(settings.processes - 1))]
+    renewing = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renewing.set)
+    sockets = _sockets(settings)
     admin = bind_socket(settings.bind_internal or settings.bind, settings.port_admin, share=False)
+    ports = {"proxy": sockets[0].getsockname()[1], "admin": admin.getsockname()[1]}
     folder = metrics_dir(settings)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     child_settings = dataclasses.replace(settings, child=True)
-    slots = [Slot(number, sock, child_settings, str(folder)) for number, sock in enumerate(sockets)]
+    tasks = Tasks()
+    slots = [Slot(number, sock, child_settings, str(folder), tasks) for number, sock in enumerate(sockets)]
     health = Health()
     for slot in slots:
         health.require(f"process {slot.number}", lambda slot=slot: None if slot.ready else "not ready")  # type: ignore[misc]
-    tasks = Tasks()
     runs = [tasks.spawn(slot.run(stop), f"slot-{slot.number}") for slot in slots]
     runner = await serve_admin(health, admin, lambda: render(CollectorRegistry(), str(folder)))
     waiting = [tasks.spawn(slot.beating.wait(), "first-beat") for slot in slots]
     stopping = tasks.spawn(stop.wait(), "stop")
     await asyncio.wait([asyncio.gather(*waiting), stopping], return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():
-        announce({"proxy": port, "admin": admin.getsockname()[1]})
+        announce(ports)
+    renewals = tasks.keep(lambda: renew_all(slots, renewing), "renewals")
     await stop.wait()
     health.draining = True
-    grace = settings.drain_delay_seconds + settings.drain_seconds + KILL_GRACE_SECONDS
-    await asyncio.gather(*(slot.end(grace) for slot in slots))
+    renewals.cancel()
+    ending = [tasks.spawn(slot.end(settings.drain_delay_seconds), "end") for slot in slots]
+    await asyncio.sleep(settings.drain_delay_seconds)
+    for sock in sockets:
+        sock.close()  # a queue that nobody serves any more would keep clients waiting
+    await asyncio.gather(*ending)
     await asyncio.gather(*runs, return_exceptions=True)
     await runner.cleanup()
     await tasks.close()

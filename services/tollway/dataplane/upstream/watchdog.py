@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tollway.core.catalog import Timeouts
-from tollway.core.errors import Code
+from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.providers.port import ProviderFault
 
 TICK_SECONDS = 0.01
@@ -20,6 +20,7 @@ CONNECT = "connect"
 FIRST_BYTE = "first_byte"
 BETWEEN_CHUNKS = "between_chunks"
 TOTAL = "total"
+ENDED = "ended"
 _WORDS = {
     CONNECT: "connecting to the provider took longer than {:g} s",
     FIRST_BYTE: "the provider sent nothing for {:g} s",
@@ -46,6 +47,11 @@ class Ticker:
             self._ticking = True
             self._loop.call_later(TICK_SECONDS, self._tick)
 
+    def end(self, fault: TollwayError) -> None:
+        """Ends every call under way with this error."""
+        for _due, _order, watchdog in list(self._due):
+            watchdog.end(fault)
+
     def _tick(self) -> None:
         now = self._loop.time()
         due = self._due
@@ -64,6 +70,7 @@ class Watchdog:
 
     __slots__ = (
         "_chunks",
+        "_fault",
         "_limit",
         "_phase",
         "_task",
@@ -83,6 +90,7 @@ class Watchdog:
         self._total_at = started + timeouts.total
         self._task: asyncio.Task[Any] | None = None
         self._watched_at = float("inf")
+        self._fault: TollwayError | None = None
         self.expired: str | None = None
 
     def __enter__(self) -> Watchdog:
@@ -96,7 +104,7 @@ class Watchdog:
         if self.expired is not None and kind is not None and issubclass(kind, asyncio.CancelledError):
             assert task is not None
             if task.uncancel() <= 0:
-                raise timeout_fault(self.expired, self._timeouts) from None
+                raise self._fault or timeout_fault(self.expired, self._timeouts) from None
 
     def sent(self) -> None:
         """The request is on its way: from now on the provider's first byte is awaited."""
@@ -133,6 +141,12 @@ class Watchdog:
         self.expired = TOTAL if now >= self._total_at else self._phase
         self._task.cancel()
         return None
+
+    def end(self, fault: TollwayError) -> None:
+        """Ends the call with this error, unless it is over or ending."""
+        if self._task is not None and self.expired is None:
+            self._fault, self.expired = fault, ENDED
+            self._task.cancel()
 
 
 def timeout_fault(phase: str, timeouts: Timeouts) -> ProviderFault:
