@@ -63,7 +63,7 @@ test-vllm: setup ## official clients through the gateway against a real vLLM on 
 	@$(BIN)/python -m pytest -q -p no:randomly -m vllm tests/vllm $(PYTEST_ARGS)
 
 chaos: setup ## kill processes under load for a few minutes
-	@$(BIN)/python -m pytest -q -p no:randomly -m chaos tests $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -p no:randomly -m chaos -n 2 --dist loadfile tests $(PYTEST_ARGS)
 
 fuzz: setup ## fuzz every parser for minutes; SECONDS=300 each, TARGET=name for one
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz

@@ -64,7 +64,7 @@ from tollway.wire.notices_client import NoticeIngestClient
 
 _log = log.get(__name__)
 GAUGE_SECONDS = 1.0
-GC_THRESHOLDS = (20_000, 20, 50)
+GC_THRESHOLDS = (60_000, 20, 100)
 FLUSH_SECONDS = 10.0
 BODIES_FLUSH_SECONDS = 2.0
 NOTICES_FLUSH_SECONDS = 2.0
@@ -88,6 +88,8 @@ class Process:
 
     async def start(self) -> None:
         """Brings everything up but the listening socket. Raises StartError when something is wrong for good."""
+        _raise_file_limit()
+        aside.prepare()
         try:
             await self._start()
         except BaseException:
@@ -96,8 +98,6 @@ class Process:
 
     async def _start(self) -> None:
         settings = self.settings
-        _raise_file_limit()
-        aside.prepare()
         self.certificate = certificate_of(settings.tls_cert, settings.tls_key)
         root = settings.data_dir / "journal"
         self.journal = _journal(root, settings)
@@ -146,9 +146,7 @@ class Process:
             bodies=self.bodies,
         )
         Probes(self.router, REGISTRY, HttpGet(), services.entra.resolve, self.clock.monotonic).start(self.tasks)
-        self.ticker = services.ticker
-        self.routes = Routes(services, self.health)
-        self._limit_connections()
+        self._make_port(services)
         self.store = store
         self.tasks.keep(self._gauges, "gauges")
         _log.info(
@@ -221,8 +219,10 @@ class Process:
         self.port_metrics.update(self.listener, self.certificate)
         self.measures.update()
 
-    def _limit_connections(self) -> None:
+    def _make_port(self, services: Services) -> None:
         """The clients' port, not open yet."""
+        self.ticker = services.ticker
+        self.routes = Routes(services, self.health)
         self.listener = Listener(self.routes.handle, self.routes.refuse, limits_of(self.settings))
         self.port_metrics = PortMetrics(self.telemetry.registry)
         self.tasks.keep(self.listener.watch, "connections")

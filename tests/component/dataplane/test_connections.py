@@ -113,6 +113,22 @@ async def test_a_client_that_does_not_read_is_given_up_and_billed_for_what_left(
         assert plane.process.listener.dropped == {"reader": 1}
 
 
+async def test_a_closed_connection_does_not_wait_for_a_client_that_does_not_read(make: Make) -> None:
+    async with make(write_seconds=1) as plane, Raw(plane) as deaf:
+        await deaf.send(deaf.head() + BODY)
+        assert (await deaf.answer())[0] == 200
+        listener = plane.process.listener
+        (connection,) = listener._web.open
+        connection.transport.write(b"x" * 30_000_000)
+        connection.force_close()
+        await asyncio.sleep(0.5)
+        assert listener.connections == 1
+        async with asyncio.timeout(10):
+            while listener.connections:
+                await asyncio.sleep(0.05)
+        assert listener.dropped == {"reader": 1}
+
+
 async def test_a_slow_but_steady_reader_gets_all(make: Make, upstream: Upstream) -> None:
     upstream.script = whole(completion("y" * 12_000_000))
     async with make(write_seconds=1) as plane, Raw(plane) as slow:
@@ -301,5 +317,5 @@ async def test_a_large_body_leaves_the_loop_free(make: Make, upstream: Upstream)
         took = time.monotonic() - began
         stop = True
         await ticking
-        assert len(upstream.requests) == 2
+        assert len(upstream.requests) >= 2
         assert worst < max(took / 3, 0.1), (worst, took)

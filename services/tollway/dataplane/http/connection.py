@@ -104,7 +104,7 @@ def _closing_request(
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    __slots__ = ("_stuck_at", "_stuck_size", "_unfinished", "_unfinished_at", "_wire")
+    __slots__ = ("_closing_at", "_stuck_at", "_stuck_size", "_unfinished", "_unfinished_at", "_wire")
 
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -113,6 +113,7 @@ class Connection(web.RequestHandler):
         self._unfinished_at = 0.0
         self._stuck_at = 0.0
         self._stuck_size = 0
+        self._closing_at = 0.0  # when it was first seen closing, with bytes left that the client does not take
 
     # -- what the transport tells -----------------------------------------------------------------------------------
 
@@ -183,6 +184,9 @@ class Connection(web.RequestHandler):
 
     def look(self, now: float, limits: Limits) -> str | None:
         """Which limit the client has broken: its head did not come (HEAD), or it does not read (READER)."""
+        if self._wire is not None and self._wire.is_closing():
+            self._closing_at = self._closing_at or now
+            return READER if now - self._closing_at >= limits.write_seconds else None
         if self._paused:
             return READER if self._too_slow(now, limits) else None
         waiter = self._waiter

@@ -9,6 +9,7 @@ request.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 
@@ -16,6 +17,7 @@ from tollway.core.catalog import Credential, DialectPolicy, Provider
 from tollway.core.errors import Code, TollwayError
 from tollway.core.ledger import Outcome
 from tollway.core.routing.retries import Kind
+from tollway.dataplane.aside import LARGE_BYTES, aside
 from tollway.dataplane.endpoints.outgoing import outgoing
 from tollway.dataplane.http.errors import status_of
 from tollway.dataplane.pipeline.attempt import Attempt
@@ -113,7 +115,10 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
     credential = attempt.credential
     if credential is not None and credential.api_key.startswith(PREFIX):
         credential = await services.entra.resolve(credential)
-    request = _outgoing(exchange, attempt, credential)
+    large = len(exchange.body) >= LARGE_BYTES
+    make = partial(_outgoing, exchange, attempt, credential)
+    request = await aside(make) if large else make()
+    call_begins(attempt, request.headers)
     watchdog = exchange.watchdog = timeouts_of(exchange, attempt.candidate.provider)
 
     def before_send(reused: bool) -> None:
@@ -137,7 +142,8 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
             body = await read_whole(response, services.settings.max_answer_bytes, watchdog.beat)
             if attempt.span is not None:
                 attempt.span.content(body, None)
-            exchange.finished = codec.finish(response.headers, body)
+            finish = partial(codec.finish, response.headers, body)
+            exchange.finished = await aside(finish) if len(body) >= LARGE_BYTES else finish()
 
 
 def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | None) -> Outgoing:
@@ -156,9 +162,7 @@ def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | Non
             param=payload.dropped[0],
         )
     exchange.dropped = payload.dropped
-    made = outgoing(payload, adapter, target, credential, attempt.id)
-    call_begins(attempt, made.headers)
-    return made
+    return outgoing(payload, adapter, target, credential, attempt.id)
 
 
 async def _refused(response: Response, attempt: Attempt) -> ProviderFault:
