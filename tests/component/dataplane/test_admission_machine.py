@@ -356,7 +356,7 @@ async def test_what_is_owed_of_a_window_that_is_over_is_told_to_the_next_life(wo
     )  # fmt: skip
     process = await world.start("one")
 
-    async def unavailable(replica: str, rows: Sequence[RequestRow]) -> None:
+    async def unavailable(replica: str, rows: Sequence[bytes]) -> None:
         raise ConnectionError("the control plane is away")
 
     arrive = world.ledger.ingest

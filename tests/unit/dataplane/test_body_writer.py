@@ -120,7 +120,7 @@ def test_a_full_spool_drops_the_newest_and_counts_them(log: Log) -> None:
 
 
 def test_a_body_that_cannot_be_packed_and_a_broken_disk_are_counted(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    log.writer.offer(msgspec.structs.replace(captured(1), answer=(None,)))  # type: ignore[arg-type]
+    log.writer.offer(msgspec.structs.replace(captured(1), answer=(None,)))
     log.writer.offer(captured(2))
     log.writer.start()
     log.wait()
