@@ -163,6 +163,20 @@ async def test_the_same_target_is_asked_again_where_there_is_no_other(plane: Lon
         assert (response.status, response.headers["x-tollway-attempts"]) == (200, "3")
 
 
+async def test_a_client_that_leaves_between_two_tries_leaves_a_failed_request(
+    plane: LoneDataPlane, first: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway.dataplane.routing.router.backoff", lambda *_: 5.0)
+    first.script = BROKEN
+    plane.add_model("alone", ("one", "up"))
+    async with plane:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(plane.chat(model="alone"), 0.5)
+        (row,) = await plane.wait_rows(1)
+        assert (row.outcome, row.error_code, len(row.attempts)) == (Outcome.ERROR, "provider_error", 1)
+        assert not plane.process.admission.counters("default").outstanding()
+
+
 async def test_none_is_none(plane: LoneDataPlane, first: Upstream) -> None:
     first.script = BROKEN
     plane.add_model("once", ("one", "up"), retries=Retries(attempts=0))

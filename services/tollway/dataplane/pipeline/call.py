@@ -74,7 +74,7 @@ async def call(exchange: Exchange) -> None:
         try:
             await _one(exchange, attempt)
         except UnsentError as error:
-            attempt.close(Outcome.ERROR, error=cut(), learn=False)
+            attempt.close(Outcome.ERROR, error=cut(), learn=not attempt.reused)
             if attempt.reused and await tries.once_more(attempt):
                 continue
             fault: TollwayError = cut()
@@ -87,9 +87,10 @@ async def call(exchange: Exchange) -> None:
             raise
         else:
             attempt.ticket.first_byte(exchange.services.loop_time())
+            exchange.outcome, exchange.error_code, exchange.status = Outcome.OK, None, None
             return
+        _gave_up(exchange, fault)  # until another call has answered
         if await tries.after(attempt, fault) is Kind.GIVE_UP:
-            _gave_up(exchange, fault)
             raise fault
         exchange.stream = None
 
