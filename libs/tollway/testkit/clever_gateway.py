@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tollway.core.catalog import ProviderKind
+from tollway.core.catalog import ProviderKind, Retries
 from tollway.core.ledger import RequestRow
 from tollway.testkit.clever_provider import Clever
 from tollway.testkit.lone_dataplane import LoneDataPlane
@@ -84,7 +84,7 @@ class CleverGateway:
         plane.add_provider("simulated-anthropic", ProviderKind.ANTHROPIC, self.simulator.anthropic_url)
         plane.add_provider("azure", ProviderKind.AZURE_OPENAI, self.simulator.azure_url, api_version="2024-10-21")
         for name, target in {**MODELS, **SIMULATED}.items():
-            plane.add_model(name, target)
+            plane.add_model(name, target, retries=Retries(attempts=0))
         plane.add_project("p2")
         self.other_key = plane.add_key(project="p2")
         return plane

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import anthropic
@@ -312,10 +313,11 @@ def test_errors(gateway: CleverGateway, anthropic_client: anthropic.Anthropic) -
         anthropic_client.messages.create(model="none", **asked)
     with pytest.raises(anthropic.BadRequestError):
         anthropic_client.messages.create(model="sim", max_tokens=100, messages=nobody)
-    for fault, kind in (("429", anthropic.RateLimitError), ("500", anthropic.InternalServerError)):
+    for fault, kind in (("500", anthropic.InternalServerError), ("429", anthropic.RateLimitError)):
         gateway.simulator.behave("sim-gpt", fault=fault)
         with pytest.raises(kind):
             anthropic_client.messages.create(model="sim", **asked)
+    time.sleep(1.1)  # for so long the provider asked to be left alone
 
 
 def test_an_error_names_its_request(anthropic_client: anthropic.Anthropic) -> None:

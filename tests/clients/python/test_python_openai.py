@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from enum import Enum
 from typing import Any
 
@@ -258,11 +259,12 @@ def test_errors(gateway: CleverGateway, openai_client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as wrong:
         create(model="sim", messages=wrong_type)
     assert (wrong.value.code, wrong.value.param) == ("invalid_request", "messages")
-    for fault, kind in (("429", openai.RateLimitError), ("500", openai.InternalServerError)):
+    for fault, kind in (("500", openai.InternalServerError), ("429", openai.RateLimitError)):
         gateway.simulator.behave("sim-gpt", fault=fault)
         with pytest.raises(kind) as failed:
             create(model="sim", messages=HELLO)
         assert failed.value.response.headers["x-tollway-attempts"] == "1"
+    time.sleep(1.1)  # for so long the provider asked to be left alone
 
 
 @pytest.mark.parametrize("fault", ["cut", "error-event"])
