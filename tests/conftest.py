@@ -7,6 +7,7 @@ Nothing is skipped in silence. A test that needs something that is not here call
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import inspect
 import json
 import os
@@ -109,21 +110,28 @@ def one_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
         subprocess.run([tollway, "down", "--data", str(folder)], capture_output=True, timeout=60, check=False)
 
 
+def _install_npm(folder: Path, not_run: NotRun) -> None:
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    binaries = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+    command = [f"{binaries}/npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    if "network" in done.stderr:
+        not_run("npm client: the npm registry does not answer")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="session")
 def npm_openai(not_run: NotRun) -> Path:
     """The folder of the npm client's scripts, with the client installed from its lock file."""
     folder = Path(__file__).parent / "clients"
-    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        binaries = str(Path(sys.executable).parent)
-        environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
-        command = [f"{binaries}/npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
-        )
-        if "network" in done.stderr:
-            not_run("npm client: the npm registry does not answer")
-        assert done.returncode == 0, done.stderr
+    with (folder / "package.json").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # several processes of one run would install into one folder
+        _install_npm(folder, not_run)
     return folder
 
 

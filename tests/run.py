@@ -15,8 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent
-PARALLEL = ("unit", "house", "contract", "component")
-SERIAL = ("e2e", "clients")
+PARALLEL = ("unit", "house", "contract", "component", "clients")
+SERIAL = ("e2e",)
 FAST = "not vllm and not chaos and not soak"
 NO_TESTS_COLLECTED = 5
 
