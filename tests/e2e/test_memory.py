@@ -130,7 +130,7 @@ class Watch:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(int(SECONDS) + 300)
+@pytest.mark.timeout(int(SECONDS) + 300 + KEYS // 5)
 def test_memory_does_not_grow_under_load(ruled: tuple[Stack, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     stack, keys = ruled
     watch = Watch(stack.dataplanes[0])
