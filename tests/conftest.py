@@ -23,9 +23,14 @@ from typing import Any, NoReturn
 
 import aiohttp
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tollway.testkit.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 from tollway.testkit.simulator import SimulatorServer
+
+# The cores are shared: how long an example takes says nothing about what it tests.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 NotRun = Callable[[str], NoReturn]
 _STRICT = os.environ.get("CI", "").lower() in ("1", "true")
