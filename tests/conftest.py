@@ -29,7 +29,7 @@ from tollway.testkit.servers import PostgresServer, ValkeyServer, postgres_serve
 from tollway.testkit.simulator import SimulatorServer
 
 # The cores are shared: how long an example takes says nothing about what it tests.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("shared", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
 NotRun = Callable[[str], NoReturn]
