@@ -102,3 +102,15 @@ class TollwayError(Exception):
     def fault(self) -> Fault:
         """Whose fault this is; everything not listed is the client's."""
         return _FAULTS.get(self.code, Fault.CLIENT)
+
+
+def let_go(error: BaseException) -> None:
+    """Drops the tracebacks of an error that was dealt with, and of what caused it.
+
+    A traceback holds frames, a frame that keeps the error holds the traceback, and both hold the request's body: it
+    would all wait for the cyclic collector.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        found.__traceback__ = None
+        found = found.__cause__ or found.__context__

@@ -64,7 +64,7 @@ from tollway.wire.notices_client import NoticeIngestClient
 
 _log = log.get(__name__)
 GAUGE_SECONDS = 1.0
-GC_THRESHOLDS = (60_000, 20, 100)
+GC_THRESHOLDS = (5_000, 10, 10)
 FLUSH_SECONDS = 10.0
 BODIES_FLUSH_SECONDS = 2.0
 NOTICES_FLUSH_SECONDS = 2.0

@@ -14,7 +14,7 @@ import orjson
 import uuid_utils
 from aiohttp import web
 
-from tollway.core.errors import Code, TollwayError
+from tollway.core.errors import Code, TollwayError, let_go
 from tollway.core.ids import KEY_PREFIX
 from tollway.dataplane.endpoints.port import Dialect, Endpoint
 from tollway.dataplane.endpoints.table import ENDPOINTS
@@ -137,6 +137,8 @@ class Routes:
             self.in_flight -= 1
             request_ended(exchange, status, refused, self._time() - started)
             record(exchange, answer)
+            if refused is not None:
+                let_go(refused)
 
     def _refuse(self, exchange: Exchange, error: TollwayError) -> web.StreamResponse:
         if exchange.response is not None and exchange.response.prepared:

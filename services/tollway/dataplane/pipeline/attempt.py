@@ -32,7 +32,7 @@ MIN_SECRET_LENGTH = 8
 
 
 class Attempt:
-    """The state of one upstream call. `sent` says whether its request left."""
+    """The state of one upstream call. `sent` says whether its request left; `exchange` is there until it is closed."""
 
     __slots__ = (
         "candidate",
@@ -189,6 +189,7 @@ class Attempt:
             ended = error
         self.ticket.end(exchange.services.loop_time(), ended, used)
         self._observe(row, error)
+        del self.exchange  # the two would keep each other, and the body, until the collector comes
 
     def close_stream(
         self, outcome: str, stream: StreamRelay, *, estimated: bool, error: TollwayError | None = None

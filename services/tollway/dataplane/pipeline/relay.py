@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from tollway.core.errors import Code, TollwayError
+from tollway.core.errors import Code, TollwayError, let_go
 from tollway.core.ledger import Outcome
 from tollway.core.money import format_dollars
 from tollway.dataplane.endpoints.port import Dialect, StreamRelay
@@ -90,6 +90,7 @@ async def _stream(exchange: Exchange, attempt: Attempt) -> None:
         exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
         silent = fault.code is Code.PROVIDER_TIMEOUT  # at work, but nothing came of it
         attempt.close_stream(Outcome.ERROR, stream, error=fault, estimated=stream.started or silent)
+        let_go(fault)
         await _fail(exchange, stream, fault)
     except (asyncio.CancelledError, ConnectionError):
         leave(exchange, attempt)
@@ -116,7 +117,8 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
             break
         data = await upstream.read_some()
         pending = stream.feed(data) if data else b""
-        attempt.mark(stream)
+        if not attempt.closed:
+            attempt.mark(stream)
     pending = stream.end()
     if not exchange.booked:
         await _book(exchange, attempt, stream)

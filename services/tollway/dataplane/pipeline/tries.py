@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tollway.core.errors import TollwayError
+from tollway.core.errors import TollwayError, let_go
 from tollway.core.routing.retries import Kind
 from tollway.dataplane.config.holder import Candidate
 from tollway.dataplane.pipeline.attempt import Attempt
@@ -95,6 +95,7 @@ class Tries:
         exchange = self._exchange
         services = exchange.services
         self._fault = fault
+        let_go(fault)
         if len(exchange.attempts) >= MOST_ATTEMPTS:
             return Kind.GIVE_UP
         step = services.router.after(
