@@ -115,7 +115,9 @@ class Watch:
         """Until it is cancelled."""
         began = time.monotonic()
         while True:
-            self.memory.append((time.monotonic() - began, self._process.memory_info().rss / MEBIBYTE))
+            found = self._process.memory_info()
+            # Without the journal's segment, a mapped file that fills and is replaced by an empty one.
+            self.memory.append((time.monotonic() - began, (found.rss - found.shared) / MEBIBYTE))
             for name, value in (await asyncio.to_thread(self.read)).items():
                 if name in self.most:
                     self.most[name] = max(self.most[name], value)
