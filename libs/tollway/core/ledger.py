@@ -17,6 +17,8 @@ class Outcome:
     OK = "ok"
     ERROR = "error"
     CLIENT_CLOSED = "client_closed"
+    CANCELLED = "cancelled"
+    """Another call of the same request answered first."""
     LOST = "lost"
     """The process died; what is known comes from its journal."""
 

@@ -83,7 +83,7 @@ class Latencies:
 
     def percentile(self, share: float, now: float) -> float | None:
         """The latency that this share of calls lately did not exceed, at most a second old; None: too few calls."""
-        if now < self._fresh_until and share == self._share:
+        if self._told is not None and now < self._fresh_until and share == self._share:
             return self._told
         if now >= self._halve_at:
             self._halve(now)

@@ -6,6 +6,8 @@ request's row is written when the last attempt is closed.
 
 from __future__ import annotations
 
+import contextlib
+
 import uuid_utils
 
 from tollway.core.errors import Code, Fault, TollwayError
@@ -14,7 +16,7 @@ from tollway.core.notices import NoticeKind
 from tollway.core.pricing import cost
 from tollway.core.usage import ZERO, Usage
 from tollway.dataplane.config.holder import Route
-from tollway.dataplane.endpoints.port import StreamRelay
+from tollway.dataplane.endpoints.port import Codec, Finished, StreamRelay
 from tollway.dataplane.outbox.journal import JournalFull
 from tollway.dataplane.outbox.records import Begun, Charges, Intent, Progress, common_of, estimate
 from tollway.dataplane.pipeline.exchange import Exchange
@@ -22,6 +24,7 @@ from tollway.dataplane.pipeline.observe import call_ended, first_content
 from tollway.dataplane.routing.tickets import Ended, Ticket
 from tollway.dataplane.tracing.port import CallSpan
 from tollway.dataplane.upstream.port import Response
+from tollway.dataplane.upstream.watchdog import Watchdog
 from tollway.runtime import log
 
 _log = log.get(__name__)
@@ -37,12 +40,17 @@ class Attempt:
     __slots__ = (
         "candidate",
         "closed",
+        "codec",
         "content_seen",
         "credential",
+        "dropped",
         "exchange",
+        "finished",
         "first_byte_ms",
+        "held",
         "id",
         "marked_ms",
+        "most_nano",
         "number",
         "provider_request_id",
         "response",
@@ -52,7 +60,9 @@ class Attempt:
         "span",
         "started_ms",
         "status",
+        "stream",
         "ticket",
+        "watchdog",
     )
 
     def __init__(self, exchange: Exchange, route: Route, ticket: Ticket) -> None:
@@ -75,6 +85,14 @@ class Attempt:
         self.status: int | None = None
         self.provider_request_id: str | None = None
         self.response: Response | None = None
+        permit = exchange.permit
+        self.most_nano = permit.reserved_nano if permit is not None else None  # what it can cost; None: not bounded
+        self.codec: Codec  # between the client and the target
+        self.dropped: tuple[str, ...] = ()  # request fields that the provider's dialect cannot express
+        self.watchdog: Watchdog
+        self.finished: Finished  # the unstreamed answer
+        self.stream: StreamRelay | None = None  # the streamed answer, read up to its first content
+        self.held = b""  # what of the stream is to be written first
         exchange.attempts.append(self)
 
     def opening(self, reused: bool) -> None:
@@ -120,6 +138,13 @@ class Attempt:
                 so_far = estimate(stream.usage, self.exchange.input_tokens, stream.output_chars, stream.output_events)
                 permit.outran(so_far.input + so_far.output)
 
+    def chosen(self) -> None:
+        """The call has answered before another of the same request: the journal is told which one goes on."""
+        permit = self.exchange.permit
+        # Without room the earlier intents stand: the request is booked from them if the process dies.
+        with contextlib.suppress(JournalFull):
+            self.exchange.services.journal.intend(self._intent(permit.charges() if permit is not None else ()))
+
     def _intend(self) -> None:
         """Writes the intent: in short for the first call of a request that has met others like it."""
         exchange = self.exchange
@@ -153,8 +178,15 @@ class Attempt:
 
     def _intent(self, reserved: Charges) -> Intent:
         exchange = self.exchange
-        request = exchange.row((*exchange.rows, self._row(Outcome.LOST, ZERO, None, estimated=True)))
+        beside = [other.lost() for other in exchange.attempts if other is not self and not other.closed]
+        last = self._row(Outcome.LOST, ZERO, None, estimated=True)
+        request = exchange.row((*exchange.rows, *beside, last))
         return Intent(request, self.route.price, exchange.input_tokens, reserved=reserved)
+
+    def lost(self) -> AttemptRow:
+        """The row of a call under way, should the process die while another one is made beside it."""
+        usage = estimate(None, self.exchange.input_tokens, 0)
+        return self._row(Outcome.LOST, usage, None, estimated=True, unseen=not self.exchange.head.stream)
 
     def close(
         self,
@@ -235,20 +267,20 @@ class Attempt:
         Of an answer that nobody has seen it is not known how long it became: under a hard budget all that was reserved
         is booked.
         """
-        permit = self.exchange.permit
-        if permit is None or permit.reserved_nano is None:
+        most = self.most_nano
+        if most is None:
             return amount
         if unseen:
-            return permit.reserved_nano
-        if amount <= permit.reserved_nano:
+            return most
+        if amount <= most:
             return amount
         if estimated:
-            return permit.reserved_nano
+            return most
         self.exchange.services.notices.tell(
             NoticeKind.BOUND_EXCEEDED,
             provider=self.candidate.provider.name,
             detail=f"request {self.exchange.id}, model {self.candidate.model}",
-            amount_nano=amount - permit.reserved_nano,
+            amount_nano=amount - most,
         )
         return amount
 

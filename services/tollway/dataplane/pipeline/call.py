@@ -24,6 +24,7 @@ from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.candidates import target_for
 from tollway.dataplane.pipeline.commit import read_until_content
 from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.hedge import hedged
 from tollway.dataplane.pipeline.leave import abandon, leave
 from tollway.dataplane.pipeline.observe import call_begins, first_bytes_of, first_content
 from tollway.dataplane.pipeline.tries import Tries
@@ -58,7 +59,7 @@ def timeouts_of(exchange: Exchange, provider: Provider) -> Watchdog:
 
 
 async def call(exchange: Exchange) -> None:
-    """On return the exchange's last attempt has an answer: `finished`, or `stream` and what of it is `held`."""
+    """On return `exchange.answering` has an answer: `finished`, or `stream` and what of it is `held`."""
     if not exchange.services.journal.has_room():
         raise TollwayError(
             Code.OVERLOADED, "The gateway cannot record further requests at the moment.", retry_after_seconds=5
@@ -71,44 +72,57 @@ async def call(exchange: Exchange) -> None:
         except TollwayError as error:
             _gave_up(exchange, error)
             raise
+        slow_after = exchange.services.router.hedge_after(attempt.route, exchange.services.loop_time())
         try:
-            await _one(exchange, attempt)
-        except UnsentError as error:
-            attempt.close(Outcome.ERROR, error=cut(), learn=not attempt.reused)
-            if attempt.reused and await tries.once_more(attempt):
-                continue
-            fault: TollwayError = cut()
-            fault.__cause__ = error
-        except TollwayError as error:
-            _failed(exchange, attempt, error)
-            fault = error
+            if slow_after is None:
+                failure = await _ask(exchange, attempt)
+            else:
+                attempt, failure = await hedged(exchange, tries, attempt, slow_after, _ask, _failed)
         except asyncio.CancelledError:
             leave(exchange, attempt)
             raise
-        else:
+        if failure is None:
             attempt.ticket.first_byte(exchange.services.loop_time())
+            exchange.answering = attempt
             exchange.outcome, exchange.error_code, exchange.status = Outcome.OK, None, None
             return
+        fault = _failed(attempt, failure)
+        if isinstance(failure, UnsentError) and attempt.reused and await tries.once_more(attempt):
+            continue
         _gave_up(exchange, fault)  # until another call has answered
         if await tries.after(attempt, fault) is Kind.GIVE_UP:
             raise fault
-        exchange.stream = None
 
 
 def _gave_up(exchange: Exchange, fault: TollwayError) -> None:
     exchange.outcome, exchange.error_code, exchange.status = Outcome.ERROR, fault.code.value, status_of(fault)
 
 
-def _failed(exchange: Exchange, attempt: Attempt, error: TollwayError) -> None:
-    """Books a call that failed before anything of it reached the client."""
+def _failed(attempt: Attempt, error: Exception) -> TollwayError:
+    """Books a call that failed before anything of it reached the client; returns what that means."""
     if attempt.response is not None:
         attempt.response.close()
-    stream = exchange.stream
+    if not isinstance(error, TollwayError):
+        fault = cut()
+        fault.__cause__ = error
+        attempt.close(Outcome.ERROR, error=fault, learn=not attempt.reused)
+        return fault
+    stream = attempt.stream
     if stream is None:
         attempt.close(Outcome.ERROR, error=error, estimated=_may_be_billed(attempt, error))
-        return
-    silent = error.code is Code.PROVIDER_TIMEOUT  # at work, but nothing came of it
-    attempt.close_stream(Outcome.ERROR, stream, error=error, estimated=stream.started or silent)
+    else:
+        silent = error.code is Code.PROVIDER_TIMEOUT  # at work, but nothing came of it
+        attempt.close_stream(Outcome.ERROR, stream, error=error, estimated=stream.started or silent)
+    return error
+
+
+async def _ask(exchange: Exchange, attempt: Attempt) -> Exception | None:
+    """Makes one call; why it failed, or None when it has answered."""
+    try:
+        await _one(exchange, attempt)
+    except (TollwayError, UnsentError) as error:
+        return error
+    return None
 
 
 async def _one(exchange: Exchange, attempt: Attempt) -> None:
@@ -120,7 +134,7 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
     make = partial(_outgoing, exchange, attempt, credential)
     request = await aside(make) if large else make()
     call_begins(attempt, request.headers)
-    watchdog = exchange.watchdog = timeouts_of(exchange, attempt.candidate.provider)
+    watchdog = attempt.watchdog = timeouts_of(exchange, attempt.candidate.provider)
 
     def before_send(reused: bool) -> None:
         attempt.opening(reused)
@@ -132,19 +146,18 @@ async def _one(exchange: Exchange, attempt: Attempt) -> None:
         watchdog.streaming()
         if response.status >= ERROR_STATUS:
             raise await _refused(response, attempt)
-        codec = exchange.codec
+        codec = attempt.codec
         if exchange.endpoint.streams(exchange.head):
-            exchange.stream = codec.relay(response.headers)
-            seen = first_bytes_of(attempt)
-            exchange.held = await read_until_content(response, exchange.stream, watchdog, seen)
-            if exchange.stream.started:
+            stream = attempt.stream = codec.relay(response.headers)
+            attempt.held = await read_until_content(response, stream, watchdog, first_bytes_of(attempt))
+            if stream.started:
                 first_content(attempt)
         else:
             body = await read_whole(response, services.settings.max_answer_bytes, watchdog.beat)
             if attempt.span is not None:
                 attempt.span.content(body, None)
             finish = partial(codec.finish, response.headers, body)
-            exchange.finished = await aside(finish) if len(body) >= LARGE_BYTES else finish()
+            attempt.finished = await aside(finish) if len(body) >= LARGE_BYTES else finish()
 
 
 def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | None) -> Outgoing:
@@ -152,8 +165,8 @@ def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | Non
     adapter = exchange.services.providers[attempt.candidate.provider.kind]
     target = target_for(exchange, attempt.route, attempt.candidate)
     assert target is not None  # `candidates` leaves out who cannot serve the call
-    exchange.codec = exchange.endpoint.codec(exchange.asked(), target)
-    payload = exchange.codec.payload()
+    codec = attempt.codec = exchange.endpoint.codec(exchange.asked(), target)
+    payload = codec.payload()
     if payload.dropped and exchange.principal.project.dialect_policy is DialectPolicy.STRICT:
         names = ", ".join(f"'{name}'" for name in payload.dropped)
         raise TollwayError(
@@ -162,14 +175,14 @@ def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | Non
             "Leave it out.",
             param=payload.dropped[0],
         )
-    exchange.dropped = payload.dropped
+    attempt.dropped = payload.dropped
     return outgoing(payload, adapter, target, credential, attempt.id)
 
 
 async def _refused(response: Response, attempt: Attempt) -> ProviderFault:
     """What an error answer means."""
     try:
-        body = await read_whole(response, ERROR_BODY_LIMIT, attempt.exchange.watchdog.beat)
+        body = await read_whole(response, ERROR_BODY_LIMIT, attempt.watchdog.beat)
     except ProviderFault:  # the status alone must do
         body = b""
     now = attempt.exchange.services.clock.now_ms() / 1000

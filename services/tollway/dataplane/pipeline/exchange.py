@@ -18,7 +18,7 @@ from tollway.dataplane.admission.service import Admission
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
 from tollway.dataplane.endpoints.memory import Memory
-from tollway.dataplane.endpoints.port import JSON, Asked, Codec, Endpoint, Finished, StreamRelay
+from tollway.dataplane.endpoints.port import JSON, Asked, Endpoint
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.providers.registry import Registry
@@ -30,7 +30,7 @@ from tollway.dataplane.telemetry import Telemetry
 from tollway.dataplane.tracing.port import RequestSpan, Tracer
 from tollway.dataplane.upstream.entra import EntraTokens
 from tollway.dataplane.upstream.port import UpstreamClient
-from tollway.dataplane.upstream.watchdog import Ticker, Watchdog
+from tollway.dataplane.upstream.watchdog import Ticker
 from tollway.runtime.clock import Clock
 from tollway.runtime.seal import Sealer
 from tollway.runtime.tasks import Tasks
@@ -74,20 +74,17 @@ class Exchange:
     __slots__ = (
         "_asked",
         "_cleanups",
+        "answering",
         "attempts",
         "body",
         "booked",
         "candidates",
         "client_request_id",
-        "codec",
         "content_type",
         "draining",
-        "dropped",
         "endpoint",
         "error_code",
-        "finished",
         "head",
-        "held",
         "id",
         "memory",
         "model",
@@ -106,10 +103,8 @@ class Exchange:
         "started",
         "started_ms",
         "status",
-        "stream",
         "tags",
         "trace",
-        "watchdog",
     )
 
     def __init__(
@@ -138,12 +133,7 @@ class Exchange:
         self.permit: Permit | None = None  # limit, reserve: what is reserved until the request is booked
         self.output_cap: int | None = None  # reserve: the most that each answer may be, where the client sets no limit
         self.attempts: list[Attempt] = []  # call
-        self.codec: Codec  # call: between the client and the target that is called
-        self.watchdog: Watchdog  # call
-        self.finished: Finished  # call: the unstreamed answer
-        self.stream: StreamRelay | None = None  # call: the streamed answer, read up to its first content
-        self.held: bytes = b""  # call: what of the stream is to be written first
-        self.dropped: tuple[str, ...] = ()  # call: request fields that the provider's dialect cannot express
+        self.answering: Attempt | None = None  # call: the attempt that has an answer
         self.rows: list[AttemptRow] = []  # call, relay: attempts that are over
         self.draining = False  # relay: the client left and the upstream runs on for its usage
         self.booked = False
@@ -159,6 +149,11 @@ class Exchange:
     def shown_id(self) -> str:
         """The request id that the client sees: its own, or ours."""
         return self.client_request_id or self.id
+
+    @property
+    def left(self) -> bool:
+        """Whether anything of the request left for a provider."""
+        return any([attempt.sent for attempt in self.attempts])  # noqa: C419 - there is one, and a list is quicker
 
     @property
     def input_tokens(self) -> int:
@@ -203,7 +198,7 @@ class Exchange:
     def release(self) -> None:
         """Gives back what a request reserved that was never booked."""
         if self.permit is not None and not self.draining:
-            self.permit.settle(self.rows, sent=self.booked and any(attempt.sent for attempt in self.attempts))
+            self.permit.settle(self.rows, sent=self.booked and self.left)
 
     def cleanup(self, action: Callable[[], None]) -> None:
         """Registers what must be done however the request ends. Actions run once, last in first out, and never wait."""
@@ -223,7 +218,7 @@ class Exchange:
         if self.booked or self.draining:
             return
         self.booked = True
-        if any(attempt.sent for attempt in self.attempts):
+        if self.left:
             charges = self.permit.bill(self.rows) if self.permit is not None else ()
             self.services.journal.finish(self.row(tuple(self.rows), self.services.clock.now_ms()), charges)
             self.release()  # after the journal: what is settled is in its totals

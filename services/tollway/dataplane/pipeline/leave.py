@@ -16,7 +16,7 @@ DRAIN_TASK = "drain"
 
 def leave(exchange: Exchange, attempt: Attempt) -> None:
     """Closes the call, or lets its stream run on for its usage (the provider's policy)."""
-    stream = exchange.stream
+    stream = attempt.stream
     if stream is None:
         abandon(attempt)
         return
@@ -30,12 +30,20 @@ def leave(exchange: Exchange, attempt: Attempt) -> None:
     attempt.close_stream(Outcome.CLIENT_CLOSED, stream, estimated=not stream.done)
 
 
-def abandon(attempt: Attempt) -> None:
-    """The client left while the provider was still thinking: what it used cannot be known, so it is estimated."""
+def abandon(attempt: Attempt, outcome: str = Outcome.CLIENT_CLOSED) -> None:
+    """A call is given up while the provider is still thinking: what it used cannot be known, so it is estimated.
+
+    Either the client left, or another call of its request has answered (CANCELLED).
+    """
     if attempt.response is not None:
         attempt.response.close()
-    attempt.exchange.outcome = Outcome.CLIENT_CLOSED
-    attempt.close(Outcome.CLIENT_CLOSED, estimated=attempt.sent)
+    if outcome == Outcome.CLIENT_CLOSED:
+        attempt.exchange.outcome = outcome
+    stream = attempt.stream
+    if stream is None:
+        attempt.close(outcome, estimated=attempt.sent)
+    else:
+        attempt.close_stream(outcome, stream, estimated=True)
 
 
 async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:
@@ -43,12 +51,12 @@ async def _drain(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> N
     assert attempt.response is not None
     upstream = attempt.response
     try:
-        with exchange.watchdog:
-            exchange.watchdog.streaming()
+        with attempt.watchdog as watchdog:
+            watchdog.streaming()
             while not upstream.ended and not stream.done:
                 data = await upstream.read_some()
                 stream.feed(data)
-                exchange.watchdog.beat()
+                watchdog.beat()
     except TollwayError as fault:
         _log.info("an abandoned stream could not be drained", request_id=exchange.id, reason=fault.code.value)
     finally:

@@ -59,7 +59,7 @@ def _captured(exchange: Exchange, answered: web.StreamResponse | None) -> Captur
         entry=principal.entry,
         endpoint=exchange.endpoint.path,
         model=_model(exchange),
-        provider=attempts[-1].candidate.provider.name if attempts else "",
+        provider=(exchange.answering or attempts[-1]).candidate.provider.name if attempts else "",
         stream=stream is not None,
         status=response.status if response is not None else 0,
         outcome=_outcome(exchange, answered),

@@ -29,7 +29,8 @@ _SHOWN = "!#$&'()*+./:;<=>?@[]^`{|}~ "
 
 def relay(exchange: Exchange) -> Awaitable[None]:
     """Answers whole or streamed, as the client asked."""
-    attempt = exchange.attempts[-1]
+    attempt = exchange.answering
+    assert attempt is not None
     return _stream(exchange, attempt) if exchange.endpoint.streams(exchange.head) else _whole(exchange, attempt)
 
 
@@ -38,7 +39,7 @@ def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
         "x-request-id": exchange.shown_id,
         "x-tollway-model": exchange.serving.name,
         "x-tollway-provider": attempt.candidate.provider.name,
-        "x-tollway-attempts": str(attempt.number),
+        "x-tollway-attempts": str(len(exchange.attempts)),
         "x-tollway-cache": "off",
         "Server": SERVER,
     }
@@ -48,8 +49,8 @@ def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
         headers["x-tollway-provider-request-id"] = attempt.provider_request_id
     if exchange.seats is not None and exchange.seats.limits:
         headers |= exchange.rate_headers()
-    if exchange.dropped:
-        headers["x-tollway-dropped"] = _listed(exchange.dropped)
+    if attempt.dropped:
+        headers["x-tollway-dropped"] = _listed(attempt.dropped)
     return headers
 
 
@@ -62,7 +63,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 async def _whole(exchange: Exchange, attempt: Attempt) -> None:
     """Books the answer, then sends it: an answer that was given is in the journal first."""
-    finished = exchange.finished
+    finished = attempt.finished
     exchange.status = 200
     attempt.close(
         Outcome.OK, usage=finished.usage, output_chars=finished.output_chars, estimated=finished.usage is None
@@ -78,12 +79,12 @@ async def _whole(exchange: Exchange, attempt: Attempt) -> None:
 
 
 async def _stream(exchange: Exchange, attempt: Attempt) -> None:
-    upstream, stream = attempt.response, exchange.stream
+    upstream, stream = attempt.response, attempt.stream
     assert upstream is not None
     assert stream is not None
     try:
-        with exchange.watchdog:
-            exchange.watchdog.streaming()
+        with attempt.watchdog as watchdog:
+            watchdog.streaming()
             await _pump(exchange, attempt, stream)
     except TollwayError as fault:
         upstream.close()
@@ -103,8 +104,8 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
     The row is booked before the last bytes leave: a client that has the whole answer finds it in the ledger.
     """
     assert attempt.response is not None
-    upstream, watchdog = attempt.response, exchange.watchdog
-    pending = exchange.held
+    upstream, watchdog = attempt.response, attempt.watchdog
+    pending = attempt.held
     response = await _begin(exchange, attempt)
     while True:
         if stream.done and not exchange.booked:
@@ -140,7 +141,7 @@ async def _begin(exchange: Exchange, attempt: Attempt) -> web.StreamResponse:
     """Sends status and headers of a stream."""
     assert attempt.response is not None
     headers = _headers(exchange, attempt)
-    headers["Content-Type"] = exchange.codec.content_type(attempt.response.headers)
+    headers["Content-Type"] = attempt.codec.content_type(attempt.response.headers)
     headers["Cache-Control"] = "no-cache"
     headers["X-Accel-Buffering"] = "no"
     exchange.response = response = exchange.services.bodies.stream(exchange.principal.project, headers)

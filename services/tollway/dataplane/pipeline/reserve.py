@@ -72,7 +72,7 @@ async def cover(exchange: Exchange, route: Route, candidate: Candidate) -> bool:
     if cap is None and bound.output is None:
         return False
     amount = _most(bound, route.price, cap)
-    needs = permit.further(seats.budgets, amount, sum(row.cost_nano for row in exchange.rows))
+    needs = permit.further(seats.budgets, amount, _spent(exchange))
     if needs and not seats.counters.take(needs, in_turn=True):
         try:
             await admit(seats.counters, needs, exchange.services.clock)
@@ -80,6 +80,12 @@ async def cover(exchange: Exchange, route: Route, candidate: Candidate) -> bool:
             return False
     permit.grow(needs, amount)
     return True
+
+
+def _spent(exchange: Exchange) -> int:
+    """Nano-dollars that the calls so far cost; of those still under way, the most that they can."""
+    under_way = sum(attempt.most_nano or 0 for attempt in exchange.attempts if not attempt.closed)
+    return under_way + sum(row.cost_nano for row in exchange.rows)
 
 
 def bound_of(exchange: Exchange, route: Route, candidate: Candidate, price: Price) -> Bound:

@@ -82,6 +82,28 @@ class Tries:
             ticket.go(services.loop_time())
         return ticket
 
+    async def beside(self, first: Attempt) -> Attempt | None:
+        """A second call while the first is under way, elsewhere if possible; None: none may be made now."""
+        exchange = self._exchange
+        services = exchange.services
+        now = services.loop_time()
+        others = [candidate for candidate in self._order if candidate is not first.candidate]
+        choice = services.router.pick(self._route, others or [first.candidate], self._tokens, now)
+        if isinstance(choice, Cooling) or choice.last_resort or len(exchange.attempts) >= MOST_ATTEMPTS:
+            return None
+        if not services.router.may_hedge(self._route, now) or not await self._covers(choice.candidate):
+            return None
+        priority = exchange.principal.project.priority
+        try:
+            ticket = services.router.begin(self._route, choice, self._tokens, services.loop_time(), priority)
+        except TollwayError:  # too many wait there already
+            return None
+        if ticket.waiting is not None:  # a call that has to wait helps nobody
+            ticket.end(services.loop_time())
+            return None
+        self._made += 1
+        return Attempt(exchange, self._route, ticket)
+
     async def once_more(self, attempt: Attempt) -> bool:
         """Whether a call on a kept connection that was closed is made again, at the same place."""
         if len(self._exchange.attempts) > 1 or not await self._covers(attempt.candidate):
