@@ -11,7 +11,7 @@ from tollway.dataplane.outbox.records import Charges
 
 
 class Permit:
-    """Reservations of one request. `reserved_nano`: of each budget; None: no budget bounds it."""
+    """Reservations of one request. `reserved_nano`: of each budget for the first call; None: no budget bounds it."""
 
     __slots__ = ("_counters", "_needs", "counts_tokens", "reserved_nano", "settled")
 
@@ -35,11 +35,10 @@ class Permit:
         more = spent + amount - held
         return [(holding, more) for holding in budgets] if more > 0 else []
 
-    def grow(self, needs: Sequence[Need], amount: int) -> None:
+    def grow(self, needs: Sequence[Need]) -> None:
         """Takes charge of what was reserved for a further call."""
         more = dict(needs)
         self._needs = [(holding, reserved + more.get(holding, 0)) for holding, reserved in self._needs]
-        self.reserved_nano = amount
 
     def holds(self, holding: Holding) -> bool:
         """Whether something of an account is reserved here."""

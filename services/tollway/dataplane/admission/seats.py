@@ -23,8 +23,9 @@ _FOREVER_MS = 1 << 62
 class Seats(NamedTuple):
     """Accounts for requests that begin from `since_ms` until before `until_ms`, Unix milliseconds.
 
-    `told` are those of `limits` that clients are shown; `intents` what the journal writes for all of these requests, by
-    provider, its model, credential, endpoint, and whether they are streamed.
+    `charged` is how many of them the journal names. `told` are those of `limits` that clients are shown; `intents` what
+    the journal writes for all of these requests, by provider, its model, credential, endpoint, and whether they are
+    streamed.
     """
 
     counters: Counters
@@ -33,6 +34,7 @@ class Seats(NamedTuple):
     until_ms: int
     budgets: tuple[Holding, ...]
     limits: tuple[Holding, ...]
+    charged: int
     told: Shown
     intents: dict[tuple[str, str, str, str, bool], bytes]
 
@@ -71,6 +73,7 @@ def _find(counters: Counters, principal: Principal, route: Route, at_ms: int) ->
         min((_FOREVER_MS if end is None else end for _, end in windows), default=_FOREVER_MS),
         budgets,
         tuple(limits),
+        len(budgets) + sum(holding.kind is not Kind.PLACES for holding in limits),
         shown(limits),
         {},
     )

@@ -21,6 +21,7 @@ from tollway.dataplane.outbox.journal import JournalFull
 from tollway.dataplane.outbox.records import Begun, Charges, Intent, Progress, common_of, estimate
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.pipeline.observe import call_ended, first_content
+from tollway.dataplane.pipeline.reserve import Cover
 from tollway.dataplane.routing.tickets import Ended, Ticket
 from tollway.dataplane.tracing.port import CallSpan
 from tollway.dataplane.upstream.port import Response
@@ -52,6 +53,7 @@ class Attempt:
         "marked_ms",
         "most_nano",
         "number",
+        "output_cap",
         "provider_request_id",
         "response",
         "reused",
@@ -65,8 +67,8 @@ class Attempt:
         "watchdog",
     )
 
-    def __init__(self, exchange: Exchange, route: Route, ticket: Ticket) -> None:
-        """`route` is the model that is asked, with its price; `ticket` the call's place at the target."""
+    def __init__(self, exchange: Exchange, route: Route, ticket: Ticket, cover: Cover) -> None:
+        """`route` is the model that is asked, with its price; `ticket` the call's place at the target; `cover` pays."""
         self.exchange = exchange
         self.route = route
         self.ticket = ticket
@@ -85,8 +87,7 @@ class Attempt:
         self.status: int | None = None
         self.provider_request_id: str | None = None
         self.response: Response | None = None
-        permit = exchange.permit
-        self.most_nano = permit.reserved_nano if permit is not None else None  # what it can cost; None: not bounded
+        self.most_nano, self.output_cap = cover
         self.codec: Codec  # between the client and the target
         self.dropped: tuple[str, ...] = ()  # request fields that the provider's dialect cannot express
         self.watchdog: Watchdog
@@ -151,7 +152,12 @@ class Attempt:
         permit, journal = exchange.permit, exchange.services.journal
         reserved = permit.charges() if permit is not None else ()
         seats = exchange.seats
-        if seats is None or len(exchange.attempts) > 1 or self.route is not exchange.route:
+        if (
+            seats is None
+            or len(exchange.attempts) > 1
+            or self.route is not exchange.route
+            or len(reserved) != seats.charged  # a model that could not be fallen back to left limits of its own
+        ):
             journal.intend(self._intent(reserved))
             return
         provider, credential = self.candidate.provider, self.credential

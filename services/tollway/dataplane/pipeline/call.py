@@ -72,7 +72,9 @@ async def call(exchange: Exchange) -> None:
         except TollwayError as error:
             _gave_up(exchange, error)
             raise
-        slow_after = exchange.services.router.hedge_after(attempt.route, exchange.services.loop_time())
+        slow_after = None
+        if exchange.memory is None:  # a stored response is written by one call alone
+            slow_after = exchange.services.router.hedge_after(attempt.route, exchange.services.loop_time())
         try:
             if slow_after is None:
                 failure = await _ask(exchange, attempt)
@@ -105,7 +107,10 @@ def _failed(attempt: Attempt, error: Exception) -> TollwayError:
     if not isinstance(error, TollwayError):
         fault = cut()
         fault.__cause__ = error
-        attempt.close(Outcome.ERROR, error=fault, learn=not attempt.reused)
+        # On a new connection the provider may have seen the request, and be at work.
+        attempt.close(
+            Outcome.ERROR, error=fault, estimated=attempt.sent and not attempt.reused, learn=not attempt.reused
+        )
         return fault
     stream = attempt.stream
     if stream is None:
@@ -165,7 +170,7 @@ def _outgoing(exchange: Exchange, attempt: Attempt, credential: Credential | Non
     adapter = exchange.services.providers[attempt.candidate.provider.kind]
     target = target_for(exchange, attempt.route, attempt.candidate)
     assert target is not None  # `candidates` leaves out who cannot serve the call
-    codec = attempt.codec = exchange.endpoint.codec(exchange.asked(), target)
+    codec = attempt.codec = exchange.endpoint.codec(exchange.asked(attempt.output_cap), target)
     payload = codec.payload()
     if payload.dropped and exchange.principal.project.dialect_policy is DialectPolicy.STRICT:
         names = ", ".join(f"'{name}'" for name in payload.dropped)

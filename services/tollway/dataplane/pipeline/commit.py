@@ -15,6 +15,8 @@ from tollway.dataplane.upstream.watchdog import Watchdog
 
 COMMIT_AFTER_SECONDS = 10.0
 """A stream that is silent for so long is begun all the same, so that nobody on the way takes it for dead."""
+MOST_HELD_BYTES = 1 << 16
+"""A stream that has sent so much without any content is begun as well."""
 
 
 async def read_until_content(
@@ -27,7 +29,7 @@ async def read_until_content(
     loop = asyncio.get_running_loop()
     commit_at = loop.time() + COMMIT_AFTER_SECONDS
     held = b""
-    while not stream.started and not upstream.ended and loop.time() < commit_at:
+    while not (stream.started or upstream.ended or len(held) >= MOST_HELD_BYTES or loop.time() >= commit_at):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(commit_at):
                 data = await upstream.read_some()

@@ -29,7 +29,7 @@ async def count(exchange: Exchange) -> None:
             headers["x-tollway-provider"] = candidate.provider.name
             break
     else:
-        body = estimated_count(exchange.asked())
+        body = estimated_count(exchange.asked(None))
         headers["x-tollway-estimated"] = "true"
     exchange.status = 200
     exchange.response = web.Response(body=body, content_type=JSON, headers=headers)
@@ -42,7 +42,7 @@ async def _asked(exchange: Exchange, candidate: Candidate) -> bytes | None:
     target = target_for(exchange, exchange.route, candidate)
     if target is None:
         return None
-    codec = exchange.endpoint.codec(exchange.asked(), target)
+    codec = exchange.endpoint.codec(exchange.asked(None), target)
     credential = services.router.spare(candidate, 0, services.loop_time())
     request = outgoing(codec.payload(), adapter, target, credential, exchange.id)
     watchdog = timeouts_of(exchange, provider)

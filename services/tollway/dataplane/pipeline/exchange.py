@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tollway.core.dialects.head import Head
 from tollway.core.ledger import AttemptRow, Outcome, RequestRow
+from tollway.dataplane.admission.counters import Counters
 from tollway.dataplane.admission.headers import rate_headers
 from tollway.dataplane.admission.permit import Permit
 from tollway.dataplane.admission.seats import Seats, seats_for
@@ -160,10 +161,10 @@ class Exchange:
         """How many tokens the request may be, where its provider does not tell."""
         return self.endpoint.input_tokens(self.head, self.body)
 
-    def asked(self) -> Asked:
-        """What the client asks for, whoever answers."""
+    def asked(self, output_cap: int | None) -> Asked:
+        """What the client asks for, whoever answers; `output_cap` limits each answer where the client does not."""
         found = self._asked
-        if found is None or found.output_cap != self.output_cap:
+        if found is None or found.output_cap != output_cap:
             found = self._asked = Asked(
                 self.head,
                 self.body,
@@ -173,7 +174,7 @@ class Exchange:
                 self.id,
                 self.started_ms // 1000,
                 self.memory,
-                self.output_cap,
+                output_cap,
             )
         return found
 
@@ -195,8 +196,14 @@ class Exchange:
         services = self.services
         return rate_headers(self.seats.told, self.endpoint.dialect, services.clock.now_ms(), services.loop_time())
 
+    def reserving(self, counters: Counters) -> Permit:
+        """Where the request's reservations go; they end when it does."""
+        if self.permit is None:
+            self.permit = Permit(counters)
+        return self.permit
+
     def release(self) -> None:
-        """Gives back what a request reserved that was never booked."""
+        """Ends what the request has reserved, once: with what is booked, or with nothing."""
         if self.permit is not None and not self.draining:
             self.permit.settle(self.rows, sent=self.booked and self.left)
 
@@ -205,13 +212,15 @@ class Exchange:
         self._cleanups.append(action)
 
     def finish(self) -> None:
-        """Runs the clean-ups."""
-        while self._cleanups:
-            try:
+        """Runs the clean-ups; what is reserved goes last, when it is known what is booked."""
+        try:
+            while self._cleanups:
                 self._cleanups.pop()()
-            finally:
-                if self._cleanups:
-                    self.finish()
+        finally:
+            if self._cleanups:
+                self.finish()
+            else:
+                self.release()
 
     def book(self) -> None:
         """Writes the request's row, once, when anything of it left for a provider. Every attempt must be closed."""

@@ -37,7 +37,7 @@ async def hedged(
     calls: Calls = {_start(exchange, first, ask): first}
     try:
         done, _ = await asyncio.wait(calls, timeout=seconds)
-        second = None if done else await tries.beside(first)
+        second = None if done else await tries.beside(first, lambda: not any(task.done() for task in calls))
         if second is not None:
             calls[_start(exchange, second, ask)] = second
         attempt, error = await _first_answer(calls, fail)

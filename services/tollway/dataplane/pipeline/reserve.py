@@ -7,6 +7,7 @@ that sets none gets one: what its model can write, or what a part of the budget 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from typing import NamedTuple
 
 from tollway.core.bounds import Bound, affordable_output, most
 from tollway.core.errors import Code, TollwayError
@@ -15,7 +16,6 @@ from tollway.core.pricing import Price
 from tollway.dataplane.admission.counters import Counters, Need
 from tollway.dataplane.admission.gate import admit, look
 from tollway.dataplane.admission.holding import Holding
-from tollway.dataplane.admission.permit import Permit
 from tollway.dataplane.admission.refusals import refusal
 from tollway.dataplane.config.holder import Candidate, Route, capabilities
 from tollway.dataplane.endpoints.port import Known
@@ -57,29 +57,59 @@ def reserve(exchange: Exchange) -> Awaitable[None] | None:
     return _told(exchange, holdings, _wait(exchange, counters, holdings, bound, price, amount, cap))
 
 
-async def cover(exchange: Exchange, route: Route, candidate: Candidate) -> bool:
-    """Whether a further call, at this target, is paid for: what it can cost beside what was spent is reserved now.
+class Cover(NamedTuple):
+    """What pays for a call: the most that it can cost, nano-dollars (None: no budget bounds it), and the most tokens of
+    each answer, which is written into its request (None: the client said it itself).
+    """
 
-    A call that is not covered must not be made: it could spend what nobody has.
+    most_nano: int | None
+    output_cap: int | None
+
+
+def first_cover(exchange: Exchange) -> Cover:
+    """What the stage has reserved: for the target that stands first."""
+    return Cover(exchange.permit.reserved_nano if exchange.permit is not None else None, exchange.output_cap)
+
+
+async def cover(exchange: Exchange, route: Route, candidate: Candidate) -> Cover | None:
+    """Pays for a further call at this target: what it can cost beside what was spent is reserved now.
+
+    None: that cannot be paid, and the call must not be made: it could spend what nobody has.
     """
     permit, seats = exchange.permit, exchange.seats
     if permit is None or permit.reserved_nano is None or seats is None:
-        return True
+        return Cover(None, None)
     if route.price is None:
-        return False
-    bound = bound_of(exchange, route, candidate, route.price)
-    cap = exchange.output_cap
-    if cap is None and bound.output is None:
-        return False
+        return None
+    try:
+        bound = bound_of(exchange, route, candidate, route.price)
+    except TollwayError:  # there, what the request can cost is not bounded
+        return None
+    cap = None
+    if bound.output is None:
+        if exchange.output_cap is None:
+            return None
+        cap = exchange.output_cap if bound.ceiling is None else min(exchange.output_cap, bound.ceiling)
+        if cap < bound.least:
+            return None
     amount = _most(bound, route.price, cap)
     needs = permit.further(seats.budgets, amount, _spent(exchange))
     if needs and not seats.counters.take(needs, in_turn=True):
         try:
             await admit(seats.counters, needs, exchange.services.clock)
         except TollwayError:
-            return False
-    permit.grow(needs, amount)
-    return True
+            return None
+    permit.grow(needs)
+    return Cover(amount, cap)
+
+
+def not_paid(model: str) -> TollwayError:
+    """None of a model's targets is paid for: none of them stood first, or has a bounded price."""
+    return TollwayError(
+        Code.PROVIDER_UNAVAILABLE,
+        f"The model '{model}' has no provider at the moment that the budget pays for.",
+        operator_note="the targets that could be called cost more than was reserved, and more was not to be had",
+    )
 
 
 def _spent(exchange: Exchange) -> int:
@@ -93,7 +123,7 @@ def bound_of(exchange: Exchange, route: Route, candidate: Candidate, price: Pric
     target = target_for(exchange, route, candidate)
     assert target is not None  # `candidates` leaves out who cannot serve the call
     known = Known(price, capabilities(route).context_tokens)
-    return exchange.endpoint.bound(exchange.asked(), target, known)
+    return exchange.endpoint.bound(exchange.asked(None), target, known)
 
 
 async def _told(exchange: Exchange, holdings: Sequence[Holding], waiting: Awaitable[None]) -> None:
@@ -139,11 +169,9 @@ async def _wait(
 
 
 def _granted(exchange: Exchange, counters: Counters, needs: Sequence[Need], amount: int, cap: int | None) -> None:
-    if exchange.permit is None:
-        exchange.permit = Permit(counters)
-        exchange.cleanup(exchange.release)
-    exchange.permit.add(needs)
-    exchange.permit.reserved_nano = amount
+    permit = exchange.reserving(counters)
+    permit.add(needs)
+    permit.reserved_nano = amount
     exchange.output_cap = cap
 
 

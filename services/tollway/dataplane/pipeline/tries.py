@@ -7,6 +7,7 @@ may use, what is reserved and what limits the other model has.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from tollway.core.errors import TollwayError, let_go
 from tollway.core.routing.retries import Kind
@@ -16,7 +17,7 @@ from tollway.dataplane.pipeline.candidates import ordered
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.pipeline.limit import expected_tokens, limit_for
 from tollway.dataplane.pipeline.observe import label_of
-from tollway.dataplane.pipeline.reserve import cover
+from tollway.dataplane.pipeline.reserve import Cover, cover, first_cover, not_paid
 from tollway.dataplane.routing.credentials import Cooling
 from tollway.dataplane.routing.router import Choice
 from tollway.dataplane.routing.tickets import Ticket
@@ -41,31 +42,45 @@ class Tries:
         self._fault: TollwayError | None = None
 
     async def next(self) -> Attempt:
-        """The next call, counted at its target. Raises TollwayError when nothing may be called."""
+        """The next call, paid for and counted at its target. Raises TollwayError when nothing may be called."""
         exchange = self._exchange
-        services = exchange.services
-        if self._again is not None:
-            choice: Choice | Cooling = Choice(self._again.candidate, self._again.credential)
-            self._again = None
-        else:
-            choice = services.router.pick(self._route, self._order, self._tokens, services.loop_time())
-        if isinstance(choice, Cooling):
-            error = choice.error(self._route.name, services.loop_time())
-            model = exchange.route.model
-            if not self._fall_back(() if model is None else model.fallbacks):
-                raise self._fault or error
-            services.telemetry.fallback(label_of(exchange.route), Kind.FALLBACK.value)
-            return await self.next()
-        first = exchange.candidates[0]
-        if (self._fault is not None or choice.candidate is not first) and not await self._covers(choice.candidate):
-            if self._fault is not None:
-                raise self._fault
-            # What is reserved pays for the target that stood first: only that can be called.
-            choice = Choice(first, services.router.spare(first, self._tokens, services.loop_time()))
-            self._route = exchange.route
+        while True:
+            choice = self._choose()
+            if isinstance(choice, Cooling):
+                now = exchange.services.loop_time()
+                await self._fall_back_from(self._fault or choice.error(self._route.name, now))
+                continue
+            paid = await self._paid(choice.candidate)
+            if paid is not None:
+                break
+            self._order = [candidate for candidate in self._order if candidate is not choice.candidate]
+            if not self._order:
+                await self._fall_back_from(self._fault or not_paid(self._route.name))
         self._made += 1
         exchange.serving = self._route
-        return Attempt(exchange, self._route, await self._begin(choice))
+        return Attempt(exchange, self._route, await self._begin(choice), paid)
+
+    def _choose(self) -> Choice | Cooling:
+        if self._again is not None:
+            again, self._again = self._again, None
+            return Choice(again.candidate, again.credential)
+        services = self._exchange.services
+        return services.router.pick(self._route, self._order, self._tokens, services.loop_time())
+
+    async def _paid(self, candidate: Candidate) -> Cover | None:
+        """What pays for a call: the stage before has reserved for the first target; for all others it is done now."""
+        exchange = self._exchange
+        if not exchange.attempts and self._route is exchange.route and candidate is exchange.candidates[0]:
+            return first_cover(exchange)
+        return await cover(exchange, self._route, candidate)
+
+    async def _fall_back_from(self, error: TollwayError) -> None:
+        """Nothing of the model may be called: goes on with another one. Raises the error where there is none."""
+        exchange = self._exchange
+        model = exchange.route.model
+        if not await self._fall_back(() if model is None else model.fallbacks):
+            raise error
+        exchange.services.telemetry.fallback(label_of(exchange.route), Kind.FALLBACK.value)
 
     async def _begin(self, choice: Choice) -> Ticket:
         """The call's place at its target; waits for one where there is none. Raises TollwayError(overloaded)."""
@@ -82,8 +97,11 @@ class Tries:
             ticket.go(services.loop_time())
         return ticket
 
-    async def beside(self, first: Attempt) -> Attempt | None:
-        """A second call while the first is under way, elsewhere if possible; None: none may be made now."""
+    async def beside(self, first: Attempt, needed: Callable[[], bool]) -> Attempt | None:
+        """A second call while the first is under way, elsewhere if possible; None: none may be made now.
+
+        `needed` says whether the first is still under way: to reserve may have taken a moment.
+        """
         exchange = self._exchange
         services = exchange.services
         now = services.loop_time()
@@ -91,7 +109,10 @@ class Tries:
         choice = services.router.pick(self._route, others or [first.candidate], self._tokens, now)
         if isinstance(choice, Cooling) or choice.last_resort or len(exchange.attempts) >= MOST_ATTEMPTS:
             return None
-        if not services.router.may_hedge(self._route, now) or not await self._covers(choice.candidate):
+        if not services.router.may_hedge(self._route, now):
+            return None
+        paid = await cover(exchange, self._route, choice.candidate)
+        if paid is None or not needed():
             return None
         priority = exchange.principal.project.priority
         try:
@@ -102,11 +123,11 @@ class Tries:
             ticket.end(services.loop_time())
             return None
         self._made += 1
-        return Attempt(exchange, self._route, ticket)
+        return Attempt(exchange, self._route, ticket, paid)
 
     async def once_more(self, attempt: Attempt) -> bool:
         """Whether a call on a kept connection that was closed is made again, at the same place."""
-        if len(self._exchange.attempts) > 1 or not await self._covers(attempt.candidate):
+        if len(self._exchange.attempts) > 1:
             return False
         self._again = attempt
         self._made -= 1
@@ -131,13 +152,13 @@ class Tries:
             asked=self._asked,
         )
         if step.models:
-            if not self._fall_back(step.models):
+            if not await self._fall_back(step.models):
                 return Kind.GIVE_UP
             services.telemetry.fallback(label_of(exchange.route), step.kind.value)
             return step.kind
         if step.kind is Kind.GIVE_UP:
             return step.kind
-        self._order = [candidate for candidate in step.order if await self._covers(candidate)]
+        self._order = [each for each in step.order if await cover(exchange, self._route, each) is not None]
         if not self._order:
             return Kind.GIVE_UP
         services.telemetry.retry(label_of(self._route), step.kind.value)
@@ -145,8 +166,8 @@ class Tries:
             await asyncio.sleep(step.delay)
         return step.kind
 
-    def _fall_back(self, models: tuple[str, ...]) -> bool:
-        """Goes on with the first of these models that this key may use and whose limits have room."""
+    async def _fall_back(self, models: tuple[str, ...]) -> bool:
+        """Goes on with the first of these models that the key may use, that is paid for, and whose limits have room."""
         exchange = self._exchange
         principal = exchange.principal
         routes = principal.routes
@@ -162,13 +183,8 @@ class Tries:
                 order = ordered(exchange, route)
             except TollwayError:  # it cannot serve such a call, or has no target at the moment
                 continue
-            if limit_for(exchange, route):
-                self._route, self._order, self._made = route, order, 0
+            paid = [candidate for candidate in order if await cover(exchange, route, candidate) is not None]
+            if paid and await limit_for(exchange, route):
+                self._route, self._order, self._made = route, paid, 0
                 return True
         return False
-
-    async def _covers(self, candidate: Candidate) -> bool:
-        try:
-            return await cover(self._exchange, self._route, candidate)
-        except TollwayError:  # there, what the request can cost is not bounded
-            return False

@@ -13,7 +13,7 @@ from tollway.core.catalog import Credential, Provider
 from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.config.holder import Candidate, Routes
 from tollway.dataplane.providers.port import ProviderFault
-from tollway.dataplane.routing.targets import CredentialAt, CredentialUse, TargetState
+from tollway.dataplane.routing.targets import MOST_HELD_SECONDS, CredentialAt, CredentialUse, TargetState
 
 BUSY_SECONDS = 1.0
 """When a credential with all of its concurrent calls under way is asked for again."""
@@ -143,7 +143,8 @@ class Credentials:
             subject = at if at is not None else state
             subject.refusals = min(subject.refusals + 1, 16)
             if fault.retry_after_seconds is not None:
-                subject.held_until = max(subject.held_until, now + fault.retry_after_seconds)
+                seconds = min(fault.retry_after_seconds, MOST_HELD_SECONDS)
+                subject.held_until = max(subject.held_until, now + seconds)
                 if subject is state:
                     state.held_code = Code.PROVIDER_RATE_LIMITED.value
             else:

@@ -20,6 +20,8 @@ MOST_RETRY_SECONDS = 60.0
 NEWEST = 0.1
 """Weight of one departure in the pace of departures."""
 
+_UNKNOWN = -1.0
+
 Waiting = asyncio.Future[None]
 
 
@@ -52,7 +54,7 @@ class Gate:
         self.in_flight = 0
         self.most_waiting = most_waiting
         self._queues: dict[Priority, deque[_Waiter]] = {Priority.INTERACTIVE: deque(), Priority.BATCH: deque()}
-        self._left_at = 0.0
+        self._left_at = _UNKNOWN
         self._interval = 0.0
 
     @property
@@ -82,6 +84,8 @@ class Gate:
             raise self._refusal(ahead)
         loop = asyncio.get_running_loop()
         future: Waiting = loop.create_future()
+        if not self.waiting:
+            self._left_at = _UNKNOWN  # who left before the queue began says nothing of its pace
         queues[priority].append(_Waiter(future, loop.call_later(wait_seconds, self._expire, future, ahead)))
         self.wake()  # the limit may have risen while nobody left
         return future
@@ -122,8 +126,9 @@ class Gate:
                 return
         self.in_flight -= 1
         if self._queues[Priority.INTERACTIVE] or self._queues[Priority.BATCH]:
-            gap = min(max(now - self._left_at, 0.0), MOST_RETRY_SECONDS)
-            self._interval += (gap - self._interval) * NEWEST
+            if self._left_at != _UNKNOWN:
+                gap = min(max(now - self._left_at, 0.0), MOST_RETRY_SECONDS)
+                self._interval += (gap - self._interval) * NEWEST
             self.wake()
         else:
             self._interval = 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tollway.core.catalog import Credential, Provider, ProviderKind
 from tollway.core.routing.affinity import hash_of
-from tollway.core.routing.breaker import Breaker
+from tollway.core.routing.breaker import MOST_SECONDS, Breaker
 from tollway.core.routing.concurrency import Gradient
 from tollway.core.routing.latency import PeakEwma
 from tollway.core.routing.quota import MinuteWindow
@@ -16,6 +16,9 @@ from tollway.dataplane.routing.gate import Gate
 
 Place = tuple[str, str]
 """A provider's id and its own name for the model."""
+
+MOST_HELD_SECONDS = 3600.0
+"""A Retry-After is not heeded for longer: one provider's answer must not take a target from everybody for a day."""
 
 
 class CredentialUse:
@@ -103,7 +106,7 @@ class TargetState:
         return (
             self.gate.in_flight == 0
             and self.gate.waiting == 0
-            and not self.breaker.state
+            and (not self.breaker.state or now > self.breaker.until + MOST_SECONDS)
             and now >= max(self.held_until, self.resting_until)
             and all(now >= max(at.held_until, at.resting_until) for at in self.credentials.values())
         )

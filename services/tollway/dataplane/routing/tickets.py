@@ -15,7 +15,7 @@ from tollway.dataplane.config.holder import Candidate
 from tollway.dataplane.providers.port import ProviderFault
 from tollway.dataplane.routing.credentials import Credentials
 from tollway.dataplane.routing.gate import Waiting
-from tollway.dataplane.routing.targets import CredentialAt, TargetState
+from tollway.dataplane.routing.targets import MOST_HELD_SECONDS, CredentialAt, TargetState
 
 PENALTY_SECONDS = 5.0
 """A failed call counts as at least so slow: a target that fails quickly must not look quick."""
@@ -157,7 +157,7 @@ class Ticket:
         if refuses_account(fault):
             self._credentials.refused(state, self._at, fault, now)
         elif fault.retry_after_seconds is not None:
-            state.held_until = max(state.held_until, now + fault.retry_after_seconds)
+            state.held_until = max(state.held_until, now + min(fault.retry_after_seconds, MOST_HELD_SECONDS))
             state.held_code = fault.code
         if fault.status in _OVERLOAD_STATUS or (fault.code is Code.PROVIDER_TIMEOUT and fault.retryable):
             state.limit.refused()

@@ -38,6 +38,6 @@ def model_of(data: bytes) -> str:
 def _read(text: bytes) -> str:
     try:
         answer = _decode(text)
-    except msgspec.DecodeError:  # not for us to judge
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not for us to judge
         return ""
     return answer.model or (answer.message or answer.response or answer).model

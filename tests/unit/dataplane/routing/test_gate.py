@@ -153,3 +153,15 @@ async def test_clients_that_leave_at_any_moment_lose_no_place() -> None:
     kinds = {type(result) for result in results if result is not None}
     assert kinds <= {TollwayError, asyncio.CancelledError}
     assert asyncio.CancelledError in kinds
+
+
+async def test_a_quiet_time_before_the_queue_says_nothing_of_its_pace() -> None:
+    g = gate()
+    g.acquire(INTERACTIVE)
+    g.release(None, 1.0)
+    g.acquire(INTERACTIVE)
+    waiting = [g.acquire(INTERACTIVE, wait_seconds=5.0) for _ in range(3)]
+    g.release(None, 7200.0)
+    waiting.append(g.acquire(INTERACTIVE, wait_seconds=5.0))  # hours are no reason to refuse it
+    for each in waiting:
+        g.release(each, 7201.0)
