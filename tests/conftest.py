@@ -25,6 +25,7 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tollway.testkit.oidc_provider import OidcProvider
 from tollway.testkit.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 from tollway.testkit.simulator import SimulatorServer
 
@@ -138,6 +139,18 @@ def npm_openai(not_run: NotRun) -> Path:
         fcntl.flock(held, fcntl.LOCK_EX)  # several processes of one run would install into one folder
         _install_npm(folder, not_run)
     return folder
+
+
+@pytest.fixture(scope="session")
+def oidc(not_run: NotRun) -> Iterator[OidcProvider]:
+    """A real OpenID provider for the run; a test makes issuers of its own in it."""
+    folder = Path(__file__).parent / "oidc"
+    with (folder / "package.json").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _install_npm(folder, not_run)
+    provider = OidcProvider(str(Path(sys.executable).parent / "node"), folder)
+    yield provider
+    provider.stop()
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,18 @@ RUNS = (
         ("-m", "chaos", "tests/e2e/test_memory.py"),
         (("TOLLWAY_MEMORY_SECONDS", "3600"),),
     ),
+    Run(
+        "scale",
+        "1,000,000 keys in the directory, 200 subscribers of one control plane",
+        ("tests/e2e/test_directory_scale.py",),
+        (("TOLLWAY_SCALE_KEYS", "1000000"), ("TOLLWAY_SCALE_SUBSCRIBERS", "200")),
+    ),
+    Run(
+        "hostile",
+        "providers that do harm, half of the data planes killed, 10 minutes",
+        ("-m", "chaos", "tests/e2e/test_hostile_providers.py"),
+        (("TOLLWAY_HOSTILE_SECONDS", "600"),),
+    ),
     Run(OTHERS, "whatever else is marked as a long run", ("-m", "soak", "tests")),
 )
 

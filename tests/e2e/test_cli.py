@@ -82,7 +82,7 @@ def test_provider_keys_come_from_the_environment_or_standard_input(tollway: Mach
     tollway.run("providers", "create", "openai", "--kind", "openai", "--api-key-env", "MY_KEY")
     assert api.seen[-1][3]["credentials"] == [{"name": "main", "api_key": "sk-from-env", "weight": 0}]
     tollway.run("providers", "rotate-credential", "openai", "main", stdin="sk-piped\n")
-    assert api.seen[-1][3] == {"api_key": "sk-piped"}
+    assert api.seen[-1][3] == {"api_key": "sk-piped", "verify": True}
     assert tollway.run("providers", "add-credential", "openai", "x", "--api-key-env", "NONE").returncode == 2
 
 

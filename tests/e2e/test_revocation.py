@@ -92,3 +92,24 @@ def test_every_other_change_arrives_as_fast(three: Stack) -> None:
         three.api("DELETE", "projects/short-lived")
         for number in range(REPLICAS):
             until(lambda n=number: status(client, three, n, again["secret"]) == 401, 2, "the archived project")  # type: ignore[misc]
+
+
+def test_a_grace_ends_by_itself_or_early_on_every_replica(three: Stack) -> None:
+    """Both secrets work until the grace ends, no longer; ended early, the new secret stays."""
+    three.api("POST", "projects", {"name": "graceful"})
+    with httpx.Client(timeout=10) as client:
+        for name, early in (("by-itself", False), ("early", True)):
+            made = three.api("POST", "keys", {"project": "graceful", "name": name})
+            key = made["key"]["id"]
+            rotated = three.api("POST", f"keys/{key}:rotate", {"grace_seconds": 600 if early else 3})
+            ends = time.monotonic() + 3
+            for number in range(REPLICAS):
+                until(lambda n=number, s=rotated["secret"]: status(client, three, n, s) == 200, 2, "the new secret")  # type: ignore[misc]
+                assert status(client, three, number, made["secret"]) == 200, "the old secret has its grace"
+            if early:
+                assert three.api("POST", f"keys/{key}:endGrace", {}).get("previous_secret_valid_until") is None
+            else:
+                time.sleep(max(0.0, ends - time.monotonic()))
+            for number in range(REPLICAS):
+                until(lambda n=number, s=made["secret"]: status(client, three, n, s) == 401, 2, "the end of the grace")  # type: ignore[misc]
+                assert status(client, three, number, rotated["secret"]) == 200

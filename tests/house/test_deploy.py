@@ -126,7 +126,7 @@ def test_commands_of_the_cli_exist(root: Path) -> None:
     for path in [root / "README.md", *(root / "docs").rglob("*.md")]:
         found |= set(
             re.findall(
-                r"(?:^|[`/])tollway ([a-z]+)(?: ([a-z]+-[a-z]+|list|show|create|rotate|revoke))?",
+                r"(?:^|[`/])tollway ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+(?:-[a-z]+)+|list|show|create|rotate|revoke))?",
                 path.read_text(),
                 re.M,
             )

@@ -1,4 +1,4 @@
-"""Which control plane the command line talks to: flags, environment, profile, `./.tollway/env`, in this order."""
+"""Which control plane the command line talks to: flags, environment, profile, sign-in, `./.tollway/env`, in order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tollway.cli import envfile
 from tollway.cli.exits import Failure, Usage
 
 if TYPE_CHECKING:
+    from tollway.cli.signin.store import TokenFile
     from tollway.sdk.client import Client
 
 LOCAL_ENV = Path(".tollway") / "env"
@@ -35,6 +36,7 @@ class Flags:
     profile: str = ""
     output: str = "table"
     timeout_seconds: float = 30.0
+    reason: str = ""
 
 
 def profiles_path(environ: Mapping[str, str]) -> Path:
@@ -56,7 +58,7 @@ def resolve(flags: Flags, environ: Mapping[str, str], local: Path = LOCAL_ENV) -
     token = _token_file(flags.token_file) if flags.token_file else variables.get("TOLLWAY_ADMIN_TOKEN", "")
     ca_file = variables.get("TOLLWAY_CA_FILE")
     if not (url and token):
-        fallback = _profile(flags.profile or environ.get("TOLLWAY_PROFILE", ""), environ) or envfile.read(local)
+        fallback = _fallback(flags, environ, local, url, bool(token))
         if fallback and (not url or url.rstrip("/") == fallback.get("TOLLWAY_CONTROL_URL", "").rstrip("/")):
             url = url or fallback.get("TOLLWAY_CONTROL_URL", "")
             token = token or fallback.get("TOLLWAY_ADMIN_TOKEN", "")
@@ -64,8 +66,46 @@ def resolve(flags: Flags, environ: Mapping[str, str], local: Path = LOCAL_ENV) -
     if not url:
         raise Usage("no control plane: set TOLLWAY_CONTROL_URL, use --url or --profile, or run `tollway up` here")
     if not token:
-        raise Failure("no token for the control plane: set TOLLWAY_ADMIN_TOKEN, or use --token-file", code=3)
+        raise Failure(
+            "no token for the control plane: run `tollway login`, set TOLLWAY_ADMIN_TOKEN, or use --token-file", code=3
+        )
     return Connection(url=url, token=token, ca_file=ca_file)
+
+
+def _fallback(flags: Flags, environ: Mapping[str, str], local: Path, url: str, has_token: bool) -> dict[str, str]:
+    """What flags and environment leave open: a profile, else whoever signed in there, else `./.tollway/env`."""
+    profile = _profile(flags.profile or environ.get("TOLLWAY_PROFILE", ""), environ)
+    if has_token or profile.get("TOLLWAY_ADMIN_TOKEN"):
+        return profile or envfile.read(local)
+    found = profile or envfile.read(local)
+    signed_in = token_file(environ).fresh(url or found.get("TOLLWAY_CONTROL_URL", ""))
+    if signed_in is None:
+        return found
+    made = {"TOLLWAY_CONTROL_URL": signed_in.url, "TOLLWAY_ADMIN_TOKEN": signed_in.id_token}
+    return made | ({"TOLLWAY_CA_FILE": signed_in.ca_file} if signed_in.ca_file else {})
+
+
+def token_file(environ: Mapping[str, str]) -> TokenFile:
+    """Where the tokens of sign-ins are."""
+    from tollway.cli.signin.store import TokenFile
+
+    return TokenFile(profiles_path(environ).parent)
+
+
+def place(flags: Flags, environ: Mapping[str, str], local: Path = LOCAL_ENV) -> tuple[str, str | None]:
+    """The control plane's URL, and a certificate to trust; no token is needed. Raises Usage when there is no URL."""
+    variables = {} if flags.profile else environ
+    given = flags.url or variables.get("TOLLWAY_CONTROL_URL", "")
+    found = _profile(flags.profile or environ.get("TOLLWAY_PROFILE", ""), environ) or envfile.read(local)
+    known = found.get("TOLLWAY_CONTROL_URL", "")
+    ca_file = variables.get("TOLLWAY_CA_FILE")
+    signed_in = token_file(environ).find(given or known)
+    url = given or known or (signed_in.url if signed_in is not None else "")
+    if not url:
+        raise Usage("no control plane: set TOLLWAY_CONTROL_URL, or use --url or --profile")
+    if url.rstrip("/") == known.rstrip("/"):
+        ca_file = ca_file or found.get("TOLLWAY_CA_FILE")
+    return url, ca_file or (signed_in.ca_file if signed_in is not None else "") or None
 
 
 def _token_file(path: str) -> str:
@@ -103,7 +143,12 @@ def open_client(flags: Flags, environ: Mapping[str, str]) -> Client:
     connection = resolve(flags, environ)
     try:
         return Client(
-            connection.url, connection.token, timeout_seconds=flags.timeout_seconds, ca_file=connection.ca_file
+            connection.url,
+            connection.token,
+            timeout_seconds=flags.timeout_seconds,
+            ca_file=connection.ca_file,
+            reason=flags.reason,
+            agent="tollway-cli",
         )
     except ValueError as error:
         raise Usage(str(error)) from error

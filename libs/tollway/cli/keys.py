@@ -24,7 +24,7 @@ from tollway.cli.shared import (
     write_secrets,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Virtual keys: create, list, show, update, rotate, revoke.")
+app = typer.Typer(no_args_is_help=True, help="Virtual keys: create, list, show, update, rotate, end-grace, revoke.")
 COLUMNS = ("public_id", "name", "project", "user", "status", "models", "tags", "created_at", "expires_at", "id")
 KEY = Annotated[str, typer.Argument(help="id or public id", metavar="KEY")]
 MODELS = Annotated[list[str] | None, typer.Option("--model", help="glob of allowed models; repeatable")]
@@ -135,6 +135,13 @@ def rotate(
         return
     note("the secret is shown only now; keep it safe")
     show_one({"secret": made.secret, **_flat(made.key)}, chosen(output))
+
+
+@app.command("end-grace")
+def end_grace(key: KEY, etag: Etag = "", output: Output = None) -> None:
+    """Ends the grace of a rotation now: the newest secret alone stays valid."""
+    with client() as tollway:
+        show_one(tollway.keys.end_grace(key, etag=etag), chosen(output))
 
 
 @app.command()

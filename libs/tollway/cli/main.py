@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 
 from tollway.cli import (
+    accounts,
     alerts,
     apply,
+    approvals,
+    audit,
     budgets,
     keys,
     ledger,
@@ -18,16 +21,21 @@ from tollway.cli import (
     logs,
     machine,
     models,
+    policies,
     prices,
     projects,
     providers,
     reconcile,
     reports,
+    roles,
+    secrets,
     units,
+    users,
 )
 from tollway.cli.connection import Flags
 from tollway.cli.exits import Failure
 from tollway.cli.shared import Output, use
+from tollway.cli.signin.commands import login, logout
 
 app = typer.Typer(
     name="tollway",
@@ -47,14 +55,18 @@ def _globals(
     token_file: Annotated[str, typer.Option("--token-file", help="file with the token; else TOLLWAY_ADMIN_TOKEN")] = "",
     profile: Annotated[str, typer.Option("--profile", help="of tollway/config.toml in the XDG config directory")] = "",
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="seconds for one call")] = 30.0,
+    reason: Annotated[str, typer.Option("--reason", help="why, for the audit log")] = "",
     output: Output = None,
 ) -> None:
-    use(Flags(url=url, token_file=token_file, profile=profile, output=output or "table", timeout_seconds=timeout))
+    shown = output or "table"
+    use(Flags(url=url, token_file=token_file, profile=profile, output=shown, timeout_seconds=timeout, reason=reason))
 
 
 app.command()(machine.up)
 app.command()(machine.down)
 app.command()(machine.status)
+app.command()(login)
+app.command()(logout)
 app.command("apply")(apply.apply)
 app.command("schema")(apply.schema)
 app.add_typer(keys.app, name="keys")
@@ -70,9 +82,16 @@ app.add_typer(reconcile.app, name="reconcile")
 app.command("usage")(reports.usage)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(reports.requests, name="requests")
-app.add_typer(reports.audit, name="audit")
+app.add_typer(audit.app, name="audit")
 app.add_typer(logs.app, name="logs")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(policies.app, name="policies")
+app.add_typer(users.app, name="users")
+app.add_typer(roles.app, name="roles")
+app.add_typer(accounts.app, name="service-accounts")
+app.command("whoami")(users.whoami)
+app.add_typer(secrets.app, name="secrets")
 
 
 @app.command()

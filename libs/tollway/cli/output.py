@@ -65,11 +65,11 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_guarded(cell(row.get(column))) for column in columns])
+        writer.writerow([guarded(cell(row.get(column))) for column in columns])
 
 
-def _guarded(text: str) -> str:
-    # Spreadsheets run cells that begin like a formula; names and tags are chosen by others.
+def guarded(text: str) -> str:
+    """A cell of CSV. Spreadsheets run cells that begin like a formula; names and tags are chosen by others."""
     risky = text.startswith(("=", "+", "@", "\t", "\r")) or (text.startswith("-") and not _is_number(text))
     return "'" + text if risky else text
 

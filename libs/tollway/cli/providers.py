@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tollway.cli.exits import Usage
+from tollway.cli.exits import Failure, Usage
 from tollway.cli.output import show_list, show_one
 from tollway.cli.routing import CONCURRENT, PROBE, REQUESTS, TOKENS, parse_probe, parse_quota
 from tollway.cli.shared import Etag, Force, Limit, Output, chosen, client, confirm, read_secret
 
+if TYPE_CHECKING:
+    from tollway.sdk.models import Provider
+
 app = typer.Typer(
     no_args_is_help=True,
-    help="Providers: create, list, show, update, archive; add-, update-, rotate- and remove-credential.",
+    help="Providers: create, list, show, check, update, archive; add-, update-, rotate- and remove-credential.",
 )
 COLUMNS = ("name", "kind", "base_url", "credentials", "created_at", "id")
 PROVIDER = Annotated[str, typer.Argument(help="id or name", metavar="PROVIDER")]
@@ -21,6 +25,10 @@ CREDENTIAL = Annotated[str, typer.Argument(help="id or name", metavar="CREDENTIA
 BASE_URL = Annotated[str | None, typer.Option("--base-url", help="optional where the kind has a well-known one")]
 API_VERSION = Annotated[str | None, typer.Option("--api-version", help="azure_openai")]
 HANGUP = Annotated[str | None, typer.Option("--hangup", help="close or drain calls whose client has left")]
+VERIFY = Annotated[
+    bool,
+    typer.Option("--verify/--no-verify", help="ask the provider first, and save nothing when it refuses the key"),
+]
 API_KEY_ENV = Annotated[str, typer.Option("--api-key-env", help="variable that holds the key; else standard input")]
 
 
@@ -33,6 +41,7 @@ def create(
     hangup: HANGUP = None,
     probe: PROBE = None,
     api_key_env: API_KEY_ENV = "",
+    verify: VERIFY = True,
     output: Output = None,
 ) -> None:
     """Registers a provider; with --api-key-env also its first credential, named `main`."""
@@ -48,8 +57,31 @@ def create(
             hangup=hangup or "",
             probe_seconds=parse_probe(probe),
             credentials=credentials,
+            verify=verify and bool(credentials),
         )
     show_one(made, chosen(output))
+    _tell(made, "main", verify and bool(credentials))
+
+
+def _tell(provider: Provider, credential: str, verified: bool) -> None:
+    """Says on standard error when a key was saved that the provider has not taken."""
+    found = next((c.check for c in provider.credentials if credential in (c.name, c.id)), None)
+    if verified and found is not None and found.outcome != "accepted":
+        print(f"saved, but {found.detail}", file=sys.stderr)
+
+
+@app.command()
+def check(
+    provider: PROVIDER,
+    credential: Annotated[str, typer.Option("--credential", help="id or name of one; else all")] = "",
+    output: Output = None,
+) -> None:
+    """Asks a provider whether it takes its keys; exits with 1 when it refuses one."""
+    with client() as tollway:
+        found = tollway.providers.check(provider, credential)
+    show_list(found, ("credential", "outcome", "status", "detail", "checked_at"), chosen(output))
+    if any(one.outcome in ("refused", "blocked") for one in found):
+        raise Failure("not every key is accepted")
 
 
 @app.command("list")
@@ -124,6 +156,7 @@ def add_credential(
     requests: REQUESTS = None,
     tokens: TOKENS = None,
     concurrent: CONCURRENT = None,
+    verify: VERIFY = True,
     output: Output = None,
 ) -> None:
     """Adds a provider key, read from --api-key-env, standard input or a prompt."""
@@ -132,7 +165,9 @@ def add_credential(
     quota = parse_quota(requests, tokens, concurrent)
     credential = NewCredential(name=name, api_key=read_secret("API key", api_key_env), weight=weight, quota=quota)
     with client() as tollway:
-        show_one(tollway.providers.add_credential(provider, credential), chosen(output))
+        made = tollway.providers.add_credential(provider, credential, verify=verify)
+    show_one(made, chosen(output))
+    _tell(made, name, verify)
 
 
 @app.command("update-credential")
@@ -163,12 +198,18 @@ def update_credential(
 
 @app.command("rotate-credential")
 def rotate_credential(
-    provider: PROVIDER, credential: CREDENTIAL, api_key_env: API_KEY_ENV = "", output: Output = None
+    provider: PROVIDER,
+    credential: CREDENTIAL,
+    api_key_env: API_KEY_ENV = "",
+    verify: VERIFY = True,
+    output: Output = None,
 ) -> None:
     """Replaces a provider key; requests in flight finish with the old one."""
     value = read_secret("API key", api_key_env)
     with client() as tollway:
-        show_one(tollway.providers.rotate_credential(provider, credential, api_key=value), chosen(output))
+        made = tollway.providers.rotate_credential(provider, credential, api_key=value, verify=verify)
+    show_one(made, chosen(output))
+    _tell(made, credential, verify)
 
 
 @app.command("remove-credential")

@@ -1,4 +1,4 @@
-"""`tollway usage`, `tollway requests`, `tollway audit`."""
+"""`tollway usage`, `tollway requests`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tollway.cli.output import plain, show_list, show_one
 from tollway.cli.shared import Limit, Output, chosen, client, when
 
 requests = typer.Typer(no_args_is_help=True, help="The ledger of requests.")
-audit = typer.Typer(no_args_is_help=True, help="Who changed what.")
 USAGE = (
     "group",
     "requests",
@@ -36,7 +35,6 @@ REQUESTS = (
     "cost",
     "estimated",
 )
-EVENTS = ("at", "actor", "action", "resource", "source", "request_id")
 DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "user", "hour")
 PROJECT = Annotated[str, typer.Option("--project", "-p", help="only this project")]
 KEY = Annotated[str, typer.Option("--key", help="only this key")]
@@ -88,15 +86,3 @@ def list_requests(
             project=project, key=key, model=model, start=when(from_, "--from"), end=when(to, "--to"), limit=limit
         )
         show_list(found, REQUESTS, chosen(output))
-
-
-@audit.command("list")
-def list_audit(
-    resource: Annotated[str, typer.Option("--resource", help="for example project:retail")] = "",
-    action: Annotated[str, typer.Option("--action", help="for example keys.revoke")] = "",
-    limit: Limit = 100,
-    output: Output = None,
-) -> None:
-    """Lists changes, newest first."""
-    with client() as tollway:
-        show_list(tollway.audit(resource=resource, action=action, limit=limit), EVENTS, chosen(output))

@@ -23,6 +23,18 @@ class Outcome:
     """The process died; what is known comes from its journal."""
 
 
+class Cached:
+    """What the response cache did for a request; plain strings, for the same reason."""
+
+    NO = ""
+    """Nothing: it was off."""
+    MISS = "miss"
+    HIT = "hit"
+    """A kept answer was given: no call, no cost."""
+    SHARED = "shared"
+    """The answer of a call that another request made at the same time was given: no call of its own, no cost."""
+
+
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One upstream call. `cost_nano` is nano-dollars; None of `price_version` means that no price was known."""
 
@@ -49,6 +61,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One client request with its attempts.
 
     `client_request_id` is the caller's own `x-request-id`, if any; `user` is who the key belongs to, if anybody.
+    `cache` is one of `Cached`.
     """
 
     id: str
@@ -68,4 +81,5 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_request_id: str | None = None
     tags: dict[str, str] = {}
     user: str = ""
+    cache: str = Cached.NO
     attempts: tuple[AttemptRow, ...] = ()

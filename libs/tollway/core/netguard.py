@@ -21,6 +21,8 @@ class Guard(StrEnum):
 
 
 _METADATA = frozenset({ip_address("169.254.169.254"), ip_address("fd00:ec2::254"), ip_address("100.100.100.200")})
+_MAX_NAME = 253
+_MAX_LABEL = 63
 _NAT64 = (IPv6Address("64:ff9b::"), 96)
 
 
@@ -76,6 +78,12 @@ def _legacy_ipv4(host: str) -> str | None:
     return str(IPv4Address(value))
 
 
+def _is_name(host: str) -> bool:
+    """Whether the parts of a name have the lengths that names may have (RFC 1035, section 2.3.4)."""
+    name = host.removesuffix(".")
+    return len(name) <= _MAX_NAME and all(0 < len(part) <= _MAX_LABEL for part in name.split("."))
+
+
 def url_refusal(url: str, guard: Guard) -> str | None:
     """Why the URL must not be used, or None when nothing speaks against it yet (its name must still be resolved)."""
     try:
@@ -92,6 +100,8 @@ def url_refusal(url: str, guard: Guard) -> str | None:
     # Who fetches it may read such a host in other ways than we do: escapes, other dots and digits, a final dot.
     if not host.isascii() or "%" in host:
         return "must name its host in plain letters (punycode for others)"
+    if ":" not in host and not _is_name(host):
+        return "names a host with an empty or too long part between its dots"
     host = host.rstrip(".")
     if guard is Guard.TENANT and (host == "localhost" or host.endswith(_LOCAL_NAMES)):
         return "names a host of the local network"

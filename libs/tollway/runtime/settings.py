@@ -20,6 +20,10 @@ class SettingsError(Exception):
     """The environment is incomplete or wrong; the message names every variable and never shows a secret."""
 
 
+class Problem(ValueError):
+    """What is wrong with a value, in words that hold nothing of it: shown for secrets too."""
+
+
 def setting(
     env: str,
     doc: str,
@@ -51,7 +55,8 @@ def load(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
         except OSError as error:
             problems.append(f"{name}_FILE cannot be read: {error.strerror}")
         except ValueError as error:
-            shown = "" if field.metadata["secret"] else f": {error}"
+            hidden = field.metadata["secret"] and not isinstance(error, Problem)
+            shown = "" if hidden else f": {error}"
             problems.append(f"{name} is not valid{shown} ({field.metadata['doc']})")
     if problems:
         raise SettingsError("; ".join(problems))

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from tollway.sdk.identity import present, segment
 from tollway.sdk.models import Capabilities, Model, NewCredential, Price, Provider, Target, Timeouts
 from tollway.sdk.paging import pages, typed
-from tollway.sdk.routing import Breaker, Hedge, Quota, Retries
+from tollway.sdk.routing import Breaker, CredentialCheck, Hedge, Quota, Retries
 from tollway.sdk.transport import Transport
 
 
@@ -30,10 +30,12 @@ class Providers:
         credentials: Sequence[NewCredential] = (),
         hangup: str = "",
         probe_seconds: float | None = None,
+        verify: bool = False,
     ) -> Provider:
         """A new provider; `base_url` is optional where the kind has a well-known one.
 
         `probe_seconds` (1 to 3600; 0 or None: off) is how often a target that fails is asked whether it is back.
+        `verify` asks the provider first: nothing is saved when it refuses a key.
         """
         body = present(
             name=name,
@@ -44,6 +46,7 @@ class Providers:
             credentials=list(credentials),
             hangup=hangup,
             probe_seconds=probe_seconds,
+            verify=verify or None,
         )
         return typed(Provider, self._transport.call("POST", "/api/v1/providers", body=body))
 
@@ -82,10 +85,17 @@ class Providers:
         path = f"/api/v1/providers/{segment(provider)}"
         return typed(Provider, self._transport.call("DELETE", path, query={"etag": etag}))
 
-    def add_credential(self, provider: str, credential: NewCredential) -> Provider:
-        """Adds a provider key."""
+    def check(self, provider: str, credential: str = "") -> Sequence[CredentialCheck]:
+        """Asks the provider whether it takes its keys, or one of them; changes nothing but what is known of that."""
+        path = f"/api/v1/providers/{segment(provider)}:check"
+        answer = self._transport.call("POST", path, body=present(credential=credential or None))
+        return [typed(CredentialCheck, found) for found in answer["checks"]]
+
+    def add_credential(self, provider: str, credential: NewCredential, *, verify: bool = False) -> Provider:
+        """Adds a provider key; with `verify`, unless the provider refuses it."""
         path = f"/api/v1/providers/{segment(provider)}/credentials"
-        return typed(Provider, self._transport.call("POST", path, body=present(**vars(credential))))
+        body = present(**vars(credential), verify=verify or None)
+        return typed(Provider, self._transport.call("POST", path, body=body))
 
     def update_credential(
         self, provider: str, credential: str, *, weight: int | None = None, quota: Quota | None = None
@@ -94,10 +104,13 @@ class Providers:
         path = f"/api/v1/providers/{segment(provider)}/credentials/{segment(credential)}"
         return typed(Provider, self._transport.call("PATCH", path, body=present(weight=weight, quota=quota)))
 
-    def rotate_credential(self, provider: str, credential: str, *, api_key: str) -> Provider:
-        """Replaces the value of a provider key; requests in flight finish with the old one."""
+    def rotate_credential(self, provider: str, credential: str, *, api_key: str, verify: bool = False) -> Provider:
+        """Replaces the value of a provider key; requests in flight finish with the old one.
+
+        With `verify`, only if the provider does not refuse the new one.
+        """
         path = f"/api/v1/providers/{segment(provider)}/credentials/{segment(credential)}:rotate"
-        return typed(Provider, self._transport.call("POST", path, body={"api_key": api_key}))
+        return typed(Provider, self._transport.call("POST", path, body=present(api_key=api_key, verify=verify or None)))
 
     def remove_credential(self, provider: str, credential: str) -> Provider:
         """Removes a provider key."""

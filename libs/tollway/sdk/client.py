@@ -15,7 +15,17 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
+from tollway.sdk.access import AsyncRoles, AsyncServiceAccounts, AsyncUsers, Roles, ServiceAccounts, Users
 from tollway.sdk.alerts import Alerts, AsyncAlerts
+from tollway.sdk.approvals import (
+    Approvals,
+    AsyncApprovals,
+    AsyncDelegations,
+    AsyncPolicies,
+    Delegations,
+    Policies,
+)
+from tollway.sdk.audit import AsyncAuditLog, AuditLog
 from tollway.sdk.catalog import Models, Providers
 from tollway.sdk.identity import BusinessUnits, Keys, Projects
 from tollway.sdk.ledger import Ledger
@@ -23,15 +33,31 @@ from tollway.sdk.prices import Prices, Reconciliations
 from tollway.sdk.reports import Reports
 from tollway.sdk.requestlog import RequestLog
 from tollway.sdk.rules import AsyncBudgets, AsyncLimitSets, Budgets, LimitSets
+from tollway.sdk.secrets import AsyncSecrets, Secrets
 from tollway.sdk.threads import aiterable, awaitable
 from tollway.sdk.transport import Transport
 
 
 class Client(Reports):
-    """`base_url` is the control plane's (TOLLWAY_CONTROL_URL), `token` an administrator's. May be shared by threads."""
+    """`base_url` is the control plane's (TOLLWAY_CONTROL_URL), `token` an administrator's. May be shared by threads.
 
-    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 30.0, ca_file: str | None = None) -> None:
-        super().__init__(Transport(base_url, token, timeout_seconds=timeout_seconds, ca_file=ca_file))
+    `reason` goes into the audit log with every change; `agent` says what kind of client it is.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeout_seconds: float = 30.0,
+        ca_file: str | None = None,
+        reason: str = "",
+        agent: str = "tollway-sdk",
+    ) -> None:
+        transport = Transport(
+            base_url, token, timeout_seconds=timeout_seconds, ca_file=ca_file, reason=reason, agent=agent
+        )
+        super().__init__(transport)
         self.base_url = base_url
         self.business_units = BusinessUnits(self._transport)
         self.projects = Projects(self._transport)
@@ -45,6 +71,14 @@ class Client(Reports):
         self.budgets = Budgets(self._transport)
         self.limits = LimitSets(self._transport)
         self.alerts = Alerts(self._transport)
+        self.approvals = Approvals(self._transport)
+        self.policies = Policies(self._transport)
+        self.delegations = Delegations(self._transport)
+        self.users = Users(self._transport)
+        self.service_accounts = ServiceAccounts(self._transport)
+        self.roles = Roles(self._transport)
+        self.secrets = Secrets(self._transport)
+        self.audit_log = AuditLog(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -87,6 +121,7 @@ class _Keys:
         self.list = aiterable(sync.list)
         self.update = awaitable(sync.update)
         self.rotate = awaitable(sync.rotate)
+        self.end_grace = awaitable(sync.end_grace)
         self.revoke = awaitable(sync.revoke)
 
 
@@ -97,6 +132,7 @@ class _Providers:
         self.list = aiterable(sync.list)
         self.update = awaitable(sync.update)
         self.archive = awaitable(sync.archive)
+        self.check = awaitable(sync.check)
         self.add_credential = awaitable(sync.add_credential)
         self.update_credential = awaitable(sync.update_credential)
         self.rotate_credential = awaitable(sync.rotate_credential)
@@ -145,8 +181,16 @@ class _RequestLog:
 class AsyncClient:
     """`Client` for asyncio. The blocking calls run in threads, so that the standard library is all it needs."""
 
-    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 30.0, ca_file: str | None = None) -> None:
-        self._sync = sync = Client(base_url, token, timeout_seconds=timeout_seconds, ca_file=ca_file)
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeout_seconds: float = 30.0,
+        ca_file: str | None = None,
+        reason: str = "",
+    ) -> None:
+        self._sync = sync = Client(base_url, token, timeout_seconds=timeout_seconds, ca_file=ca_file, reason=reason)
         self.base_url = base_url
         self.business_units = _Units(sync.business_units)
         self.projects = _Projects(sync.projects)
@@ -160,6 +204,14 @@ class AsyncClient:
         self.budgets = AsyncBudgets(sync.budgets)
         self.limits = AsyncLimitSets(sync.limits)
         self.alerts = AsyncAlerts(sync.alerts)
+        self.approvals = AsyncApprovals(sync.approvals)
+        self.policies = AsyncPolicies(sync.policies)
+        self.delegations = AsyncDelegations(sync.delegations)
+        self.users = AsyncUsers(sync.users)
+        self.service_accounts = AsyncServiceAccounts(sync.service_accounts)
+        self.roles = AsyncRoles(sync.roles)
+        self.secrets = AsyncSecrets(sync.secrets)
+        self.audit_log = AsyncAuditLog(sync.audit_log)
         self.apply = awaitable(sync.apply)
         self.usage = awaitable(sync.usage)
         self.requests = aiterable(sync.requests)

@@ -212,6 +212,11 @@ class Keys:
         body = present(grace_seconds=str(grace_seconds), etag=etag or None)
         return typed(KeyWithSecret, self._transport.call("POST", f"/api/v1/keys/{segment(key)}:rotate", body=body))
 
+    def end_grace(self, key: str, *, etag: str = "") -> Key:
+        """Ends the grace of a rotation now: the newest secret alone stays valid."""
+        body = present(etag=etag or None)
+        return typed(Key, self._transport.call("POST", f"/api/v1/keys/{segment(key)}:endGrace", body=body))
+
     def revoke(self, key: str, *, etag: str = "") -> Key:
         """Ends the key for good; repeating it changes nothing."""
         body = present(etag=etag or None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tollway.sdk.routing import Breaker, Hedge, Quota, Retries
+from tollway.sdk.routing import Breaker, CredentialCheck, Hedge, Quota, Retries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Timeouts:
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """A provider key as it may be shown: never its value."""
+    """A provider key as it may be shown: never its value. `check` None: its present value was never checked."""
 
     id: str = ""
     name: str = ""
@@ -99,6 +99,7 @@ class Credential:
     created_at: datetime | None = None
     rotated_at: datetime | None = None
     quota: Quota | None = None
+    check: CredentialCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,7 +352,7 @@ class LedgerRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditEvent:
-    """Who changed what. `before` and `after` are JSON texts without secrets."""
+    """Who changed what. `before` and `after` are JSON texts without secrets; `hash` covers the entry before it too."""
 
     id: str = ""
     at: datetime | None = None
@@ -363,6 +364,15 @@ class AuditEvent:
     before: str = ""
     after: str = ""
     request_id: str = ""
+    seq: int = 0
+    organisation: str = ""
+    actor_kind: str = ""
+    actor_id: str = ""
+    method: str = ""
+    agent: str = ""
+    transport: str = ""
+    hash: str = ""
+    unproven: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ Field names, units and meanings are those of `proto/tollway/control/v1/catalog.p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +39,17 @@ class Quota:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrent: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialCheck:
+    """What a provider said of a key. `outcome` is accepted, refused, unproven, unreachable or blocked.
+
+    `status` is the HTTP status, 0: no answer.
+    """
+
+    credential: str = ""
+    outcome: str = ""
+    status: int = 0
+    detail: str = ""
+    checked_at: datetime | None = None

@@ -26,7 +26,16 @@ MAX_RETRY_AFTER_SECONDS = 5.0
 class Transport:
     """Sends calls to `base_url` (http or https, without a path as a rule). Safe to use from several threads."""
 
-    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 30.0, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeout_seconds: float = 30.0,
+        ca_file: str | None = None,
+        reason: str = "",
+        agent: str = "tollway-sdk",
+    ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("the control plane's URL must look like http://host:port or https://host:port")
@@ -35,6 +44,9 @@ class Transport:
         self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
         self._tls = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
         self._token = token
+        self._headers: dict[str, str | bytes] = {"Accept": "application/json", "User-Agent": agent}
+        if why := " ".join(reason.split()):
+            self._headers["X-Tollway-Reason"] = why.encode()
         self._timeout = timeout_seconds
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
@@ -68,7 +80,7 @@ class Transport:
 
     def _once(self, method: str, target: str, payload: bytes | None) -> Any:
         connection, reused = self._take()
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        headers = {**self._headers, "Authorization": f"Bearer {self._token}"}
         if payload is not None:
             headers["Content-Type"] = "application/json"
         try:

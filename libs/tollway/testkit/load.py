@@ -10,12 +10,13 @@ import io
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 
 HANG_UP = "hung up"
 CUT = "cut"
+T = TypeVar("T")
 
 
 class Sent(NamedTuple):
@@ -85,8 +86,8 @@ class Clients:
 
 
 async def paced(
-    count: int, seconds: float, send: Callable[[int], Awaitable[Sent]], *, at_once: int = 1, most_open: int = 500
-) -> list[Sent]:
+    count: int, seconds: float, send: Callable[[int], Awaitable[T]], *, at_once: int = 1, most_open: int = 500
+) -> list[T]:
     """Sends `count` requests evenly over `seconds`, `at_once` together, however long each takes; all answers.
 
     While `most_open` are under way no further ones are sent: load beyond what the machine carries waits.
@@ -94,7 +95,7 @@ async def paced(
     began = asyncio.get_running_loop().time()
     room = asyncio.Semaphore(most_open)
 
-    async def one(number: int) -> Sent:
+    async def one(number: int) -> T:
         async with room:
             return await send(number)
 

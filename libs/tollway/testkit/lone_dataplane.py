@@ -172,6 +172,8 @@ class LoneDataPlane:
         await process.counters.close()
         await process.upstream.close()
         await process.store.close()
+        if process.cache is not None:
+            await process.cache.close()
         await process.channel.close()
         process.journal.close()
         process.bodies.give_up()

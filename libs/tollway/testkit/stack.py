@@ -231,8 +231,12 @@ class Stack:
             "projects": [{"name": "demo", "keys": [{"name": "demo-key"}]}],
         }
 
-    def add_dataplane(self, *, processes: int = 1, data: str | None = None, **more: str) -> Service:
-        """A further data plane; `data` names its data folder, so that a successor can take over another's."""
+    def add_dataplane(
+        self, *, processes: int = 1, data: str | None = None, ready_seconds: float = 15, **more: str
+    ) -> Service:
+        """A further data plane, once it is ready; `data` names its data folder, so that a successor can take over
+        another's.
+        """
         name = f"dataplane-{len(self.dataplanes)}"
         environment = {
             **self.environment,
@@ -249,7 +253,7 @@ class Stack:
         }
         service = Service(name, ["tollway.dataplane.main", "serve"], environment, self.folder).start()
         self.dataplanes.append(service)
-        until(lambda: self.ready(service), 15, f"readiness of {name}")
+        until(lambda: self.ready(service), ready_seconds, f"readiness of {name}")
         return service
 
     def ready(self, service: Service) -> bool:

@@ -14,6 +14,7 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from tollway.wire.gen.tollway.control.v1 import (
+    access_pb2,
     alerts_pb2,
     budgets_pb2,
     catalog_pb2,
@@ -24,6 +25,8 @@ from tollway.wire.gen.tollway.control.v1 import (
     prices_pb2,
     reports_pb2,
     requestlog_pb2,
+    secrets_pb2,
+    workflows_pb2,
 )
 
 Field: TypeAlias = Any
@@ -39,6 +42,9 @@ _FILES = (
     alerts_pb2,
     prices_pb2,
     ledger_pb2,
+    access_pb2,
+    secrets_pb2,
+    workflows_pb2,
 )
 _VERBS = ("get", "put", "post", "delete", "patch")
 PUBLIC = "public"

@@ -23,8 +23,10 @@ from tollway.controlplane.api.methods import collect
 from tollway.controlplane.api.rest import RestApi
 from tollway.controlplane.api.rpc import GrpcApi, add_notices, add_plane_services
 from tollway.controlplane.api.telemetry import Telemetry
+from tollway.controlplane.audit.watch import AuditWatch, accept_earlier
 from tollway.controlplane.auth import Authenticator
 from tollway.controlplane.catalog.snapshot import SnapshotSource
+from tollway.controlplane.credentials import keks
 from tollway.controlplane.credentials.vault import Vault, VaultError, ensure_peppers
 from tollway.controlplane.db.migrate import MigrationError, check_schema, connect
 from tollway.controlplane.db.pool import OUTAGE, create_pool
@@ -38,7 +40,13 @@ from tollway.controlplane.publish.service import ConfigPublisher
 from tollway.controlplane.requestlog import api as request_log_api
 from tollway.controlplane.requestlog.service import RequestLog, open_contents
 from tollway.controlplane.requestlog.store import ContentStore, StoreUnavailable
+from tollway.controlplane.resources import from_ms
+from tollway.controlplane.rotation.worker import RotationWorker
 from tollway.controlplane.settings import Settings
+from tollway.controlplane.signin.headers import Origin
+from tollway.controlplane.signin.routes import SignInRoutes
+from tollway.controlplane.signin.service import SignIn
+from tollway.controlplane.workflows.keeper import Keeper
 from tollway.runtime import log
 from tollway.runtime.admin import admin_app
 from tollway.runtime.clock import SystemClock
@@ -76,13 +84,26 @@ async def prepare(url: str, vault: Vault) -> int:
     try:
         async with await _connect(url) as db:
             version = await check_schema(db)
+            await vault.warm(db)
             async with db.transaction():
                 await ensure_installation(db, ensure_defaults, peppers)
+            await accept_earlier(db, vault, from_ms(SystemClock().now_ms()))
             return version
     except (MigrationError, VaultError) as error:
         raise StartError(str(error)) from error
     except psycopg.Error as error:
         raise database_problem(error) from error
+
+
+def open_vault(settings: Settings) -> Vault:
+    """The vault with the key-encryption keys that the settings name. Nothing is asked yet."""
+    access = keks.KmsAccess(
+        endpoint=settings.kms_endpoint,
+        region=settings.kms_region,
+        access_key=settings.kms_access_key,
+        secret_key=settings.kms_secret_key,
+    )
+    return Vault(keks.opened(settings.keks, access))
 
 
 async def _connect(url: str) -> Any:
@@ -105,7 +126,7 @@ class ControlPlane:
         self.health = Health()
         self.telemetry = Telemetry()
         self.clock = SystemClock()
-        self.vault = Vault(settings.keks)
+        self.vault = open_vault(settings)
         self.ports: dict[str, int] = {}
         self._opened = contextlib.AsyncExitStack()
 
@@ -132,6 +153,10 @@ class ControlPlane:
         )
         self.ledger = Ledger(self.pool, self.clock, retention_days=settings.ledger_retention_days)
         self.prices = PriceWatch(self.pool, self.clock)
+        self.audit = AuditWatch(self.pool, self.vault, self.clock)
+        self.rotation = RotationWorker(self.pool, self.vault, self.clock)
+        self._opened.push_async_callback(self.rotation.close)
+        await self.rotation.open()
         self.request_log = RequestLog(self.pool, self.clock, await _contents(settings))
         self._opened.push_async_callback(self.request_log.close)
         self.alerts = Alerts(
@@ -141,6 +166,7 @@ class ControlPlane:
             WebhookSender(settings.webhook_networks),
             _mailer(settings),
         )
+        self.approvals = Keeper(self.pool, self.vault, self.clock)
         await self.alerts.open()
         self._opened.push_async_callback(self.alerts.close)
         methods = collect(
@@ -152,18 +178,30 @@ class ControlPlane:
         self.dispatcher = Dispatcher(
             self.pool, methods, self.clock, self.vault, self.telemetry, networks=settings.webhook_networks
         )
-        self.authenticator = Authenticator(settings.admin_token)
+        await self._open_signin()
         self._measure()
         self.health.require("configuration", self.publisher.problem)
         self.health.require("database", self._database_problem)
         self._opened.push_async_callback(self.publisher.close)
         self._opened.push_async_callback(self.ledger.close)
         self._opened.push_async_callback(self.prices.close)
+        self._opened.push_async_callback(self.approvals.close)
+        self._opened.push_async_callback(self.audit.close)
         self.publisher.start()
         self.ledger.start()
         self.prices.start()
+        self.audit.start()
+        self.rotation.start()
         self.alerts.start()
+        self.approvals.start()
         self.request_log.start()
+
+    async def _open_signin(self) -> None:
+        origin = Origin(self.settings.public_url, tls=self._tls is not None)
+        self.signin = SignIn(self.pool, self.vault, self.clock, self.settings.admin_token, origin)
+        self._opened.push_async_callback(self.signin.close)
+        await self.signin.open()
+        self.authenticator = Authenticator(self.settings.admin_token, self.signin, self.pool)
 
     def _database_problem(self) -> str | None:
         return None if self.publisher.fresh else "the database does not answer"
@@ -173,6 +211,7 @@ class ControlPlane:
         internal = settings.bind_internal or settings.bind
         rest = RestApi(self.dispatcher, self.authenticator, openapi.document_bytes)
         control = rest.application(self.health, settings.max_body_bytes)
+        SignInRoutes(self.signin, self.authenticator.of_request).add_to(control)
         admin = admin_app(self.health, self.telemetry.render)
         self.grpc = make_server()
         self._opened.push_async_callback(self.grpc.stop, GRPC_GRACE_SECONDS)
@@ -208,7 +247,9 @@ class ControlPlane:
         measure.totals("config", "Config push", _counters(self.publisher.counters))
         measure.totals("ledger", "Ledger ingest", _counters(self.ledger.counters))
         measure.totals("alerts", "Alerts", _counters(self.alerts.counters))
+        measure.totals("audit", "Checks of the audit log", _counters(self.audit.counters))
         measure.totals("alert_deliveries", "Deliveries of alerts", _counters(self.alerts.deliverer.counters))
+        measure.totals("approvals", "Requests that wait", _counters(self.approvals.counters))
         measure.totals("request_log", "Request log", _counters(self.request_log.counters))
         measure.gauge(
             "config_subscribers", "Data planes on the push stream.", lambda: len(self.publisher.subscribers())
@@ -295,11 +336,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 async def check(settings: Settings) -> str:
     """Verifies database, schema and keys without changing anything; returns a line for the operator."""
-    vault = Vault(settings.keks)
+    vault = open_vault(settings)
     _tls(settings)
     try:
         async with await connect(settings.database_url) as db:
             version = await check_schema(db)
+            await vault.warm(db)
             peppers = await vault.peppers(db)
     except (MigrationError, VaultError) as error:
         raise StartError(str(error)) from error

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -45,11 +45,100 @@ class ApiError(Exception):
         self.field = field
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What one role gives a caller, and where: on a project, on a business unit with all its projects, or everywhere.
+
+    `permissions` hold for whatever is in that scope; `own` only for what belongs to the caller (their own keys).
+    """
+
+    role: str
+    permissions: frozenset[str]
+    own: frozenset[str] = frozenset()
+    unit: UUID | None = None
+    project: UUID | None = None
+
+    def covers(self, unit: UUID | None, project: UUID | None) -> bool:
+        """Whether this scope holds all of (`unit`, `project`); both None is the platform. `unit` is the project's."""
+        if self.project is not None:
+            return self.project == project
+        return self.unit is None or self.unit == unit
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a caller has a permission that does not hold everywhere.
+
+    On all that lies in `units` and `projects`; and on what belongs to `owner` in `own_units` and `own_projects`, or
+    wherever it lies with `own_everywhere`. `owner` None: nothing is the caller's own.
+    """
+
+    units: list[UUID]
+    projects: list[UUID]
+    owner: str | None = None
+    own_everywhere: bool = False
+    own_units: list[UUID] = []
+    own_projects: list[UUID] = []
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls. `name` goes into the audit log; `permissions` None means all (the bootstrap administrator)."""
+    """Who calls. `name` goes into the audit log; `permissions` hold platform-wide, and None means all of them.
+
+    `grants` are the roles of a user or service account with their scopes. `kind` says what stands behind the name;
+    `user_id` is set for users, `service_account_id` for service accounts. A principal lives for one call.
+    """
 
     name: str
     permissions: frozenset[str] | None = None
+    kind: Literal["bootstrap", "user", "service_account"] = "bootstrap"
+    user_id: UUID | None = None
+    service_account_id: UUID | None = None
+    email: str = ""
+    groups: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+
+    def may(
+        self, permission: str, *, unit: UUID | None = None, project: UUID | None = None, owner: str | None = None
+    ) -> bool:
+        """Whether the caller has `permission` on a scope: the platform (nothing given), a unit, or a project.
+
+        For a project, `unit` must be the unit that it belongs to: a role on the unit holds in its projects. `owner` is
+        the name of whom the thing belongs to; a thing of the caller's own that lies nowhere is theirs everywhere.
+        """
+        if self.permissions is None or permission in self.permissions:
+            return True
+        mine = self.kind != "bootstrap" and owner is not None and owner == self.name
+        nowhere = unit is None and project is None
+        return any(
+            (permission in grant.permissions and grant.covers(unit, project))
+            or (mine and permission in grant.own and (nowhere or grant.covers(unit, project)))
+            for grant in self.grants
+        )
+
+    def anywhere(self, permission: str) -> bool:
+        """Whether there is any place or thing on which the caller has `permission`."""
+        if self.permissions is None or permission in self.permissions:
+            return True
+        return any(permission in grant.permissions or permission in grant.own for grant in self.grants)
+
+    def reach(self, permission: str) -> Reach | None:
+        """Where the caller has `permission`, for listings; None: everywhere."""
+        if self.permissions is None or permission in self.permissions:
+            return None
+        full = [grant for grant in self.grants if permission in grant.permissions]
+        own = [grant for grant in self.grants if permission in grant.own]
+        if any(grant.unit is None and grant.project is None for grant in full):
+            return None
+        return Reach(
+            units=[grant.unit for grant in full if grant.unit is not None],
+            projects=[grant.project for grant in full if grant.project is not None],
+            owner=self.name if own and self.kind != "bootstrap" else None,
+            own_everywhere=any(grant.unit is None and grant.project is None for grant in own),
+            own_units=[grant.unit for grant in own if grant.unit is not None],
+            own_projects=[grant.project for grant in own if grant.project is not None],
+        )
+
+    def has_role(self, role: str, *, unit: UUID | None = None, project: UUID | None = None) -> bool:
+        """Whether the caller holds `role` on a scope, given as in `may`. The bootstrap administrator holds none."""
+        return any(grant.role == role and grant.covers(unit, project) for grant in self.grants)
 
 
 @dataclass
@@ -69,13 +158,22 @@ class Call:
     db: AsyncConnection[Any]
     clock: Clock
     permission: str = ""
+    method: str = ""
+    """The full name, "tollway.control.v1.KeyService/CreateKey"."""
     request_id: str = ""
     source: str = ""
+    agent: str = ""
+    """The user agent as it was sent, and by what the call came: "rest", "grpc" or "portal"."""
+    transport: str = ""
     reason: str = ""
     update_mask: frozenset[str] = frozenset()
     audits: list[AuditRecord] = field(default_factory=list)
     catalog_changed: bool = False
     changed_keys: set[UUID] = field(default_factory=set)
+    reach: Reach | None = None
+    """Where the caller has the permission of a method that filters; None: everywhere."""
+    owned: bool = False
+    """The caller has the permission only because the thing is their own."""
     sealing: Vault | None = field(default=None, repr=False)
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Private networks that tenants' webhooks may reach."""
@@ -106,7 +204,12 @@ Handler = Callable[[Call, Any], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Method:
-    """A handler with the struct that its request is decoded into. The response struct is encoded by field name."""
+    """A handler with the struct that its request is decoded into. The response struct is encoded by field name.
+
+    `filters`: the handler shows only what lies in the call's `reach`, so that callers with a narrower scope may list.
+    Without it, they must name a resource in their scope, or are refused.
+    """
 
     request: type
     handler: Handler
+    filters: bool = False

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from tollway.controlplane.alerts.sending import SmtpServer, parse_smtp
-from tollway.controlplane.credentials.vault import parse_keks
+from tollway.controlplane.credentials.keks import GivenKek, parse_keks
 from tollway.controlplane.requestlog.place import Place, parse_endpoint, parse_place
+from tollway.controlplane.signin.headers import parse_public_url
 from tollway.runtime.seal import parse_key
 from tollway.runtime.settings import choice, port, positive, setting
 
@@ -24,8 +25,8 @@ def fleet_keys(text: str) -> tuple[bytes, ...]:
     return keys
 
 
-def keks(text: str) -> tuple[bytes, ...]:
-    """One or two comma-separated key-encryption keys, the current one first."""
+def keks(text: str) -> tuple[GivenKek, ...]:
+    """One or two comma-separated key-encryption keys, the current one first. Reads the files that are named."""
     return tuple(parse_keks(text))
 
 
@@ -70,9 +71,10 @@ class DatabaseSettings:
 class Settings(DatabaseSettings):
     """Everything that one control-plane process needs to know. Durations are in seconds, sizes in bytes."""
 
-    keks: tuple[bytes, ...] = setting(
+    keks: tuple[GivenKek, ...] = setting(
         "TOLLWAY_KEK",
-        "key-encryption key, 32 bytes in base64 or hex; while it rotates, the current and the previous one",
+        "key-encryption key: 32 bytes in base64 or hex, file:/path, or aws-kms:ARN; while it rotates, the current and "
+        "the previous one",
         parse=keks,
         secret=True,
     )
@@ -95,6 +97,18 @@ class Settings(DatabaseSettings):
     bind_internal: str = setting(
         "TOLLWAY_BIND_INTERNAL",
         "address of the gRPC and admin ports, which are plain; default: TOLLWAY_BIND",
+        default="",
+    )
+    public_url: str = setting(
+        "TOLLWAY_PUBLIC_URL",
+        "where browsers find the REST port, as https://tollway.example.com; default: what each request says",
+        parse=parse_public_url,
+        default="",
+    )
+    gateway_url: str = setting(
+        "TOLLWAY_GATEWAY_URL",
+        "where clients find the data plane, as https://llm.example.com; for the portal's snippets and playground",
+        parse=parse_public_url,
         default="",
     )
     port_control: int = setting("TOLLWAY_PORT_CONTROL", "port for REST; 0 picks a free one", parse=port, default=8081)
@@ -151,3 +165,17 @@ class Settings(DatabaseSettings):
         secret=True,
     )
     bodies_s3_secret_key: str = setting("TOLLWAY_BODIES_S3_SECRET_KEY", "its secret key", default="", secret=True)
+    kms_endpoint: str = setting(
+        "TOLLWAY_KMS_ENDPOINT",
+        "URL of AWS KMS for a TOLLWAY_KEK of aws-kms; default: Amazon's of the key's region",
+        parse=parse_endpoint,
+        default="",
+    )
+    kms_region: str = setting("TOLLWAY_KMS_REGION", "its region; default: that of the key's ARN", default="")
+    kms_access_key: str = setting(
+        "TOLLWAY_KMS_ACCESS_KEY",
+        "its access key; default: the machine's role, as the AWS tools find it",
+        default="",
+        secret=True,
+    )
+    kms_secret_key: str = setting("TOLLWAY_KMS_SECRET_KEY", "its secret key", default="", secret=True)

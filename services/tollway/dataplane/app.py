@@ -18,6 +18,8 @@ from tollway.core.errors import Code, TollwayError
 from tollway.dataplane import aside
 from tollway.dataplane.admission.redis_counters import RedisCounters
 from tollway.dataplane.admission.service import Admission
+from tollway.dataplane.cache.flight import TASK as SHARED_CALL
+from tollway.dataplane.cache.start import cache_of
 from tollway.dataplane.config.directory import Directory
 from tollway.dataplane.config.follower import CatalogFile, Follower
 from tollway.dataplane.config.holder import CatalogHolder
@@ -32,6 +34,7 @@ from tollway.dataplane.outbox.copy_metrics import CopyMetrics
 from tollway.dataplane.outbox.journal import Journal
 from tollway.dataplane.outbox.lost_nodes import LostNodes
 from tollway.dataplane.outbox.shipper import Shipper
+from tollway.dataplane.overload import Overload, OverloadMetrics
 from tollway.dataplane.pipeline.exchange import Services
 from tollway.dataplane.pipeline.leave import DRAIN_TASK
 from tollway.dataplane.providers.registry import REGISTRY
@@ -83,6 +86,8 @@ class Process:
         self.telemetry = Telemetry(settings.metrics_series)
         self.tracer = tracer_of(settings, self.replica)
         self.body_metrics = BodyMetrics(self.telemetry.registry)
+        self.overload = Overload(settings.max_requests, settings.max_bodies_bytes)
+        self.overload_metrics = OverloadMetrics(self.telemetry.registry)
         self.copy_metrics = CopyMetrics(self.telemetry.registry)
         self._closers: list[Callable[[], object]] = []
 
@@ -123,6 +128,7 @@ class Process:
         self.bodies = _bodies(settings, self.replica, self.channel, self.clock, self.notices)
         self.bodies.start(self.tasks)
         self.upstream = client_of(settings)
+        self.cache = cache_of(settings, self.clock, self.tasks)
         self._route(holder)
         services = Services(
             settings=settings,
@@ -144,22 +150,29 @@ class Process:
             notices=self.notices,
             admission=self.admission,
             bodies=self.bodies,
+            overload=self.overload,
+            cache=self.cache,
         )
         Probes(self.router, REGISTRY, HttpGet(), services.entra.resolve, self.clock.monotonic).start(self.tasks)
         self._make_port(services)
         self.store = store
+        self._watch()
+
+    def _watch(self) -> None:
+        """Looks at the process itself from now on."""
         self.tasks.keep(self._gauges, "gauges")
+        self.tasks.keep(self.overload.watch, "overload")
         _log.info(
             "journal ready",
-            capacity_mib=settings.journal_bytes // MEBIBYTE,
-            segment_mib=settings.segment_bytes // MEBIBYTE,
+            capacity_mib=self.settings.journal_bytes // MEBIBYTE,
+            segment_mib=self.settings.segment_bytes // MEBIBYTE,
             folder=str(self.journal.folder),
         )
 
     def _route(self, holder: CatalogHolder) -> None:
         """Targets are chosen, and learnt about."""
         self.router = Router(asyncio.get_running_loop().time)
-        self.measures = Measures(self.telemetry, holder, self.router, self.upstream, self.tracer)
+        self.measures = Measures(self.telemetry, holder, self.router, self.upstream, self.tracer, self.cache)
         holder.on_swap(self.router.prepare)
         if holder.routes is not None:
             self.router.prepare(holder.routes)
@@ -217,6 +230,7 @@ class Process:
         self.telemetry.admission(*self.admission.levels())
         self.copy_metrics.update(self.copies, self.lost_nodes)
         self.port_metrics.update(self.listener, self.certificate)
+        self.overload_metrics.update(self.overload.load)
         self.measures.update()
 
     def _make_port(self, services: Services) -> None:
@@ -261,6 +275,7 @@ class Process:
             self.health.draining = True
             await asyncio.sleep(self.settings.drain_delay_seconds)
         await self.listener.drain(self.settings.drain_seconds, self._cut)
+        await self.tasks.end(SHARED_CALL)  # nobody waits for one any more
         await self.tasks.end(DRAIN_TASK)
         if not await self.shipper.flush(FLUSH_SECONDS):
             _log.warning("ledger rows stay in the journal for a successor", backlog_bytes=self.journal.backlog_bytes)
@@ -275,6 +290,8 @@ class Process:
         await self.counters.close()
         await self.upstream.close()
         await self.store.close()
+        if self.cache is not None:
+            await self.cache.close()
         await self.channel.close()
         self.journal.close(keep=not left)
         self.bodies.give_up()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tollway.dataplane.cache.cache import Cache
+from tollway.dataplane.cache.counts import CacheMetrics
 from tollway.dataplane.config.holder import CatalogHolder
 from tollway.dataplane.routing.metrics import TargetMetrics
 from tollway.dataplane.routing.router import Router
@@ -17,7 +19,7 @@ LOG_EVERY = 30
 
 
 class Measures:
-    """Targets, connections to providers, and spans of one process."""
+    """Targets, connections to providers, the cache, and spans of one process."""
 
     def __init__(
         self,
@@ -26,11 +28,14 @@ class Measures:
         router: Router,
         upstream: UpstreamClient,
         tracer: Tracer | None,
+        cache: Cache | None,
     ) -> None:
         self._holder, self._router, self._upstream, self._tracer = holder, router, upstream, tracer
         self._targets = TargetMetrics(telemetry.bound)
         self._connections = ConnectionMetrics(telemetry.registry)
         self._spans = telemetry
+        self._cache = cache
+        self._cache_metrics = CacheMetrics(telemetry.registry) if cache is not None else None
         self._seen = (0, 0, 0)
         self._quiet = 0
 
@@ -38,6 +43,8 @@ class Measures:
         """Called every second and before a scrape."""
         self._targets.update(self._router.targets(), self._holder.routes)
         self._connections.update(self._upstream)
+        if self._cache is not None and self._cache_metrics is not None:
+            self._cache_metrics.update(self._cache.counts, self._cache.levels())
         if self._tracer is not None:
             counts = self._tracer.counts
             seen, self._seen = self._seen, (counts.exported, counts.queue_full, counts.failed)

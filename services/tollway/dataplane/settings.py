@@ -72,6 +72,18 @@ class Settings:
     max_body_bytes: int = setting(
         "TOLLWAY_MAX_BODY_BYTES", "largest request body, unpacked", parse=positive, default=32 * MEBIBYTE
     )
+    max_bodies_bytes: int = setting(
+        "TOLLWAY_MAX_BODIES_BYTES",
+        "memory of each process for large request bodies, all together; further ones are refused",
+        parse=positive,
+        default=512 * MEBIBYTE,
+    )
+    max_requests: int = setting(
+        "TOLLWAY_MAX_REQUESTS",
+        "requests under way in each process, at most; a late event loop lowers it",
+        parse=positive,
+        default=16_384,
+    )
     max_answer_bytes: int = setting(
         "TOLLWAY_MAX_ANSWER_BYTES", "largest unstreamed provider answer", parse=positive, default=64 * MEBIBYTE
     )
@@ -137,6 +149,27 @@ class Settings:
     )
     responses_bytes: int = setting(
         "TOLLWAY_RESPONSES_BYTES", "stored responses of one project, in Redis", parse=positive, default=64 * MEBIBYTE
+    )
+    cache: bool = setting(
+        "TOLLWAY_CACHE", "whether answers may be kept at all; projects ask for it", parse=flag, default=True
+    )
+    cache_redis_url: str = setting(
+        "TOLLWAY_CACHE_REDIS_URL",
+        "Redis or Valkey for kept answers, which may evict; default: TOLLWAY_REDIS_URL",
+        default="",
+        secret=True,
+    )
+    cache_project_bytes: int = setting(
+        "TOLLWAY_CACHE_PROJECT_BYTES", "kept answers of one project, in Redis", parse=positive, default=64 * MEBIBYTE
+    )
+    cache_answer_bytes: int = setting(
+        "TOLLWAY_CACHE_ANSWER_BYTES", "largest answer that is kept or shared", parse=positive, default=MEBIBYTE
+    )
+    cache_memory_bytes: int = setting(
+        "TOLLWAY_CACHE_MEMORY_BYTES",
+        "kept answers held in memory by each process",
+        parse=positive,
+        default=32 * MEBIBYTE,
     )
     bodies_spool_bytes: int = setting(
         "TOLLWAY_BODIES_SPOOL_BYTES",

@@ -30,6 +30,9 @@ from tollway.runtime.tasks import Tasks
 _log = log.get(__name__)
 HEARTBEAT_SECONDS = 5.0
 START_SECONDS = 30.0
+LOOK_SECONDS = 0.1
+STALL_SECONDS = 1.0
+"""When a look at a heartbeat came so late, this process did not run: nobody knows what the others did meanwhile."""
 RESTART_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS = 60.0
 """A process that lived this long is no longer one that fails at its start."""
@@ -73,7 +76,10 @@ class Life:
         last = loop.time()
         patience = START_SECONDS
         while self._process.returncode is None:
-            await asyncio.sleep(0.1)
+            asleep = loop.time()
+            await asyncio.sleep(LOOK_SECONDS)
+            if loop.time() - asleep > STALL_SECONDS:
+                last = loop.time()  # the whole pod stood still, perhaps: the heartbeat is counted anew
             with contextlib.suppress(BlockingIOError):
                 data = os.read(fd, 4096)
                 if data:
@@ -125,6 +131,8 @@ class Slot:
         self._life: Life | None = None
         self._lives: list[Life] = []
         self._deciding = asyncio.Lock()
+        self._starting = asyncio.Lock()
+        self._closed = False
         self.beating = asyncio.Event()
 
     @property
@@ -141,36 +149,62 @@ class Slot:
             async with self._deciding:
                 if self._life is None or self._life.over.done():
                     self._life = await self._begin()
-            await self._until_nobody_serves()
+            if self._life is not None:
+                await self._until_nobody_serves(self._life)
             if stop.is_set():
                 return
             failures = 0 if loop.time() - started > STEADY_SECONDS else failures + 1
             pause = RESTART_SECONDS[min(failures, len(RESTART_SECONDS)) - 1] if failures else 0
-            _log.error("a data-plane process ended and is replaced", slot=self.number, pause_seconds=pause)
+            reason = "could not be started" if self._life is None else "ended and is replaced"
+            _log.error(f"a data-plane process {reason}", slot=self.number, pause_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await stop.wait()
 
-    async def _until_nobody_serves(self) -> None:
+    async def _until_nobody_serves(self, life: Life) -> None:
         """Until the process has ended, and no successor has taken its place."""
         while True:
-            life = self._life
-            assert life is not None
             await asyncio.wait([life.over])
             async with self._deciding:
-                if self._life is life:
+                if self._life is life or self._life is None:
                     return
+                life = self._life
 
-    async def _begin(self) -> Life:
-        """Starts a process on the socket."""
+    async def _begin(self) -> Life | None:
+        """Starts a process on the socket; None: the system does not let it now, or none is to begin any more."""
+        async with self._starting:
+            if self._closed:
+                return None
+            try:
+                return await self._start()
+            except OSError as error:
+                _log.error("the system starts no process", slot=self.number, reason=str(error))
+                return None
+
+    async def _start(self) -> Life:
+        """Starts a process with a pipe for its heartbeat. Raises OSError; nothing is left open then."""
         read_fd, write_fd = os.pipe()
+        try:
+            process = await self._child(write_fd)
+        except BaseException:
+            os.close(read_fd)
+            raise
+        finally:
+            os.close(write_fd)
         os.set_blocking(read_fd, False)
+        life = Life(self.number, process, self.beating)
+        life.begin(self._tasks, read_fd)
+        self._lives.append(life)
+        life.over.add_done_callback(lambda _: self._ended(life))
+        return life
+
+    async def _child(self, write_fd: int) -> asyncio.subprocess.Process:
         environment = {
             "TOLLWAY_CHILD": "1",
             "TOLLWAY_LISTEN_FD": f"{self._sock.fileno()},{write_fd}",
             "PROMETHEUS_MULTIPROC_DIR": self._metrics,
         }
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tollway.dataplane.main",
@@ -178,12 +212,6 @@ class Slot:
             pass_fds=(self._sock.fileno(), write_fd),
             env=inherited() | environment,
         )
-        os.close(write_fd)
-        life = Life(self.number, process, self.beating)
-        life.begin(self._tasks, read_fd)
-        self._lives.append(life)
-        life.over.add_done_callback(lambda _: self._ended(life))
-        return life
 
     def _ended(self, life: Life) -> None:
         self._lives.remove(life)
@@ -194,6 +222,8 @@ class Slot:
         async with self._deciding:
             before = self._life
             successor = await self._begin()
+            if successor is None:
+                return False
             if not await successor.serves(self._tasks, START_SECONDS):
                 await successor.end(signal.SIGKILL, KILL_GRACE_SECONDS)
                 return False
@@ -204,7 +234,10 @@ class Slot:
         return True
 
     async def end(self, delay: float) -> None:
-        """Asks its processes to drain; kills what takes longer than it may."""
+        """Asks its processes to drain, one that is being started too; kills what takes longer than it may."""
+        self._closed = True
+        async with self._starting:
+            pass  # what begins now is among its lives
         await asyncio.gather(*(life.end(signal.SIGTERM, delay + self._grace) for life in list(self._lives)))
 
 

@@ -111,7 +111,7 @@ def settings(url: str, **changed: Any) -> Settings:
     return Settings(**known | changed)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_settings() -> Callable[..., Settings]:
     """`settings(url, **changed)`."""
     return settings
@@ -142,7 +142,7 @@ async def api(plane: ControlPlane, database: str) -> AsyncIterator[Api]:
     await made.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_api() -> Callable[..., Api]:
     """`Api(plane, url)`, for planes that a test makes; to be closed by it."""
     return Api

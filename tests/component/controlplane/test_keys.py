@@ -79,6 +79,20 @@ async def test_rotation_gives_a_second_secret_until_the_grace_ends(api: Any) -> 
     assert third["key"].get("previous_secret_valid_until") is None
 
 
+async def test_a_grace_can_be_ended_early(api: Any) -> None:
+    made = await _create(api)
+    key_id = made["key"]["id"]
+    rotated = (await api.call("POST", f"keys/{key_id}:rotate", {"grace_seconds": "3600"})).body
+    stale = await api.call("POST", f"keys/{key_id}:endGrace", {"etag": made["key"]["etag"]})
+    assert stale.status == 412
+    ended = await api.call("POST", f"keys/{key_id}:endGrace", {"etag": rotated["key"]["etag"]})
+    assert (ended.status, ended.body.get("previous_secret_valid_until")) == (200, None)
+    assert not await _accepts(api, key_id, made["secret"])
+    assert await _accepts(api, key_id, rotated["secret"])
+    again = await api.call("POST", f"keys/{key_id}:endGrace", {})
+    assert again.body == ended.body, "there is nothing left to end"
+
+
 async def test_revoking_is_final_and_can_be_repeated(api: Any) -> None:
     made = await _create(api)
     key_id, etag = made["key"]["id"], made["key"]["etag"]

@@ -124,22 +124,6 @@ async def test_a_provider_in_use_is_not_archived(api: Any, canary: str) -> None:
     assert await api.sql("SELECT count(*) FROM credentials WHERE sealed <> ''") == [(0,)]
 
 
-async def test_the_key_encryption_key_changes_without_touching_values(api: Any, canary: str) -> None:
-    await _provider(api, canary)
-    sealed = await api.sql("SELECT sealed FROM credentials")
-    old, new = b"k" * 32, b"n" * 32
-    with pytest.raises(VaultError, match="TOLLWAY_KEK"):
-        await _catalog(api, Vault([new]))
-    both = Vault([new, old])
-    async with await AsyncConnection.connect(api.database_url) as db:
-        assert await both.rewrap(db) == 1
-    assert await api.sql("SELECT sealed FROM credentials") == sealed
-    (provider,) = (await _catalog(api, Vault([new]))).providers.values()
-    assert provider.credentials[0].api_key == canary
-    with pytest.raises(VaultError):
-        await _catalog(api, Vault([old]))
-
-
 async def test_a_sealed_value_does_not_open_in_anothers_place(api: Any, canary: str) -> None:
     await _provider(api, canary)
     await api.call("POST", "providers/openai/credentials", {"name": "spare", "api_key": "b" + canary})

@@ -94,7 +94,7 @@ async def test_on_the_command_line(tollway: Tollway) -> None:
     made = await shown("providers", "create", "p", "--kind", "openai", "--probe", "1m")
     assert made["probe_seconds"] == 60
     parts = ("--requests-per-minute", "5", "--tokens-per-minute", "6", "--concurrent", "7")
-    key = ("--api-key-env", "PROVIDER_KEY")
+    key = ("--api-key-env", "PROVIDER_KEY", "--no-verify")
     added = await shown("providers", "add-credential", "p", "main", *key, *parts, PROVIDER_KEY="k")
     assert added["credentials"][0]["quota"] == {"requests_per_minute": 5, "tokens_per_minute": 6, "concurrent": 7}
     target = ("--target", "p/m")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tollway.core.catalog import ProviderKind, Timeouts
+from tollway.core.catalog import Caching, ProviderKind, Timeouts
 from tollway.testkit.cache_fleet import CacheFleet
 from tollway.testkit.lone_dataplane import LoneDataPlane
 from tollway.testkit.servers import ValkeyServer
@@ -39,6 +39,8 @@ async def gateway(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> A
         "of a deleted project": plane.add_key(project="gone"),
         "narrow": plane.add_key(models=("other-*",)),
     }
+    plane.add_project("keeps", caching=Caching(enabled=True))
+    plane.keys["of a project that keeps answers"] = plane.add_key(project="keeps")
     async with plane:
         yield plane
 

@@ -92,3 +92,60 @@ async def test_a_client_that_leaves_leaves_its_connection_alone(gateway: LoneDat
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
     assert ours(found).keys() <= {"tollway.dataplane.http.connection.Connection"}
+
+
+@pytest.mark.parametrize(
+    ("script", "streamed"),
+    [
+        (whole(), False),
+        (stream(words(20), pause=0.005), True),
+        (whole(ERROR, 400), False),
+        (whole(ERROR, 500), False),
+        (stream([event({"content": "Hel"})] * 5, pause=0.01, end="cut"), True),
+    ],
+    ids=["whole", "stream", "400", "500", "cut stream"],
+)
+async def test_shared_calls_and_kept_answers_leave_nothing_either(
+    gateway: LoneDataPlane, upstream: Upstream, script: Script, streamed: bool
+) -> None:
+    upstream.script = script
+    headers = {"Authorization": f"Bearer {gateway.keys['of a project that keeps answers']}", "Connection": "close"}
+
+    async def ask(number: int) -> str:
+        body = {"model": "m", "messages": [{"role": "user", "content": f"{number}"}], "stream": streamed}
+        async with gateway.client.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers) as response:
+            await response.read()
+            return response.headers.get("x-tollway-cache", "")
+
+    with uncollected() as found:
+        for number in range(REQUESTS):
+            with contextlib.suppress(aiohttp.ClientError):
+                await asyncio.gather(ask(number), ask(number), ask(number))
+                await ask(number)
+        await asyncio.sleep(0.05)
+    assert ours(found).total() < REQUESTS, ours(found)
+    cache = gateway.process.cache
+    assert cache is not None
+    assert cache.counts.results["shared"] >= REQUESTS
+
+
+@pytest.mark.parametrize("joined", [1, 3])
+async def test_clients_that_leave_a_shared_call_leave_nothing(
+    gateway: LoneDataPlane, upstream: Upstream, joined: int
+) -> None:
+    upstream.script = stream([event({"content": "x"})] * 500, pause=0.01)
+    headers = {"Authorization": f"Bearer {gateway.keys['of a project that keeps answers']}"}
+
+    async def begin(number: int) -> aiohttp.ClientResponse:
+        body = {"model": "m", "messages": [{"role": "user", "content": f"{number}"}], "stream": True}
+        return await gateway.client.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers)
+
+    with uncollected() as found:
+        for number in range(REQUESTS):
+            for response in [await begin(number) for _ in range(joined)]:
+                response.close()
+        async with asyncio.timeout(2):
+            while upstream.open:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+    assert ours(found).keys() <= {"tollway.dataplane.http.connection.Connection"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,9 +13,10 @@ import pytest
 
 from tollway.core.catalog import Credential, Provider, ProviderKind
 from tollway.core.errors import Code
-from tollway.dataplane.providers.port import ProviderFault
+from tollway.dataplane.providers.port import Outgoing, ProviderFault
 from tollway.dataplane.upstream.aiohttp_client import AiohttpClient as Connections
 from tollway.dataplane.upstream.entra import EntraTokens
+from tollway.dataplane.upstream.port import Response, UnsentError, UpstreamClient
 from tollway.runtime.tasks import Tasks
 from tollway.testkit.fakes.clock import FakeClock
 from tollway.testkit.lone_dataplane import LoneDataPlane
@@ -127,3 +128,49 @@ async def test_a_refusal_is_the_operators(
     assert words in str(fault.operator_note)
     assert words not in fault.message
     assert SECRET not in json.dumps([fault.message, fault.operator_note])
+
+
+class Stale:
+    """Connections of which the first is reused and closed; `calls` says of each call whether it was reused."""
+
+    def __init__(self, upstream: UpstreamClient, *closed: bool) -> None:
+        self._upstream = upstream
+        self._closed = list(closed)
+        self.calls: list[bool] = []
+
+    async def send(self, outgoing: Outgoing, before_send: Callable[[bool], None]) -> Response:
+        reused = not self.calls
+        self.calls.append(reused)
+        if self._closed and self._closed.pop(0):
+            before_send(reused)
+            raise UnsentError
+        return await self._upstream.send(outgoing, before_send)
+
+    async def close(self) -> None:
+        await self._upstream.close()
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+async def test_a_kept_connection_that_was_closed_says_nothing_of_the_credential(
+    microsoft: Upstream, clock: FakeClock, closed: int
+) -> None:
+    tasks, connections = Tasks(), Stale(Connections(), *[True] * closed)
+    tokens = EntraTokens(connections, tasks, clock.monotonic)
+    if closed == 1:
+        assert (await tokens.resolve(credential(microsoft))).api_key == TOKEN
+    else:
+        with pytest.raises(ProviderFault) as failed:
+            await tokens.resolve(credential(microsoft))
+        assert (failed.value.code, failed.value.retryable) == (Code.PROVIDER_UNAVAILABLE, True)
+    assert connections.calls == [True, False]
+    await tasks.close()
+    await connections.close()
+
+
+async def test_a_token_endpoint_in_trouble_says_nothing_of_the_credential(
+    tokens: EntraTokens, microsoft: Upstream
+) -> None:
+    microsoft.script = whole({"error": "temporarily_unavailable"}, status=503)
+    with pytest.raises(ProviderFault) as failed:
+        await tokens.resolve(credential(microsoft))
+    assert (failed.value.code, failed.value.retryable) == (Code.PROVIDER_UNAVAILABLE, True)

@@ -211,6 +211,20 @@ async def test_forms_and_what_is_not_text(plane: LoneDataPlane, upstream: Upstre
     assert json.loads(told["response"]["body"])["text"] == "said [EMAIL]"
 
 
+async def test_secrets_in_what_is_not_text_are_not_stored(plane: LoneDataPlane, upstream: Upstream) -> None:
+    upstream.script = whole({"text": "hm", "usage": {"type": "duration", "seconds": 1}})
+    credential = plane.providers["up"].credentials[0].api_key
+    sound = b"\xff\xfe" + plane.key.encode() + b"\x00" + credential.encode() + b"\xff"
+    answer = await plane.client.post(f"{plane.base_url}/audio/transcriptions", data=form("a.wav", sound))
+    assert answer.status == 200, await answer.text()
+    (full,) = await logged(plane, 1)
+    kept = base64.b64decode(content(full)["request"]["body"]["base64"])
+    assert b"RIFF" not in kept
+    assert kept.count(b"[redacted]") == 2
+    assert plane.key.encode() not in kept
+    assert credential.encode() not in kept
+
+
 async def test_long_bodies_are_cut_and_flagged(plane: LoneDataPlane, upstream: Upstream) -> None:
     long = "word " * LIMIT
     upstream.script = stream([event({"content": long}), *words(2)])

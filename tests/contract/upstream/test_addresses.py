@@ -10,6 +10,7 @@ import pytest
 
 from tollway.dataplane.upstream import resolve
 from tollway.dataplane.upstream.native import NativeClient
+from tollway.dataplane.upstream.proxies import Proxies
 from tollway.testkit.raw_server import RawServer, serves
 from tollway.testkit.upstream_calls import UNREACHABLE, outcome, post
 
@@ -97,3 +98,11 @@ async def test_a_failure_is_not_remembered(native: NativeClient, names: Names) -
         assert await outcome(native, request) == UNREACHABLE
         names.addresses = [("127.0.0.1", server.port)]
         assert await outcome(native, request) == WELL
+
+
+@pytest.mark.parametrize("host", ["a..example", "a" * 64])
+async def test_a_host_that_no_name_server_can_be_asked_for(host: str) -> None:
+    """Also where it is that of the operator's proxy, which no guard looks at."""
+    native = NativeClient(proxies=Proxies(f"http://{host}:1", "", ""))
+    assert await outcome(native, post("http://provider.example/v1")) == UNREACHABLE
+    await native.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tollway.dataplane.upstream import connection
 from tollway.dataplane.upstream.connect import verified
 from tollway.dataplane.upstream.native import NativeClient
 from tollway.dataplane.upstream.port import UpstreamClient
@@ -189,3 +191,32 @@ async def test_loopback_and_exempt_hosts_need_no_proxy(through: Callable[..., Na
     client = through("http://127.0.0.1:1", "api.example")
     async with RawServer(serves(HELLO)) as server:
         assert await outcome(client, post(server.url)) == WELL
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["counted", "not counted"])
+async def test_an_answer_before_the_request_has_left(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """The transport below TLS holds what the provider has not taken, and TLS does not know of it."""
+    monkeypatch.setattr(connection, "COUNTS_UNSENT", told)
+    context, peers = authority.server("localhost"), []
+
+    def serve() -> None:
+        """Reads the beginning of a request, and answers; a second one is not read on the same connection."""
+        for answer in (b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig", HELLO):
+            peers.append(context.wrap_socket(listening.accept()[0], server_side=True))
+            peers[-1].recv(1 << 10)
+            peers[-1].sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(3)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        serving = asyncio.create_task(asyncio.to_thread(serve))
+        native = NativeClient(tls=authority.client())
+        url = f"https://localhost:{listening.getsockname()[1]}/v1"
+        assert await outcome(native, post(url, bytes(200_000))) == (413, b"big")
+        assert await outcome(native, post(url)) == WELL
+        await native.close()
+        await serving
+        for peer in peers:
+            peer.close()

@@ -80,10 +80,15 @@ def test_a_doubled_dollar_is_a_literal() -> None:
             "version: 1\nmodels: [{name: a, targets: [{provider: p, model: m}], cache: {}}]",
             "models[0].cache: not supported by this version; remove it",
         ),
-        ("version: 1\nroles: []", "roles: not supported by this version; remove it"),
+        ("version: 1\ndefaults: {}", "defaults: not supported by this version; remove it"),
         (
-            "version: 1\nbusiness_units: [{name: a, managers: [x@y.z]}]",
-            "business_units[0].managers: not supported by this version; remove it",
+            "version: 1\nbusiness_units: [{name: a, managers: [x.y.z]}]",
+            "business_units[0].managers[0]: must be an e-mail address such as ana@example.com",
+        ),
+        (
+            "version: 1\nroles: [{role: owner, group: g}]",
+            "roles[0].role: must be one of platform_admin, auditor, unit_manager, project_owner, developer, "
+            "service_account",
         ),
         (
             "version: 1\nmodels: [{name: a, strategy: fastest, targets: [{provider: p, model: m}]}]",
@@ -159,7 +164,7 @@ def test_the_schema_accepts_what_the_parser_accepts() -> None:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(yaml.safe_load(GOOD), schema)
-    assert "managers" not in json.dumps(schema)
+    assert "defaults" not in json.dumps(schema["properties"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway.controlplane.call import ApiCode, ApiError
-from tollway.controlplane.credentials.vault import Vault, kek_fingerprint, parse_keks
+from tollway.controlplane.credentials.keks import kek_fingerprint, parse_keks
+from tollway.controlplane.credentials.vault import Vault
 from tollway.controlplane.identity.model import UpdateProjectRequest
 from tollway.controlplane.resources import (
     as_uuid,

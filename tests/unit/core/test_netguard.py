@@ -29,6 +29,11 @@ NEVER = [
     "http://metadata.google.internal./",
     "http://%31%36%39.254.169.254/",
     "http://１６９.254.169.254/",
+    "http://a..example/",
+    "http://.example/",
+    "http://api.example../",
+    f"http://{'a' * 64}.example/",
+    f"http://{'a.' * 127}example/",
 ]
 PRIVATE = [
     "http://127.0.0.1:11434/v1",
@@ -52,6 +57,7 @@ PUBLIC = [
     "http://8.8.8.8/",
     "https://[2606:4700::1111]/",
     "https://example.com:8443/a?b=c",
+    f"https://{'a' * 63}.example./",
 ]
 
 

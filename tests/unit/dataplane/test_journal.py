@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 from pathlib import Path
 
 import msgspec
@@ -13,7 +16,7 @@ from tollway.core.ledger import AttemptRow, Outcome, RequestRow
 from tollway.core.pricing import Price
 from tollway.core.usage import Usage
 from tollway.dataplane.outbox.journal import Journal, JournalFull
-from tollway.dataplane.outbox.orphans import adopt, read_estate
+from tollway.dataplane.outbox.orphans import Estate, Orphan, adopt, read_estate
 from tollway.dataplane.outbox.records import Final, Intent, Progress, estimate, frame, frames
 from tollway.wire.usage_codec import decode_row
 
@@ -47,9 +50,11 @@ def journal(root: Path, **sizes: int) -> Journal:
 
 def abandon(opened: Journal) -> None:
     """What SIGKILL leaves: the files as they are, the lock free."""
-    import os
-
     os.close(opened._lock)
+
+
+def rows_of(orphan: Orphan) -> list[RequestRow]:
+    return [row for part in orphan.parts() for row in part]
 
 
 def test_finished_rows_are_shipped_once_and_forgotten_when_acknowledged(tmp_path: Path) -> None:
@@ -75,7 +80,7 @@ def test_a_dead_process_leaves_its_unfinished_calls_as_estimates(tmp_path: Path)
     opened.progress(Progress("lost", 99, 41, None))
     abandon(opened)
     (orphan,) = adopt(tmp_path, now_ms=1234)
-    rows = {row.id: row for row in orphan.estate.rows}
+    rows = {row.id: row for row in rows_of(orphan)}
     assert rows["done"].outcome == Outcome.OK
     (attempt,) = rows["lost"].attempts
     assert attempt.estimated
@@ -84,7 +89,7 @@ def test_a_dead_process_leaves_its_unfinished_calls_as_estimates(tmp_path: Path)
     assert attempt.cost_nano == 7 * 1000 + 11 * 2000
     assert attempt.ended_ms == 99
     orphan.forget()
-    assert adopt(tmp_path, 0) == []
+    assert list(adopt(tmp_path, 0)) == []
 
 
 def test_a_retry_keeps_the_first_attempt(tmp_path: Path) -> None:
@@ -93,7 +98,7 @@ def test_a_retry_keeps_the_first_attempt(tmp_path: Path) -> None:
     opened.intend(Intent(request("r", attempts=2), PRICE, 1))
     abandon(opened)
     (orphan,) = adopt(tmp_path, 0)
-    (row,) = orphan.estate.rows
+    (row,) = rows_of(orphan)
     assert [a.estimated for a in row.attempts] == [False, True]
     orphan.release()
 
@@ -101,7 +106,7 @@ def test_a_retry_keeps_the_first_attempt(tmp_path: Path) -> None:
 def test_a_living_journal_is_not_adopted(tmp_path: Path) -> None:
     opened = journal(tmp_path)
     opened.intend(Intent(request("r"), PRICE, 1))
-    assert adopt(tmp_path, 0) == []
+    assert list(adopt(tmp_path, 0)) == []
     opened.finish(request("r"))
     opened.close()
 
@@ -116,6 +121,47 @@ def test_a_full_journal_refuses_intents_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(JournalFull):
         fill()
     assert not opened.has_room()
+
+
+def test_on_a_full_disk_nothing_begins_and_what_is_under_way_is_booked(tmp_path: Path) -> None:
+    """The disk is full for the journal's files alone: a file of 64 KiB cannot be allocated."""
+    opened = journal(tmp_path, segment_bytes=1 << 16, capacity=1 << 20)
+    names = [f"r{number}" for number in range(40)]
+    for name in names:
+        opened.intend(Intent(request(name), PRICE, 1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((1 << 16) - 1, before[1]))
+    try:
+        assert opened.has_room()
+        while opened.has_room():
+            opened.intend(Intent(request("more"), PRICE, 1))
+        for name in names:
+            opened.finish(request(name, outcome=Outcome.OK))
+        opened.provide()
+        assert not opened.has_room()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    rows, _ = opened.unshipped(100)
+    assert [decode_row(row).id for row in rows] == names
+    opened.provide()
+    assert opened.has_room()
+    opened.close()
+
+
+def test_a_journal_that_ends_is_gone_before_its_lock_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = journal(tmp_path)
+    closed, seen = os.close, []
+
+    def close(descriptor: int) -> None:
+        if descriptor == opened._lock:
+            seen.append(opened.folder.exists())
+        closed(descriptor)
+
+    monkeypatch.setattr("tollway.dataplane.outbox.journal.os.close", close)
+    opened.close()
+    assert seen == [False]
 
 
 def test_segments_are_deleted_only_when_nothing_in_them_is_open(tmp_path: Path) -> None:
@@ -155,7 +201,7 @@ def test_a_torn_tail_never_hides_what_was_written_before(
     assert found[:sound] == records[:sound]
     folder = tmp_path_factory.mktemp("journal")
     (folder / "1.segment").write_bytes(data)
-    assert {row.id for row in read_estate(folder, 0).rows} >= {f"r{n}" for n in range(sound)}
+    assert {row.id for part in read_estate(folder, 0, Estate()) for row in part} >= {f"r{n}" for n in range(sound)}
 
 
 @given(

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tollway.cli.document.access import MANAGERS, ROLES
 from tollway.cli.document.alerts import CHANNEL
+from tollway.cli.document.identity import IDENTITY
 from tollway.cli.document.kinds import (
     INVALID,
     UNSUPPORTED,
@@ -165,7 +167,7 @@ BUSINESS_UNIT = Object(
     {
         "name": Field(SLUG, required=True),
         "description": Field(Text(maximum=1000)),
-        "managers": UNSUPPORTED,
+        "managers": MANAGERS,
         **RULES,
     }
 )
@@ -235,8 +237,8 @@ DOCUMENT = Object(
         "models": Field(Items(MODEL)),
         "business_units": Field(Items(BUSINESS_UNIT, maximum=1000)),
         "projects": Field(Items(PROJECT)),
-        "identity": UNSUPPORTED,
-        "roles": UNSUPPORTED,
+        "identity": Field(IDENTITY, doc="who may sign in"),
+        "roles": ROLES,
         "users": Field(Items(USER)),
         "prices": UNSUPPORTED,
         "policies": UNSUPPORTED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tollway.cli.document.access import USER_ROLES
 from tollway.cli.document.kinds import INVALID, Boolean, Dollars, Field, Items, Number, Object, Text
 from tollway.cli.document.problems import child
 
@@ -123,7 +124,7 @@ RULES = {"budget": Field(BUDGET), "limits": Field(Limits())}
 USER_NAME = Text(
     pattern=r"\S(.{0,198}\S)?", says="must have 1 to 200 characters, without spaces around them", maximum=200
 )
-USER = Object({"name": Field(USER_NAME, required=True, doc="as keys have it in `user`"), **RULES})
+USER = Object({"name": Field(USER_NAME, required=True, doc="as keys have it in `user`"), "roles": USER_ROLES, **RULES})
 MODEL_LIMITS = Field(Limits(per_model=False))
 _ORGANISATION = Object({"name": Field(Text(choices=("default",)), required=True), **RULES})
 

@@ -63,6 +63,8 @@ class Services:
             "TOLLWAY_PORT_GRPC": str(self._ports["grpc"]),
             "TOLLWAY_PORT_ADMIN": str(self._ports["control_admin"]),
         }
+        scheme = "https" if self._shared.get("TOLLWAY_TLS_CERT") else "http"
+        environ.setdefault("TOLLWAY_GATEWAY_URL", f"{scheme}://{reachable(self._bind)}:{self._ports['proxy']}")
         name = "controlplane" if verb == "serve" else verb
         return self._child(name, "tollway.controlplane.main", verb, environ, 20)
 

@@ -17,13 +17,17 @@ def _listed(text: str) -> list[str]:
 DROPPED = frozenset(
     _listed(
         """
-    a an the this that these those there i me we us is are am be being do does done doing can could would shall
+    an the this that these those there me we is are be being do does done doing can could would shall
     what which and so just also then really very quite actually exactly basically simply
-    please kindly thanks thank hi hello hey ok okay well it its some any
+    please kindly thanks thank hi hello hey ok okay well its some any
     """
     )
 )
-"""Words that nearly no answer depends on."""
+"""Words that nearly no answer depends on.
+
+Not among them are those that stand for something else as well, also where they are not in capitals: "a" (vitamin a), "i"
+(World War I), "am" (6 am), "it" (it budget), "us" (us exports).
+"""
 
 WAS = "was"
 PAST = frozenset({WAS, "were", "did", "had", "been"})

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.access import reach
 from tollway.controlplane.alerts import postgres
 from tollway.controlplane.alerts.model import (
     AlertChannel,
@@ -196,7 +197,8 @@ async def get_channel(call: Call, request: GetAlertChannelRequest) -> AlertChann
 async def list_channels(call: Call, request: ListAlertChannelsRequest) -> ListAlertChannelsResponse:
     """Live channels by name, a page at a time."""
     limit = page_limit(request.page_size)
-    rows = await postgres.channels(call.db, page_start(LISTING, request.page_token), limit + 1)
+    names = await reach.names(call.db, call.reach)
+    rows = await postgres.channels(call.db, page_start(LISTING, request.page_token), limit + 1, names)
     following = page_token(LISTING, rows[limit - 1].name) if len(rows) > limit else ""
     return ListAlertChannelsResponse(channels=[view(row) for row in rows[:limit]], next_page_token=following)
 

@@ -25,12 +25,15 @@ class AlertKind(StrEnum):
     QUARANTINED_ROWS = "quarantined_rows"
     UNPARTITIONED_ROWS = "unpartitioned_rows"
     LEDGER_DIFFERENCE = "ledger_difference"
+    AUDIT_BROKEN = "audit_broken"
     BOUND_EXCEEDED = "bound_exceeded"
     COUNTERS_AWAY = "counters_away"
     COUNTERS_REBUILT = "counters_rebuilt"
     UNATTRIBUTED = "unattributed"
     NOTICES_LOST = "notices_lost"
     ALERTS_SUPPRESSED = "alerts_suppressed"
+    APPROVAL_WAITING = "approval_waiting"
+    APPROVAL_ENDED = "approval_ended"
 
 
 class Severity(StrEnum):

@@ -63,9 +63,17 @@ async def channel_by_id(db: Database, channel_id: UUID) -> ChannelRow:
     return row
 
 
-async def channels(db: Database, after: str = "", limit: int | None = None) -> list[ChannelRow]:
-    """Live channels by name, after a name."""
-    return await _SQL.all(db, "channels", ChannelRow, after=after, limit=limit)
+Names = tuple[list[str], list[str]] | None
+"""Names of the business units and projects that a caller reaches; None: all."""
+
+
+def _within(names: Names) -> dict[str, Any]:
+    return {"units": None, "projects": None} if names is None else {"units": names[0], "projects": names[1]}
+
+
+async def channels(db: Database, after: str = "", limit: int | None = None, names: Names = None) -> list[ChannelRow]:
+    """Live channels by name, after a name, of what a caller reaches."""
+    return await _SQL.all(db, "channels", ChannelRow, after=after, limit=limit, **_within(names))
 
 
 async def channel_count(db: Database) -> int:
@@ -168,9 +176,17 @@ async def alert(db: Database, alert_id: UUID) -> AlertRow | None:
 
 
 async def alerts(
-    db: Database, before: UUID | None, kind: str, project: str, business_unit: str, *, only_open: bool, limit: int
+    db: Database,
+    before: UUID | None,
+    kind: str,
+    project: str,
+    business_unit: str,
+    *,
+    only_open: bool,
+    limit: int,
+    names: Names = None,
 ) -> list[AlertRow]:
-    """Alerts, newest first, before an id."""
+    """Alerts, newest first, before an id, of what a caller reaches."""
     return await _SQL.all(
         db,
         "alerts",
@@ -181,6 +197,7 @@ async def alerts(
         business_unit=business_unit,
         open=only_open,
         limit=limit,
+        **_within(names),
     )
 
 
@@ -196,8 +213,9 @@ async def deliveries(
     channel_id: UUID | None,
     state: str,
     limit: int,
+    names: Names = None,
 ) -> list[DeliveryRow]:
-    """Deliveries, newest first, before a position."""
+    """Deliveries, newest first, before a position, of what a caller reaches."""
     at, identity = before if before is not None else (None, None)
     return await _SQL.all(
         db,
@@ -209,6 +227,7 @@ async def deliveries(
         channel=channel_id,
         state=state,
         limit=limit,
+        **_within(names),
     )
 
 

@@ -21,6 +21,8 @@ SELECT id, name, kind, host, sealed, data_key, fingerprint, recipients, scope, s
        updated_at, archived_at, managed_by, applied_digest
 FROM alert_channels
 WHERE archived_at IS NULL AND name > %(after)s
+  AND (%(units)s::text[] IS NULL OR (scope = 'business_unit' AND subject = ANY (%(units)s::text[]))
+       OR (scope = 'project' AND subject = ANY (%(projects)s::text[])))
 ORDER BY name
 LIMIT %(limit)s;
 
@@ -112,7 +114,9 @@ SELECT crossing AS text FROM alerts WHERE crossing = ANY (%(crossings)s);
 
 -- name: fired_since
 SELECT count(*) AS rows FROM (
-    SELECT FROM alerts WHERE id >= %(first_id)s LIMIT %(limit)s
+    -- Requests of people are no trouble of the installation: they never use up the room of what is.
+    SELECT FROM alerts WHERE id >= %(first_id)s AND kind NOT IN ('approval_waiting', 'approval_ended')
+    LIMIT %(limit)s
 ) AS recent;
 
 -- name: address
@@ -144,6 +148,7 @@ WHERE (%(before)s::uuid IS NULL OR id < %(before)s::uuid)
   AND (%(project)s = '' OR project = %(project)s)
   AND (%(business_unit)s = '' OR business_unit = %(business_unit)s)
   AND (NOT %(open)s OR acknowledged_at IS NULL)
+  AND (%(units)s::text[] IS NULL OR business_unit = ANY (%(units)s::text[]) OR project = ANY (%(projects)s::text[]))
 ORDER BY id DESC
 LIMIT %(limit)s;
 
@@ -157,6 +162,9 @@ WHERE (%(before_at)s::timestamptz IS NULL OR (d.created_at, d.id) < (%(before_at
   AND (%(alert)s::uuid IS NULL OR d.alert_id = %(alert)s::uuid)
   AND (%(channel)s::uuid IS NULL OR d.channel_id = %(channel)s::uuid)
   AND (%(state)s = '' OR d.state = %(state)s)
+  AND (%(units)s::text[] IS NULL OR a.business_unit = ANY (%(units)s::text[]) OR a.project = ANY (%(projects)s::text[]))
+  AND (%(units)s::text[] IS NULL OR (c.scope = 'business_unit' AND c.subject = ANY (%(units)s::text[]))
+       OR (c.scope = 'project' AND c.subject = ANY (%(projects)s::text[])))
 ORDER BY d.created_at DESC, d.id DESC
 LIMIT %(limit)s;
 
@@ -259,3 +267,8 @@ SELECT id, begins, ends, found FROM ledger_checks
 WHERE checked_at >= %(since)s AND found > 0
 ORDER BY checked_at DESC
 LIMIT 100;
+
+-- name: broken_audit
+SELECT organisation, found, problems -> 0 ->> 'kind' AS kind, (problems -> 0 ->> 'seq')::bigint AS seq,
+       problems -> 0 ->> 'detail' AS detail
+FROM audit_checks WHERE found > 0 AND checked_at >= %(since)s ORDER BY checked_at LIMIT 100;

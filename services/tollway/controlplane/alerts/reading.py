@@ -9,6 +9,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.access import reach
 from tollway.controlplane.alerts import postgres
 from tollway.controlplane.alerts.channels import opened
 from tollway.controlplane.alerts.delivery import Deliverer
@@ -93,6 +94,7 @@ async def list_alerts(call: Call, request: ListAlertsRequest) -> ListAlertsRespo
         await _name(call, "business_unit", request.business_unit),
         only_open=request.open,
         limit=limit + 1,
+        names=await reach.names(call.db, call.reach),
     )
     following = page_token(ALERTS, str(rows[limit - 1].id)) if len(rows) > limit else ""
     return ListAlertsResponse(alerts=[_alert(row) for row in rows[:limit]], next_page_token=following)
@@ -161,7 +163,8 @@ async def list_deliveries(call: Call, request: ListAlertDeliveriesRequest) -> Li
             raise not_found("alert channel", request.channel, "channel")
         channel_id = channel.id
     limit = page_limit(request.page_size)
-    rows = await postgres.deliveries(call.db, before, alert_id, channel_id, request.state, limit + 1)
+    names = await reach.names(call.db, call.reach)
+    rows = await postgres.deliveries(call.db, before, alert_id, channel_id, request.state, limit + 1, names)
     last = rows[limit - 1] if len(rows) > limit else None
     following = page_token(DELIVERIES, f"{last.created_at.isoformat()} {last.id}") if last is not None else ""
     return ListAlertDeliveriesResponse(deliveries=[_delivery(row) for row in rows[:limit]], next_page_token=following)

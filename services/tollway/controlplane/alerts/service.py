@@ -115,7 +115,7 @@ class Alerts:
             if not await postgres.elect(db):
                 return 0
             self.counters.passes += 1
-            for source in (self._crossed, sources.anomalies, sources.ledger_state, sources.request_log_state):
+            for source in (self._crossed, *sources.ALL):
                 fired += await self._from(db, source, now_ms)
             await postgres.forget(db, from_ms(now_ms))
         self._fired(fired)

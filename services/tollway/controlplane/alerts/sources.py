@@ -28,6 +28,14 @@ class _HourSpend(msgspec.Struct, frozen=True):
     nano: int
 
 
+class _AuditCheck(msgspec.Struct, frozen=True):
+    organisation: str
+    found: int
+    kind: str
+    seq: int
+    detail: str
+
+
 class _Check(msgspec.Struct, frozen=True):
     id: int
     begins: datetime
@@ -128,3 +136,22 @@ async def request_log_state(db: Database, now: datetime) -> list[Firing]:
     text = f"the request log lost {dropped + refused} bodies on {day:%Y-%m-%d} (UTC); the ledger has every request"
     counts = {"dropped": str(dropped), "refused": str(refused)}
     return [_daily(AlertKind.BODIES_DROPPED, Severity.WARNING, day, text, **counts)]
+
+
+async def audit_state(db: Database, now: datetime) -> list[Firing]:
+    """Breaks of the audit log's chain that its checks found today; each fires once, and again when there are others."""
+    firings = {}
+    for check in await _SQL.all(db, "broken_audit", _AuditCheck, since=_day(now)):
+        kind = AlertKind.AUDIT_BROKEN
+        crossing = f"{kind}|{check.organisation}|{check.kind}|{check.seq}|{check.found}"
+        firings[crossing] = Firing(
+            kind=kind,
+            severity=Severity.CRITICAL,
+            crossing=crossing,
+            summary=f"the audit log is not what was written, from entry {check.seq} on: {check.detail}",
+            details={"problems": str(check.found), "kind": check.kind, "seq": str(check.seq)},
+        )
+    return list(firings.values())
+
+
+ALL = (anomalies, ledger_state, request_log_state, audit_state)

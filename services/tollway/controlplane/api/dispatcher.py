@@ -14,10 +14,11 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from tollway.controlplane.access import scopes
 from tollway.controlplane.api.telemetry import CallTelemetry
 from tollway.controlplane.audit import service as audit
 from tollway.controlplane.call import ApiCode, ApiError, Call, Method, Principal
-from tollway.controlplane.credentials.vault import Vault
+from tollway.controlplane.credentials.vault import Vault, VaultError
 from tollway.controlplane.db.pool import OUTAGE, WAIT_SECONDS, Pool
 from tollway.controlplane.db.versions import publish
 from tollway.controlplane.prices import published as prices
@@ -38,11 +39,13 @@ _LOST_RACES = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetec
 
 @dataclass(frozen=True)
 class CallContext:
-    """What a transport knows of a call: its id, where it comes from, and the caller's own words on why."""
+    """What a transport knows of a call: its id, where it comes from and by what, and the caller's own words on why."""
 
     request_id: str
     source: str = ""
     reason: str = ""
+    agent: str = ""
+    transport: str = ""
 
 
 class Dispatcher:
@@ -106,6 +109,9 @@ class Dispatcher:
                 "two calls made the same thing", request_id=context.request_id, constraint=error.diag.constraint_name
             )
             raise ApiError(ApiCode.ALREADY_EXISTS, "it was made by another call at the same moment") from error
+        except VaultError as error:
+            _log.error("stored secrets cannot be used", request_id=context.request_id, reason=str(error))
+            raise ApiError(ApiCode.UNAVAILABLE, str(error)) from error
         except psycopg.errors.QueryCanceled as error:
             raise ApiError(ApiCode.UNAVAILABLE, "the database took too long; try again") from error
         except OUTAGE as error:
@@ -116,9 +122,8 @@ class Dispatcher:
         return encode(response, contract.response)
 
     def _permit(self, principal: Principal, contract: MethodContract) -> None:
-        if contract.permission == PUBLIC or principal.permissions is None:
-            return
-        if contract.permission not in principal.permissions:
+        """Refuses who has the permission nowhere; where exactly it holds is checked once the request is understood."""
+        if contract.permission != PUBLIC and not principal.anywhere(contract.permission):
             raise ApiError(ApiCode.PERMISSION_DENIED, f"this needs the permission {contract.permission}")
 
     async def _attempt(
@@ -139,8 +144,11 @@ class Dispatcher:
                         db=db,
                         clock=self._clock,
                         permission=contract.permission,
+                        method=contract.name,
                         request_id=context.request_id,
                         source=context.source,
+                        agent=context.agent,
+                        transport=context.transport,
                         reason=context.reason,
                         update_mask=mask_of(message),
                         sealing=self._vault,
@@ -156,7 +164,9 @@ class Dispatcher:
         if contract.read_only:
             # One state of the database for all that the answer says, and no way to change it.
             await call.db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            await scopes.check(call, contract, request, filters=method.filters)
             return await method.handler(call, request)
+        await scopes.check(call, contract, request, filters=method.filters)
         response = await method.handler(call, request)
         if call.catalog_changed:
             await prices.record(call.db, from_ms(self._clock.now_ms()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tollway.controlplane.access import api as access
 from tollway.controlplane.audit import api as audit
 from tollway.controlplane.call import Method
 from tollway.controlplane.catalog import api as catalog
@@ -13,10 +14,13 @@ from tollway.controlplane.keys import api as keys
 from tollway.controlplane.ledger import api as ledger
 from tollway.controlplane.prices import api as prices
 from tollway.controlplane.reconciliation import api as reconciliation
+from tollway.controlplane.rotation import api as rotation
 from tollway.controlplane.rules import api as rules
+from tollway.controlplane.workflows import api as workflows
 from tollway.wire.contract import METHODS as CONTRACT
 
 _FEATURES = (
+    access.METHODS,
     identity.METHODS,
     keys.METHODS,
     catalog.METHODS,
@@ -25,7 +29,9 @@ _FEATURES = (
     audit.METHODS,
     prices.METHODS,
     reconciliation.METHODS,
+    rotation.METHODS,
     rules.METHODS,
+    workflows.METHODS,
 )
 
 

@@ -139,7 +139,7 @@ class RestApi:
         contract = route.method
         principal = ANONYMOUS
         if contract.permission != PUBLIC:
-            principal = self._authenticator.principal(request.headers.get("Authorization", ""), request.remote or "")
+            principal = await self._authenticator.of_request(request)
         body = await request.read()
         if body and request.content_type != _JSON:
             raise _HttpError(415, "unsupported_media_type", f"the body must be JSON: send Content-Type: {_JSON}")
@@ -149,6 +149,8 @@ class RestApi:
             request_id=request[REQUEST_ID],
             source=request.remote or "",
             reason=reason(request.headers.get(REASON_HEADER, "")),
+            agent=request.headers.get("User-Agent", ""),
+            transport="rest",
         )
         answer: Any = await self._dispatcher.invoke(principal, contract, message, context)
         headers = {}

@@ -59,11 +59,13 @@ class GrpcApi:
             request_id=request_id(call.metadata.get("x-request-id", "")),
             source=_address(call.peer),
             reason=reason(call.metadata.get(REASON_HEADER, "")),
+            agent=call.metadata.get("user-agent", ""),
+            transport="grpc",
         )
         try:
             principal = ANONYMOUS
             if contract.permission != PUBLIC:
-                principal = self._authenticator.principal(call.authorization, context.source)
+                principal = await self._authenticator.of_token(call.authorization, context.source)
             return await self._dispatcher.invoke(principal, contract, message, context), context.request_id
         except ApiError as error:
             raise CallFailed(error.code.value, error.message, error.field) from error

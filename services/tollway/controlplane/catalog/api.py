@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tollway.controlplane.call import Method
-from tollway.controlplane.catalog import model, models, providers
+from tollway.controlplane.catalog import checks, model, models, providers
 
 _PROVIDERS = "tollway.control.v1.ProviderService"
 _MODELS = "tollway.control.v1.ModelService"
@@ -18,6 +18,7 @@ METHODS: dict[str, Method] = {
     f"{_PROVIDERS}/UpdateCredential": Method(model.UpdateCredentialRequest, providers.update_credential),
     f"{_PROVIDERS}/RotateCredential": Method(model.RotateCredentialRequest, providers.rotate_credential),
     f"{_PROVIDERS}/RemoveCredential": Method(model.RemoveCredentialRequest, providers.remove_credential),
+    f"{_PROVIDERS}/CheckProvider": Method(checks.CheckProviderRequest, checks.check_provider),
     f"{_MODELS}/CreateModel": Method(model.CreateModelRequest, models.create_model),
     f"{_MODELS}/ListModels": Method(model.ListModelsRequest, models.list_models),
     f"{_MODELS}/GetModel": Method(model.GetModelRequest, models.get_model),

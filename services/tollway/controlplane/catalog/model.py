@@ -53,6 +53,7 @@ class CreateProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
     credentials: list[NewCredential] = []
     hangup: str = ""
     probe_seconds: float = 0.0
+    verify: bool = False
 
 
 class GetProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +103,7 @@ class AddCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
     weight: int = 0
     quota: catalog.Quota | None = None
+    verify: bool = False
 
     def __repr__(self) -> str:
         return f"AddCredentialRequest(provider={self.provider!r}, name={self.name!r})"
@@ -122,6 +124,7 @@ class RotateCredentialRequest(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     credential: str
     api_key: str
+    verify: bool = False
 
     def __repr__(self) -> str:
         return f"RotateCredentialRequest(provider={self.provider!r}, credential={self.credential!r})"

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tollway.controlplane.call import ApiCode, ApiError, Call
-from tollway.controlplane.catalog import postgres, rules
+from tollway.controlplane.catalog import checks, postgres, rules
 from tollway.controlplane.catalog.model import (
     AddCredentialRequest,
     ArchiveProviderRequest,
@@ -57,11 +57,13 @@ async def _view(call: Call, row: ProviderRow) -> Provider:
 async def create_provider(call: Call, request: CreateProviderRequest) -> Provider:
     """A new provider with its first credentials."""
     refuse_id_as_name(request.name)
+    base_url = rules.base_url(request.kind, request.base_url, "base_url")
+    found = await checks.of_new(request, base_url) if request.verify else {}
     provider_id = await postgres.insert_provider(
         call.db,
         request.name,
         kind=request.kind,
-        base_url=rules.base_url(request.kind, request.base_url, "base_url"),
+        base_url=base_url,
         api_version=request.api_version,
         timeouts=stored_timeouts(request.timeouts),
         hangup=request.hangup or DEFAULT_HANGUP,
@@ -71,6 +73,7 @@ async def create_provider(call: Call, request: CreateProviderRequest) -> Provide
         raise taken("provider", request.name)
     for index, new in enumerate(request.credentials):
         await credentials.add(call, provider_id, new, f"credentials[{index}].api_key")
+    await checks.keep(call, provider_id, found)
     view = await _view(call, await postgres.provider_by_id(call.db, provider_id))
     call.audit(f"provider:{view.name}", None, snapshot(view))
     call.catalog_change()
@@ -144,19 +147,23 @@ async def archive_provider(call: Call, request: ArchiveProviderRequest) -> Provi
 
 async def add_credential(call: Call, request: AddCredentialRequest) -> Provider:
     """A further credential."""
+    found = await checks.of_value(call, request.provider, request.api_key) if request.verify else None
     row = await _provider(call, request.provider, "_for_update")
     before = await _view(call, row)
     new = NewCredential(name=request.name, api_key=request.api_key, weight=request.weight, quota=request.quota)
     await credentials.add(call, row.id, new)
+    await checks.keep(call, row.id, {request.name: found} if found else {})
     return await _credentials_changed(call, before, row.id)
 
 
 async def rotate_credential(call: Call, request: RotateCredentialRequest) -> Provider:
     """Another value for a credential."""
+    found = await checks.of_value(call, request.provider, request.api_key) if request.verify else None
     row = await _provider(call, request.provider, "_for_update")
     before = await _view(call, row)
     credential = await credentials.find(call, row.id, request.credential)
     await credentials.replace(call, credential, request.api_key)
+    await checks.keep(call, row.id, {credential.name: found} if found else {})
     return await _credentials_changed(call, before, row.id)
 
 

@@ -54,6 +54,7 @@ def check(document: Configuration, known: Known) -> None:
     _unique(f"{ROOT}.organisations", document.organisations)
     _unique(f"{ROOT}.users", document.users)
     _unique(f"{ROOT}.alert_channels", document.alert_channels)
+    _unique(f"{ROOT}.identity.issuers", document.identity.issuers)
     for index, provider in enumerate(document.providers):
         _unique(f"{ROOT}.providers[{index}].credentials", provider.credentials)
     for index, project in enumerate(document.projects):

@@ -11,6 +11,7 @@ from tollway.controlplane.catalog import model as catalog
 from tollway.controlplane.catalog import models, providers, routing
 from tollway.controlplane.configuration import state
 from tollway.controlplane.configuration.channels import Channels
+from tollway.controlplane.configuration.issuers import Issuers
 from tollway.controlplane.configuration.model import (
     Configuration,
     GeneratedKey,
@@ -20,6 +21,7 @@ from tollway.controlplane.configuration.model import (
     ProviderSpec,
 )
 from tollway.controlplane.configuration.plan import SECRET_FIELD, Kind, Step
+from tollway.controlplane.configuration.roles import Roles
 from tollway.controlplane.configuration.rules import Rules
 from tollway.controlplane.configuration.state import State
 from tollway.controlplane.credentials.model import NewCredential
@@ -46,6 +48,8 @@ class Executor:
         self._projects = {spec.name: spec for spec in configuration.projects}
         self._rules = Rules(call, configuration, before.present)
         self._channels = Channels(call, configuration)
+        self._issuers = Issuers(call, configuration)
+        self._roles = Roles(call, configuration, before.present)
 
     async def create(self, step: Step) -> None:
         """Makes an object of the document."""
@@ -254,6 +258,8 @@ _CREATE: dict[Kind, Work] = {
     Kind.BUDGET: lambda executor, step: executor._rules.set_budget(step),
     Kind.LIMITS: lambda executor, step: executor._rules.set_limits(step),
     Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.create(step),
+    Kind.ISSUER: lambda executor, step: executor._issuers.create(step),
+    Kind.ROLE: lambda executor, step: executor._roles.grant(step),
 }
 _UPDATE: dict[Kind, Work] = {
     Kind.BUSINESS_UNIT: Executor._update_unit,
@@ -265,6 +271,8 @@ _UPDATE: dict[Kind, Work] = {
     Kind.BUDGET: lambda executor, step: executor._rules.set_budget(step),
     Kind.LIMITS: lambda executor, step: executor._rules.set_limits(step),
     Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.update(step),
+    Kind.ISSUER: lambda executor, step: executor._issuers.update(step),
+    Kind.ROLE: lambda executor, step: executor._roles.grant(step),
 }
 _ARCHIVE: dict[Kind, Work] = {
     Kind.BUSINESS_UNIT: Executor._archive_unit,
@@ -276,6 +284,8 @@ _ARCHIVE: dict[Kind, Work] = {
     Kind.BUDGET: lambda executor, step: executor._rules.remove_budget(step),
     Kind.LIMITS: lambda executor, step: executor._rules.remove_limits(step),
     Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.delete(step),
+    Kind.ISSUER: lambda executor, step: executor._issuers.remove(step),
+    Kind.ROLE: lambda executor, step: executor._roles.revoke(step),
 }
 
 

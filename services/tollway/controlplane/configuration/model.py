@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from tollway.controlplane.access.model import RoleSpec, UserRoleSpec
 from tollway.controlplane.alerts.model import AlertChannelSpec
 from tollway.controlplane.catalog.model import Capabilities, Price, Target, Timeouts
 from tollway.controlplane.catalog.routing import Routing
 from tollway.controlplane.credentials.model import NewCredential
 from tollway.controlplane.rules.model import Limit
+from tollway.controlplane.signin.model import IdentitySpec
 
 DEFAULT_SET = "default"
 
@@ -43,6 +45,7 @@ class UserSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Message of the contract."""
 
     name: str
+    roles: list[UserRoleSpec] = []
     budget: BudgetSpec | None = None
     limits: LimitsSpec | None = None
 
@@ -77,6 +80,7 @@ class BusinessUnitSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
+    managers: list[str] = []
     budget: BudgetSpec | None = None
     limits: LimitsSpec | None = None
 
@@ -139,6 +143,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     organisations: list[OrganisationSpec] = []
     users: list[UserSpec] = []
     alert_channels: list[AlertChannelSpec] = []
+    identity: IdentitySpec = IdentitySpec()
+    roles: list[RoleSpec] = []
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

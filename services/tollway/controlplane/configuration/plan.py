@@ -33,6 +33,8 @@ class Kind(StrEnum):
     BUDGET = "budget"
     LIMITS = "limits"
     ALERT_CHANNEL = "alert_channel"
+    ISSUER = "issuer"
+    ROLE = "role"
 
 
 class Action(StrEnum):

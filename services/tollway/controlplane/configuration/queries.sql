@@ -33,7 +33,9 @@ LEFT JOIN projects kp ON kp.id = k.project_id
 WHERE b.managed_by = %(set)s AND b.removed_at IS NOT NULL
   AND u.archived_at IS NULL AND p.archived_at IS NULL AND k.revoked_at IS NULL AND kp.archived_at IS NULL
 UNION ALL
-SELECT id, 'alert_channel', name FROM alert_channels WHERE managed_by = %(set)s AND archived_at IS NOT NULL;
+SELECT id, 'alert_channel', name FROM alert_channels WHERE managed_by = %(set)s AND archived_at IS NOT NULL
+UNION ALL
+SELECT id, 'issuer', name FROM signin_issuers WHERE managed_by = %(set)s AND archived_at IS NOT NULL;
 
 -- name: stamp_business_unit
 UPDATE business_units SET managed_by = %(set)s, applied_digest = given.digest
@@ -115,3 +117,21 @@ WHERE alert_channels.id = given.id
 
 -- name: release_alert_channel
 UPDATE alert_channels SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_issuer
+UPDATE signin_issuers SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE signin_issuers.id = given.id
+  AND (signin_issuers.managed_by, signin_issuers.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_issuer
+UPDATE signin_issuers SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_role
+UPDATE role_bindings SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE role_bindings.id = given.id
+  AND (role_bindings.managed_by, role_bindings.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_role
+UPDATE role_bindings SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);

@@ -15,7 +15,7 @@ from tollway.controlplane.call import Call
 from tollway.controlplane.catalog import postgres as catalog
 from tollway.controlplane.catalog import routing
 from tollway.controlplane.catalog.model import ModelRow, ProviderRow, effective_timeouts
-from tollway.controlplane.configuration import channels, document, postgres, rules
+from tollway.controlplane.configuration import channels, document, issuers, postgres, roles, rules
 from tollway.controlplane.configuration.document import ROOT, Known
 from tollway.controlplane.configuration.model import Configuration, KeySpec
 from tollway.controlplane.configuration.plan import SECRET_FIELD, Desired, Kind, Present, Ref, read_applied
@@ -87,6 +87,8 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
         add(Kind.KEY, f"{row.project}/{row.name}", row, _present_key(row) | {SECRET_FIELD: value})
     found |= await rules.load(db)
     found |= await channels.load(db)
+    found |= await issuers.load(db)
+    found |= await roles.load(db)
     known = Known(
         providers={reference: row.name for row in providers.values() for reference in (str(row.id), row.name)},
         units={reference: row.name for row in units for reference in (str(row.id), row.name)},
@@ -174,6 +176,8 @@ def desired(configuration: Configuration, state: State) -> Iterator[Desired]:
             yield Desired(Kind.KEY, name, _key_fields(key, name, state), f"{path}.keys[{number}]")
     yield from rules.desired(configuration, state.present)
     yield from channels.desired(configuration, state.present, state.peppers)
+    yield from issuers.desired(configuration, state.present, state.peppers)
+    yield from roles.desired(configuration, state.present)
 
 
 def _credential_fields(spec: NewCredential, present: Present | None, peppers: Peppers) -> dict[str, Any]:

@@ -7,11 +7,22 @@ from uuid import UUID
 
 import msgspec
 
+from tollway.controlplane.credentials.checking import Outcome, detail
 from tollway.core.catalog import Quota
 
 
+class CredentialCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider said of a credential when it was asked last; `status` is the HTTP status, 0: no answer."""
+
+    credential: str
+    outcome: str
+    status: int
+    detail: str
+    checked_at: datetime
+
+
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential as it is shown."""
+    """A credential as it is shown. `check`: None, its present value was never checked."""
 
     id: str
     name: str
@@ -19,6 +30,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     rotated_at: datetime | None = None
     quota: Quota | None = None
+    check: CredentialCheck | None = None
 
 
 class NewCredential(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +61,22 @@ class CredentialRow(msgspec.Struct, frozen=True, kw_only=True):
     removed_at: datetime | None = None
     managed_by: str | None = None
     applied_digest: bytes | None = None
+    checked_at: datetime | None = None
+    check_outcome: Outcome | None = None
+    check_status: int | None = None
+
+    def check(self) -> CredentialCheck | None:
+        """What the last check of the present value found."""
+        if self.checked_at is None or self.check_outcome is None:
+            return None
+        status = self.check_status or 0
+        return CredentialCheck(
+            credential=self.name,
+            outcome=self.check_outcome.value,
+            status=status,
+            detail=detail(self.check_outcome, status),
+            checked_at=self.checked_at,
+        )
 
     def view(self) -> Credential:
         """The credential as it is shown."""
@@ -59,6 +87,7 @@ class CredentialRow(msgspec.Struct, frozen=True, kw_only=True):
             created_at=self.created_at,
             rotated_at=self.rotated_at,
             quota=self.quota if self.quota != Quota() else None,
+            check=self.check(),
         )
 
     def __repr__(self) -> str:

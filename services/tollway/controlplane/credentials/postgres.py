@@ -20,11 +20,12 @@ _CREATION_LOCK = 0x7661756C_74000001
 
 
 class DataKeyRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `data_keys`."""
+    """A row of `data_keys`; nothing is sealed any more under one that is retired."""
 
     id: str
     wrapped: bytes
     kek: str
+    retired_at: datetime | None = None
 
 
 class PepperRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +42,9 @@ async def lock_creation(db: Database) -> None:
     await _SQL.run(db, "lock", lock=_CREATION_LOCK)
 
 
-async def current_data_key(db: Database, kek: str) -> DataKeyRow | None:
-    """The newest data key under that key-encryption key."""
-    return await _SQL.one(db, "current_data_key", DataKeyRow, kek=kek)
+async def newest_data_key(db: Database) -> DataKeyRow | None:
+    """The data key that is sealed under now, kept until the transaction ends, which must be one that may write."""
+    return await _SQL.one(db, "newest_data_key", DataKeyRow)
 
 
 async def data_key(db: Database, data_key_id: str) -> DataKeyRow | None:
@@ -59,11 +60,6 @@ async def data_keys(db: Database) -> list[DataKeyRow]:
 async def insert_data_key(db: Database, row: DataKeyRow) -> None:
     """A new data key."""
     await _SQL.run(db, "insert_data_key", id=row.id, wrapped=row.wrapped, kek=row.kek)
-
-
-async def rewrap_data_key(db: Database, row: DataKeyRow) -> None:
-    """The same data key under another key-encryption key."""
-    await _SQL.run(db, "rewrap_data_key", id=row.id, wrapped=row.wrapped, kek=row.kek)
 
 
 async def peppers(db: Database) -> list[PepperRow]:
@@ -119,6 +115,11 @@ async def replace_value(
     await _SQL.run(
         db, "replace_value", id=credential_id, data_key=data_key_id, sealed=sealed, fingerprint=fingerprint, at=at
     )
+
+
+async def record_check(db: Database, row: CredentialRow, outcome: str, status: int, at: datetime) -> None:
+    """Keeps what a check found, if the credential still has the value that was checked."""
+    await _SQL.run(db, "record_check", id=row.id, fingerprint=row.fingerprint, outcome=outcome, status=status, at=at)
 
 
 async def update_credential(db: Database, credential_id: UUID, weight: int, quota: Quota) -> None:

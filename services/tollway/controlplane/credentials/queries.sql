@@ -2,20 +2,19 @@
 -- One creator of data keys and peppers at a time; ends with the transaction.
 SELECT pg_advisory_xact_lock(%(lock)s);
 
--- name: current_data_key
-SELECT id, wrapped, kek FROM data_keys WHERE kek = %(kek)s ORDER BY created_at DESC, id DESC LIMIT 1;
+-- name: newest_data_key
+-- What is sealed goes under this one; the lock keeps it from being retired before the sealing transaction has ended.
+SELECT id, wrapped, kek, retired_at FROM data_keys WHERE retired_at IS NULL
+ORDER BY created_at DESC, id DESC LIMIT 1 FOR KEY SHARE;
 
 -- name: data_key
-SELECT id, wrapped, kek FROM data_keys WHERE id = %(id)s;
+SELECT id, wrapped, kek, retired_at FROM data_keys WHERE id = %(id)s;
 
 -- name: data_keys
-SELECT id, wrapped, kek FROM data_keys ORDER BY id;
+SELECT id, wrapped, kek, retired_at FROM data_keys ORDER BY id;
 
 -- name: insert_data_key
 INSERT INTO data_keys (id, wrapped, kek, created_at) VALUES (%(id)s, %(wrapped)s, %(kek)s, clock_timestamp());
-
--- name: rewrap_data_key
-UPDATE data_keys SET wrapped = %(wrapped)s, kek = %(kek)s WHERE id = %(id)s;
 
 -- name: peppers
 SELECT id, purpose, sealed, data_key FROM peppers ORDER BY created_at, id;
@@ -26,14 +25,14 @@ VALUES (%(id)s, %(purpose)s, %(sealed)s, %(data_key)s, clock_timestamp());
 
 -- name: credentials
 SELECT id, provider_id, name, weight, quota, sealed, data_key, fingerprint, created_at, rotated_at, removed_at,
-       managed_by, applied_digest
+       managed_by, applied_digest, checked_at, check_outcome, check_status
 FROM credentials
 WHERE removed_at IS NULL AND (%(providers)s::uuid[] IS NULL OR provider_id = ANY (%(providers)s::uuid[]))
 ORDER BY provider_id, name;
 
 -- name: credential_for_update
 SELECT id, provider_id, name, weight, quota, sealed, data_key, fingerprint, created_at, rotated_at, removed_at,
-       managed_by, applied_digest
+       managed_by, applied_digest, checked_at, check_outcome, check_status
 FROM credentials
 WHERE removed_at IS NULL AND provider_id = %(provider)s AND (id = %(id)s OR name = %(name)s)
 FOR UPDATE;
@@ -44,8 +43,14 @@ VALUES (%(id)s, %(provider)s, %(name)s, %(weight)s, %(quota)s, %(sealed)s, %(dat
 ON CONFLICT (provider_id, name) WHERE removed_at IS NULL DO NOTHING;
 
 -- name: replace_value
-UPDATE credentials SET sealed = %(sealed)s, data_key = %(data_key)s, fingerprint = %(fingerprint)s, rotated_at = %(at)s
+UPDATE credentials SET sealed = %(sealed)s, data_key = %(data_key)s, fingerprint = %(fingerprint)s, rotated_at = %(at)s,
+       checked_at = NULL, check_outcome = NULL, check_status = NULL
 WHERE id = %(id)s;
+
+-- name: record_check
+-- Of the value that was checked: it may have been replaced meanwhile.
+UPDATE credentials SET checked_at = %(at)s, check_outcome = %(outcome)s, check_status = %(status)s
+WHERE id = %(id)s AND fingerprint = %(fingerprint)s;
 
 -- name: update_credential
 UPDATE credentials SET weight = %(weight)s, quota = %(quota)s WHERE id = %(id)s;

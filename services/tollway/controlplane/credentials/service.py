@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.credentials import postgres
+from tollway.controlplane.credentials.checking import Checked
 from tollway.controlplane.credentials.model import CredentialRow, NewCredential, header_safe, place
 from tollway.controlplane.credentials.vault import ensure_peppers, value_fingerprint
 from tollway.controlplane.resources import from_ms, not_found
 from tollway.core.catalog import Quota
 
 
-def _checked(value: str, field: str) -> str:
+def usable_value(value: str, field: str) -> str:
+    """The value as it is stored. Raises ApiError when it could not travel in a header."""
     usable = header_safe(value)
     if usable is None:
         raise ApiError(
@@ -25,7 +28,7 @@ def _checked(value: str, field: str) -> str:
 
 async def add(call: Call, provider_id: UUID, new: NewCredential, field: str = "api_key") -> None:
     """Seals and stores a new credential of a provider. `field` is the request's path of the value, for errors."""
-    value = _checked(new.api_key, field)
+    value = usable_value(new.api_key, field)
     credential_id = uuid7()
     peppers = await ensure_peppers(call.db, call.vault)
     data_key, sealed = await call.vault.seal(call.db, value.encode(), place(credential_id))
@@ -46,6 +49,16 @@ async def add(call: Call, provider_id: UUID, new: NewCredential, field: str = "a
         )
 
 
+async def keep_check(call: Call, row: CredentialRow, found: Checked, at: datetime) -> None:
+    """Keeps what a check of the credential's value found at that time."""
+    await postgres.record_check(call.db, row, found.outcome.value, found.status, at)
+
+
+async def value_of(call: Call, row: CredentialRow) -> str:
+    """The credential itself, for a check; it leaves this process towards the provider alone."""
+    return (await call.vault.open(call.db, row.data_key, row.sealed, place(row.id))).decode()
+
+
 async def find(call: Call, provider_id: UUID, reference: str) -> CredentialRow:
     """The live credential with that id or name, locked until the transaction ends."""
     row = await postgres.credential_for_update(call.db, provider_id, reference)
@@ -56,7 +69,7 @@ async def find(call: Call, provider_id: UUID, reference: str) -> CredentialRow:
 
 async def replace(call: Call, row: CredentialRow, api_key: str) -> None:
     """Another value in the place of the present one; requests in flight finish with the old one."""
-    value = _checked(api_key, "api_key")
+    value = usable_value(api_key, "api_key")
     peppers = await ensure_peppers(call.db, call.vault)
     data_key, sealed = await call.vault.seal(call.db, value.encode(), place(row.id))
     fingerprint = value_fingerprint(peppers, str(row.id), value)

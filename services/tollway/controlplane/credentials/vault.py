@@ -1,9 +1,11 @@
 """The vault: envelope encryption of what must be read again, and the peppers of what must not.
 
-A value is sealed (AES-256-GCM) under a data key, and a data key is wrapped under the key-encryption key, which stays in
-the environment (`TOLLWAY_KEK`: the current key first, then optionally the one before it). To change that key: start
-with "new,old", call `Vault.rewrap`, then start with "new" alone; nothing but the few data keys is written. Plain data
-keys live in the memory of this process only, and nothing that the vault holds appears in a representation or an error.
+A value is sealed (AES-256-GCM) under a data key, and a data key is wrapped under a key-encryption key, which stays
+outside of the database (`TOLLWAY_KEK`: the current key first, then optionally the one before it). What is sealed goes
+under the newest data key; which key-encryption key that is under changes by rotation alone, so that a process which was
+given another one never seals what its neighbours cannot open. Plain data keys live in the memory of this process only:
+once seen, a data key opens without its key-encryption key. Nothing that the vault holds appears in a representation or
+an error.
 """
 
 from __future__ import annotations
@@ -16,16 +18,14 @@ from collections.abc import Sequence
 import msgspec
 
 from tollway.controlplane.credentials import postgres
+from tollway.controlplane.credentials.keks import KeyEncryptionKey, VaultError, local
 from tollway.controlplane.credentials.postgres import DataKeyRow, PepperRow
 from tollway.controlplane.db.statements import Database
-from tollway.runtime.seal import KEY_BYTES, Sealer, SealError, parse_key
+from tollway.runtime.seal import KEY_BYTES, Sealer, SealError
 
+__all__ = ["Peppers", "Vault", "VaultError", "ensure_peppers", "pepper_place", "value_fingerprint"]
 DIGEST = "digest"
 INDEX = "index"
-
-
-class VaultError(Exception):
-    """Something stored cannot be opened with the keys that were given. The message says what to do, never a secret."""
 
 
 class Peppers(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,85 +39,100 @@ class Peppers(msgspec.Struct, frozen=True, kw_only=True):
         return f"Peppers(current={self.current!r})"
 
 
-def parse_keks(text: str) -> list[bytes]:
-    """The value of `TOLLWAY_KEK`: one or two 32-byte keys, comma-separated, the current one first."""
-    parts = [part for part in text.split(",") if part.strip()]
-    if not 1 <= len(parts) <= 2:
-        raise ValueError("TOLLWAY_KEK must be one key, or the current and the previous one separated by a comma")
-    return [parse_key(part, "TOLLWAY_KEK") for part in parts]
-
-
-def kek_fingerprint(kek: bytes) -> str:
-    """A short name of a key-encryption key that does not reveal it."""
-    return hashlib.sha256(b"tollway kek fingerprint\0" + kek).hexdigest()[:16]
-
-
-def _data_key_place(data_key_id: str) -> bytes:
-    return f"data key|{data_key_id}".encode()
-
-
-def _pepper_place(pepper_id: str, purpose: str) -> bytes:
+def pepper_place(pepper_id: str, purpose: str) -> bytes:
+    """Associated data of a sealed pepper: it opens nowhere else."""
     return f"pepper|{purpose}|{pepper_id}".encode()
 
 
-class Vault:
-    """Seals and opens, one for a process. Methods that read or write rows do so in the caller's transaction."""
+class _Opened:
+    """A data key in memory. The plain bytes are kept for wrapping it anew."""
 
-    def __init__(self, keks: Sequence[bytes]) -> None:
-        if not keks or any(len(kek) != KEY_BYTES for kek in keks):
+    def __init__(self, plain: bytes) -> None:
+        self.plain = plain
+        self.sealer = Sealer([plain])
+
+    def __repr__(self) -> str:
+        return "_Opened()"
+
+
+class Vault:
+    """Seals and opens, one for a process. Methods that read or write rows do so in the caller's transaction.
+
+    `keks` are the key-encryption keys, the current one first; bytes stand for a key that this process holds itself.
+    """
+
+    def __init__(self, keks: Sequence[bytes | KeyEncryptionKey]) -> None:
+        if not keks or any(isinstance(kek, bytes) and len(kek) != KEY_BYTES for kek in keks):
             raise ValueError("the vault needs key-encryption keys of 32 bytes")
-        self._keks = {kek_fingerprint(kek): Sealer([kek]) for kek in keks}
-        self.fingerprint = kek_fingerprint(keks[0])
-        self._opened: dict[str, Sealer] = {}
+        self._keks = {kek.name: kek for kek in local(keks)}
+        self.fingerprint = next(iter(self._keks))
+        self._opened: dict[str, _Opened] = {}
 
     def __repr__(self) -> str:
         return f"Vault(kek={self.fingerprint!r})"
 
+    @property
+    def keks(self) -> list[str]:
+        """Names of the key-encryption keys that were given, the current one first."""
+        return list(self._keks)
+
+    async def warm(self, db: Database) -> int:
+        """Opens every data key that something may be sealed under; how many there are. Raises VaultError.
+
+        After it, this process needs no key-encryption key for anything that is stored.
+        """
+        stored = await postgres.data_keys(db)
+        rows = [row for row in stored if row.retired_at is None]
+        for row in rows:
+            await self._cipher(row)
+        for gone in self._opened.keys() - {row.id for row in stored}:
+            del self._opened[gone]
+        return len(rows)
+
     async def seal(self, db: Database, plain: bytes, place: bytes) -> tuple[str, bytes]:
         """The id of the data key and the ciphertext of `plain`, bound to `place`. Makes the first data key."""
-        row = await postgres.current_data_key(db, self.fingerprint)
+        row = await postgres.newest_data_key(db)
         if row is None:
-            row = await self.new_data_key(db)
-        return row.id, self._unwrapped(row).seal(plain, place)
+            row = await self._first_data_key(db)
+        return row.id, (await self._cipher(row)).sealer.seal(plain, place)
 
     async def open(self, db: Database, data_key_id: str, sealed: bytes, place: bytes) -> bytes:
         """The plain value. Raises VaultError when it cannot be opened."""
-        cipher = self._opened.get(data_key_id)
-        if cipher is None:
+        opened = self._opened.get(data_key_id)
+        if opened is None:
             row = await postgres.data_key(db, data_key_id)
             if row is None:
                 raise VaultError(f"the data key {data_key_id!r} is missing from the database")
-            cipher = self._unwrapped(row)
+            opened = await self._cipher(row)
         try:
-            return cipher.open(sealed, place)
+            return opened.sealer.open(sealed, place)
         except SealError:
             raise VaultError("a sealed value is damaged or stands in another's place") from None
 
-    async def new_data_key(self, db: Database) -> DataKeyRow:
-        """Makes the data key that everything is sealed under from now on (rotation of data keys, and the first one)."""
+    async def _first_data_key(self, db: Database) -> DataKeyRow:
         await postgres.lock_creation(db)
-        data_key_id = os.urandom(8).hex()
-        wrapped = self._keks[self.fingerprint].seal(os.urandom(KEY_BYTES), _data_key_place(data_key_id))
-        row = DataKeyRow(id=data_key_id, wrapped=wrapped, kek=self.fingerprint)
+        return await postgres.newest_data_key(db) or await self.new_data_key(db)
+
+    async def new_data_key(self, db: Database) -> DataKeyRow:
+        """Makes the data key that everything is sealed under from now on, under the key-encryption key in use."""
+        newest = await postgres.newest_data_key(db)
+        kek = self.fingerprint if newest is None else newest.kek
+        data_key_id, plain = os.urandom(8).hex(), os.urandom(KEY_BYTES)
+        row = DataKeyRow(id=data_key_id, wrapped=await self._kek(kek).wrap(plain, data_key_id), kek=kek)
         await postgres.insert_data_key(db, row)
         return row
 
-    async def rewrap(self, db: Database) -> int:
-        """Wraps every data key under the current key-encryption key; returns how many were under another."""
-        await postgres.lock_creation(db)
-        stale = [row for row in await postgres.data_keys(db) if row.kek != self.fingerprint]
-        for row in stale:
-            plain = self._unwrap(row)
-            wrapped = self._keks[self.fingerprint].seal(plain, _data_key_place(row.id))
-            await postgres.rewrap_data_key(db, DataKeyRow(id=row.id, wrapped=wrapped, kek=self.fingerprint))
-        return len(stale)
+    async def rewrapped(self, row: DataKeyRow, kek: str) -> DataKeyRow:
+        """The same data key under another of the given key-encryption keys. Raises VaultError."""
+        plain = (await self._cipher(row)).plain
+        return msgspec.structs.replace(row, wrapped=await self._kek(kek).wrap(plain, row.id), kek=kek)
 
     async def peppers(self, db: Database) -> Peppers | None:
         """The peppers, or None before `ensure_peppers` made them."""
         digest: dict[str, bytes] = {}
         index = b""
         for row in await postgres.peppers(db):
-            plain = await self.open(db, row.data_key, row.sealed, _pepper_place(row.id, row.purpose))
+            plain = await self.open(db, row.data_key, row.sealed, pepper_place(row.id, row.purpose))
             if row.purpose == INDEX:
                 index = plain
             else:
@@ -126,23 +141,21 @@ class Vault:
             return None
         return Peppers(current=next(reversed(digest)), digest=digest, index=index)
 
-    def _unwrapped(self, row: DataKeyRow) -> Sealer:
-        cipher = self._opened.get(row.id)
-        if cipher is None:
-            cipher = self._opened[row.id] = Sealer([self._unwrap(row)])
-        return cipher
+    async def _cipher(self, row: DataKeyRow) -> _Opened:
+        opened = self._opened.get(row.id)
+        if opened is None:
+            plain = await self._kek(row.kek).unwrap(row.wrapped, row.id)
+            opened = self._opened[row.id] = _Opened(plain)
+        return opened
 
-    def _unwrap(self, row: DataKeyRow) -> bytes:
-        kek = self._keks.get(row.kek)
+    def _kek(self, name: str) -> KeyEncryptionKey:
+        kek = self._keks.get(name)
         if kek is None:
             raise VaultError(
-                f"stored secrets are under the key-encryption key {row.kek}, which is not in TOLLWAY_KEK; "
+                f"stored secrets are under the key-encryption key {name}, which is not in TOLLWAY_KEK; "
                 "put it there after the current one"
             )
-        try:
-            return kek.open(row.wrapped, _data_key_place(row.id))
-        except SealError:
-            raise VaultError(f"the data key {row.id!r} is damaged") from None
+        return kek
 
 
 async def ensure_peppers(db: Database, vault: Vault) -> Peppers:
@@ -162,7 +175,7 @@ async def ensure_peppers(db: Database, vault: Vault) -> Peppers:
 
 async def _new_pepper(db: Database, vault: Vault, purpose: str) -> None:
     pepper_id = os.urandom(4).hex()
-    data_key, sealed = await vault.seal(db, os.urandom(KEY_BYTES), _pepper_place(pepper_id, purpose))
+    data_key, sealed = await vault.seal(db, os.urandom(KEY_BYTES), pepper_place(pepper_id, purpose))
     await postgres.insert_pepper(db, PepperRow(id=pepper_id, purpose=purpose, sealed=sealed, data_key=data_key))
 
 

@@ -52,6 +52,100 @@ CREATE TABLE alerts (
     note text NOT NULL DEFAULT ''::text
 );
 
+CREATE TABLE approval_comments (
+    id uuid NOT NULL,
+    approval_id uuid NOT NULL,
+    author text NOT NULL,
+    text text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE approval_delegations (
+    id uuid NOT NULL,
+    delegator text NOT NULL,
+    user_id uuid,
+    delegate text NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone
+);
+
+CREATE TABLE approval_grants (
+    approval_id uuid NOT NULL,
+    subject text NOT NULL,
+    amount_nano bigint NOT NULL DEFAULT 0,
+    undo jsonb NOT NULL,
+    summary text NOT NULL,
+    granted_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    revoked_by text NOT NULL DEFAULT ''::text
+);
+
+CREATE TABLE approval_policies (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    version bigint NOT NULL,
+    document jsonb NOT NULL,
+    note text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE approval_votes (
+    approval_id uuid NOT NULL,
+    step integer NOT NULL,
+    actor text NOT NULL,
+    on_behalf_of text NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE approvals (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    requester text NOT NULL,
+    reason text NOT NULL,
+    terms jsonb NOT NULL,
+    target text NOT NULL,
+    unit_id uuid,
+    project_id uuid,
+    business_unit text NOT NULL DEFAULT ''::text,
+    project text NOT NULL DEFAULT ''::text,
+    facts jsonb NOT NULL,
+    policy_version bigint NOT NULL,
+    rule text NOT NULL,
+    outcome text NOT NULL,
+    outcome_reason text NOT NULL,
+    steps jsonb NOT NULL,
+    step integer NOT NULL,
+    timing jsonb NOT NULL,
+    escalated boolean NOT NULL DEFAULT false,
+    people text[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    remind_at timestamp with time zone,
+    escalate_at timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    ended_by text NOT NULL DEFAULT ''::text
+);
+
+CREATE TABLE audit_checks (
+    organisation text NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    whole boolean NOT NULL,
+    from_seq bigint NOT NULL,
+    to_seq bigint NOT NULL,
+    hash bytea NOT NULL,
+    found bigint NOT NULL,
+    problems jsonb NOT NULL DEFAULT '[]'::jsonb
+);
+
 CREATE TABLE audit_events (
     id uuid NOT NULL,
     at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
@@ -62,7 +156,26 @@ CREATE TABLE audit_events (
     source text NOT NULL DEFAULT ''::text,
     request_id text NOT NULL DEFAULT ''::text,
     before jsonb,
-    after jsonb
+    after jsonb,
+    organisation text NOT NULL DEFAULT 'default'::text,
+    seq bigint NOT NULL,
+    actor_kind text NOT NULL DEFAULT ''::text,
+    actor_id text NOT NULL DEFAULT ''::text,
+    method text NOT NULL DEFAULT ''::text,
+    agent text NOT NULL DEFAULT ''::text,
+    transport text NOT NULL DEFAULT ''::text,
+    hash bytea NOT NULL,
+    seal bytea
+);
+
+CREATE TABLE audit_heads (
+    organisation text NOT NULL,
+    seq bigint NOT NULL DEFAULT 0,
+    hash bytea NOT NULL DEFAULT decode(repeat('00'::text, 32), 'hex'::text),
+    at timestamp with time zone NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone,
+    unproven_to bigint NOT NULL DEFAULT 0,
+    unproven_until timestamp with time zone,
+    unproven_seal bytea
 );
 
 CREATE TABLE budget_increases (
@@ -131,14 +244,18 @@ CREATE TABLE credentials (
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     rotated_at timestamp with time zone,
     removed_at timestamp with time zone,
-    quota jsonb NOT NULL DEFAULT '{}'::jsonb
+    quota jsonb NOT NULL DEFAULT '{}'::jsonb,
+    checked_at timestamp with time zone,
+    check_outcome text,
+    check_status integer
 );
 
 CREATE TABLE data_keys (
     id text NOT NULL,
     wrapped bytea NOT NULL,
     kek text NOT NULL,
-    created_at timestamp with time zone NOT NULL DEFAULT now()
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    retired_at timestamp with time zone
 );
 
 CREATE TABLE installation (
@@ -147,6 +264,13 @@ CREATE TABLE installation (
     version bigint NOT NULL DEFAULT 0,
     pruned_version bigint NOT NULL DEFAULT 0,
     origin text
+);
+
+CREATE TABLE key_holders (
+    id uuid NOT NULL,
+    host text NOT NULL,
+    keks text[] NOT NULL,
+    seen_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE key_secrets (
@@ -577,12 +701,140 @@ CREATE TABLE request_log_losses (
     refused bigint NOT NULL DEFAULT 0
 );
 
+CREATE TABLE role_bindings (
+    id uuid NOT NULL,
+    role text NOT NULL,
+    user_id uuid,
+    service_account_id uuid,
+    group_name text,
+    group_issuer text NOT NULL DEFAULT ''::text,
+    unit_id uuid,
+    project_id uuid,
+    expires_at timestamp with time zone,
+    created_by text NOT NULL DEFAULT ''::text,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    managed_by text,
+    applied_digest bytea
+);
+
 CREATE TABLE schema_migrations (
     number integer NOT NULL,
     phase text NOT NULL,
     title text NOT NULL,
     sha256 text NOT NULL,
     applied_at timestamp with time zone NOT NULL DEFAULT now()
+);
+
+CREATE TABLE secret_rotations (
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    target text NOT NULL,
+    state text NOT NULL,
+    total bigint NOT NULL DEFAULT 0,
+    changed bigint NOT NULL DEFAULT 0,
+    problem text NOT NULL DEFAULT ''::text,
+    requested_by text NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone
+);
+
+CREATE TABLE service_account_tokens (
+    id uuid NOT NULL,
+    service_account_id uuid NOT NULL,
+    public_id text NOT NULL,
+    digest bytea NOT NULL,
+    created_by text NOT NULL DEFAULT ''::text,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone
+);
+
+CREATE TABLE service_accounts (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL DEFAULT ''::text,
+    unit_id uuid,
+    project_id uuid,
+    disabled_at timestamp with time zone,
+    revision bigint NOT NULL DEFAULT 1,
+    created_by text NOT NULL DEFAULT ''::text,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    archived_at timestamp with time zone
+);
+
+CREATE TABLE signin_issuers (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    issuer text NOT NULL,
+    client_id text NOT NULL,
+    cli_client_id text NOT NULL DEFAULT ''::text,
+    sealed bytea,
+    data_key text,
+    fingerprint bytea,
+    audiences text[] NOT NULL DEFAULT '{}'::text[],
+    scopes text[] NOT NULL DEFAULT '{}'::text[],
+    algorithms text[] NOT NULL DEFAULT '{}'::text[],
+    groups_claim text NOT NULL,
+    email_claim text NOT NULL,
+    name_claim text NOT NULL,
+    trust_email boolean NOT NULL DEFAULT false,
+    refresh_seconds integer NOT NULL,
+    managed_by text,
+    applied_digest bytea,
+    revision bigint NOT NULL DEFAULT 1,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    archived_at timestamp with time zone
+);
+
+CREATE TABLE signin_once (
+    digest bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE signin_sessions (
+    id uuid NOT NULL,
+    digest bytea NOT NULL,
+    kind text NOT NULL,
+    issuer_id uuid,
+    subject text NOT NULL DEFAULT ''::text,
+    provider_sid text NOT NULL DEFAULT ''::text,
+    claims jsonb NOT NULL DEFAULT '{}'::jsonb,
+    sealed bytea,
+    data_key text,
+    source text NOT NULL DEFAULT ''::text,
+    created_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    refreshed_at timestamp with time zone NOT NULL,
+    refresh_at timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    revoked_for text NOT NULL DEFAULT ''::text
+);
+
+CREATE TABLE signin_tries (
+    scope text NOT NULL,
+    window_end timestamp with time zone NOT NULL,
+    tries integer NOT NULL
+);
+
+CREATE TABLE users (
+    id uuid NOT NULL,
+    email text NOT NULL DEFAULT ''::text,
+    display_name text NOT NULL DEFAULT ''::text,
+    issuer text,
+    subject text,
+    groups text[] NOT NULL DEFAULT '{}'::text[],
+    bound_at timestamp with time zone,
+    last_seen_at timestamp with time zone,
+    disabled_at timestamp with time zone,
+    managed_by text,
+    applied_digest bytea,
+    revision bigint NOT NULL DEFAULT 1,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now()
 );
 
 CREATE TABLE ledger_attempts_default PARTITION OF ledger_attempts DEFAULT;
@@ -618,7 +870,31 @@ ALTER TABLE alert_deliveries ADD CONSTRAINT alert_deliveries_state_check CHECK (
 ALTER TABLE alerts ADD CONSTRAINT alerts_crossing_key UNIQUE (crossing);
 ALTER TABLE alerts ADD CONSTRAINT alerts_pkey PRIMARY KEY (id);
 ALTER TABLE alerts ADD CONSTRAINT alerts_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text])));
+ALTER TABLE approval_comments ADD CONSTRAINT approval_comments_pkey PRIMARY KEY (id);
+ALTER TABLE approval_delegations ADD CONSTRAINT approval_delegations_check CHECK ((delegate <> delegator));
+ALTER TABLE approval_delegations ADD CONSTRAINT approval_delegations_check1 CHECK ((ends_at > starts_at));
+ALTER TABLE approval_delegations ADD CONSTRAINT approval_delegations_pkey PRIMARY KEY (id);
+ALTER TABLE approval_grants ADD CONSTRAINT approval_grants_pkey PRIMARY KEY (approval_id);
+ALTER TABLE approval_policies ADD CONSTRAINT approval_policies_kind_check CHECK ((kind = ANY (ARRAY['platform_access'::text, 'project'::text, 'model_access'::text, 'credit'::text, 'limit'::text])));
+ALTER TABLE approval_policies ADD CONSTRAINT approval_policies_kind_version_key UNIQUE (kind, version);
+ALTER TABLE approval_policies ADD CONSTRAINT approval_policies_pkey PRIMARY KEY (id);
+ALTER TABLE approval_policies ADD CONSTRAINT approval_policies_version_check CHECK ((version > 0));
+ALTER TABLE approval_votes ADD CONSTRAINT approval_votes_approval_id_on_behalf_of_key UNIQUE (approval_id, on_behalf_of);
+ALTER TABLE approval_votes ADD CONSTRAINT approval_votes_pkey PRIMARY KEY (approval_id, actor);
+ALTER TABLE approval_votes ADD CONSTRAINT approval_votes_verdict_check CHECK ((verdict = ANY (ARRAY['approve'::text, 'reject'::text])));
+ALTER TABLE approvals ADD CONSTRAINT approvals_check CHECK (((state = 'pending'::text) = (ended_at IS NULL)));
+ALTER TABLE approvals ADD CONSTRAINT approvals_kind_check CHECK ((kind = ANY (ARRAY['platform_access'::text, 'project'::text, 'model_access'::text, 'credit'::text, 'limit'::text])));
+ALTER TABLE approvals ADD CONSTRAINT approvals_outcome_check CHECK ((outcome = ANY (ARRAY['approve'::text, 'require'::text, 'reject'::text])));
+ALTER TABLE approvals ADD CONSTRAINT approvals_pkey PRIMARY KEY (id);
+ALTER TABLE approvals ADD CONSTRAINT approvals_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'approved'::text, 'rejected'::text, 'cancelled'::text, 'expired'::text, 'revoked'::text])));
+ALTER TABLE audit_checks ADD CONSTRAINT audit_checks_pkey PRIMARY KEY (organisation, checked_at);
+ALTER TABLE audit_events ADD CONSTRAINT audit_events_hash_check CHECK ((octet_length(hash) = 32));
 ALTER TABLE audit_events ADD CONSTRAINT audit_events_pkey PRIMARY KEY (id);
+ALTER TABLE audit_events ADD CONSTRAINT audit_events_seal_check CHECK ((octet_length(seal) = 32));
+ALTER TABLE audit_heads ADD CONSTRAINT audit_heads_hash_check CHECK ((octet_length(hash) = 32));
+ALTER TABLE audit_heads ADD CONSTRAINT audit_heads_pkey PRIMARY KEY (organisation);
+ALTER TABLE audit_heads ADD CONSTRAINT audit_heads_seq_check CHECK ((seq >= 0));
+ALTER TABLE audit_heads ADD CONSTRAINT audit_heads_unproven_to_check CHECK ((unproven_to >= 0));
 ALTER TABLE budget_increases ADD CONSTRAINT budget_increases_amount_nano_check CHECK ((amount_nano > 0));
 ALTER TABLE budget_increases ADD CONSTRAINT budget_increases_check CHECK ((ends_at > starts_at));
 ALTER TABLE budget_increases ADD CONSTRAINT budget_increases_pkey PRIMARY KEY (id);
@@ -629,10 +905,12 @@ ALTER TABLE budgets ADD CONSTRAINT budgets_scope_check CHECK ((scope = ANY (ARRA
 ALTER TABLE business_units ADD CONSTRAINT business_units_pkey PRIMARY KEY (id);
 ALTER TABLE change_log ADD CONSTRAINT change_log_check CHECK (((kind = 'key'::text) = (key_id IS NOT NULL)));
 ALTER TABLE change_log ADD CONSTRAINT change_log_kind_check CHECK ((kind = ANY (ARRAY['catalog'::text, 'key'::text])));
+ALTER TABLE credentials ADD CONSTRAINT credentials_check_outcome_check CHECK ((check_outcome = ANY (ARRAY['accepted'::text, 'refused'::text, 'unproven'::text, 'unreachable'::text, 'blocked'::text])));
 ALTER TABLE credentials ADD CONSTRAINT credentials_pkey PRIMARY KEY (id);
 ALTER TABLE data_keys ADD CONSTRAINT data_keys_pkey PRIMARY KEY (id);
 ALTER TABLE installation ADD CONSTRAINT installation_only_row_check CHECK (only_row);
 ALTER TABLE installation ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
+ALTER TABLE key_holders ADD CONSTRAINT key_holders_pkey PRIMARY KEY (id);
 ALTER TABLE key_secrets ADD CONSTRAINT key_secrets_pkey PRIMARY KEY (key_id, digest);
 ALTER TABLE keys ADD CONSTRAINT keys_lookup_key UNIQUE (lookup);
 ALTER TABLE keys ADD CONSTRAINT keys_pkey PRIMARY KEY (id);
@@ -684,11 +962,35 @@ ALTER TABLE request_log ADD CONSTRAINT request_log_pkey PRIMARY KEY (id, day, re
 ALTER TABLE request_log ADD CONSTRAINT request_log_retention_days_check CHECK ((retention_days = ANY (ARRAY[1, 7, 30, 90, 365])));
 ALTER TABLE request_log_erasures ADD CONSTRAINT request_log_erasures_pkey PRIMARY KEY (id);
 ALTER TABLE request_log_losses ADD CONSTRAINT request_log_losses_pkey PRIMARY KEY (replica, hour);
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_check CHECK ((num_nonnulls(user_id, service_account_id, group_name) = 1));
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_check1 CHECK (((unit_id IS NULL) OR (project_id IS NULL)));
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_pkey PRIMARY KEY (id);
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_role_check CHECK ((role = ANY (ARRAY['platform_admin'::text, 'auditor'::text, 'unit_manager'::text, 'project_owner'::text, 'developer'::text, 'service_account'::text])));
 ALTER TABLE schema_migrations ADD CONSTRAINT schema_migrations_phase_check CHECK ((phase = ANY (ARRAY['pre'::text, 'post'::text])));
 ALTER TABLE schema_migrations ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (number, phase);
+ALTER TABLE secret_rotations ADD CONSTRAINT secret_rotations_kind_check CHECK ((kind = ANY (ARRAY['data_key'::text, 'kek'::text])));
+ALTER TABLE secret_rotations ADD CONSTRAINT secret_rotations_pkey PRIMARY KEY (id);
+ALTER TABLE secret_rotations ADD CONSTRAINT secret_rotations_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'superseded'::text])));
+ALTER TABLE service_account_tokens ADD CONSTRAINT service_account_tokens_pkey PRIMARY KEY (id);
+ALTER TABLE service_account_tokens ADD CONSTRAINT service_account_tokens_public_id_key UNIQUE (public_id);
+ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_check CHECK (((unit_id IS NULL) OR (project_id IS NULL)));
+ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_pkey PRIMARY KEY (id);
+ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_pkey PRIMARY KEY (id);
+ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_refresh_seconds_check CHECK (((refresh_seconds >= 60) AND (refresh_seconds <= 86400)));
+ALTER TABLE signin_once ADD CONSTRAINT signin_once_pkey PRIMARY KEY (digest);
+ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_digest_key UNIQUE (digest);
+ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_kind_check CHECK ((kind = ANY (ARRAY['oidc'::text, 'local'::text])));
+ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_pkey PRIMARY KEY (id);
+ALTER TABLE signin_tries ADD CONSTRAINT signin_tries_pkey PRIMARY KEY (scope);
+ALTER TABLE users ADD CONSTRAINT users_check CHECK (((issuer IS NULL) = (subject IS NULL)));
+ALTER TABLE users ADD CONSTRAINT users_email_check CHECK ((email = lower(email)));
+ALTER TABLE users ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 ALTER TABLE alert_channels ADD CONSTRAINT alert_channels_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 ALTER TABLE alert_deliveries ADD CONSTRAINT alert_deliveries_alert_id_fkey FOREIGN KEY (alert_id) REFERENCES alerts(id) ON DELETE CASCADE;
 ALTER TABLE alert_deliveries ADD CONSTRAINT alert_deliveries_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES alert_channels(id);
+ALTER TABLE approval_comments ADD CONSTRAINT approval_comments_approval_id_fkey FOREIGN KEY (approval_id) REFERENCES approvals(id);
+ALTER TABLE approval_grants ADD CONSTRAINT approval_grants_approval_id_fkey FOREIGN KEY (approval_id) REFERENCES approvals(id);
+ALTER TABLE approval_votes ADD CONSTRAINT approval_votes_approval_id_fkey FOREIGN KEY (approval_id) REFERENCES approvals(id);
 ALTER TABLE budget_increases ADD CONSTRAINT budget_increases_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES budgets(id);
 ALTER TABLE business_units ADD CONSTRAINT business_units_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES organisations(id);
 ALTER TABLE credentials ADD CONSTRAINT credentials_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
@@ -697,13 +999,38 @@ ALTER TABLE key_secrets ADD CONSTRAINT key_secrets_key_id_fkey FOREIGN KEY (key_
 ALTER TABLE key_secrets ADD CONSTRAINT key_secrets_pepper_fkey FOREIGN KEY (pepper) REFERENCES peppers(id);
 ALTER TABLE keys ADD CONSTRAINT keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id);
 ALTER TABLE limits ADD CONSTRAINT limits_set_id_fkey FOREIGN KEY (set_id) REFERENCES limit_sets(id);
+ALTER TABLE peppers ADD CONSTRAINT peppers_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 ALTER TABLE projects ADD CONSTRAINT projects_business_unit_id_fkey FOREIGN KEY (business_unit_id) REFERENCES business_units(id);
 ALTER TABLE reconciliation_lines ADD CONSTRAINT reconciliation_lines_reconciliation_id_fkey FOREIGN KEY (reconciliation_id) REFERENCES reconciliations(id);
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id);
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_service_account_id_fkey FOREIGN KEY (service_account_id) REFERENCES service_accounts(id);
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_unit_id_fkey FOREIGN KEY (unit_id) REFERENCES business_units(id);
+ALTER TABLE role_bindings ADD CONSTRAINT role_bindings_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id);
+ALTER TABLE service_account_tokens ADD CONSTRAINT service_account_tokens_service_account_id_fkey FOREIGN KEY (service_account_id) REFERENCES service_accounts(id);
+ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id);
+ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_unit_id_fkey FOREIGN KEY (unit_id) REFERENCES business_units(id);
+ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_issuer_id_fkey FOREIGN KEY (issuer_id) REFERENCES signin_issuers(id);
 CREATE UNIQUE INDEX alert_channels_name ON alert_channels USING btree (name) WHERE (archived_at IS NULL);
 CREATE INDEX alert_deliveries_channel ON alert_deliveries USING btree (channel_id);
 CREATE INDEX alert_deliveries_due ON alert_deliveries USING btree (next_at) WHERE (state = 'pending'::text);
 CREATE INDEX alerts_forget ON alerts USING btree (forget_at) WHERE (forget_at IS NOT NULL);
-CREATE INDEX audit_events_resource ON audit_events USING btree (resource, id);
+CREATE INDEX approval_comments_approval ON approval_comments USING btree (approval_id, id);
+CREATE INDEX approval_delegations_delegate ON approval_delegations USING btree (delegate, ends_at) WHERE (revoked_at IS NULL);
+CREATE INDEX approval_delegations_delegator ON approval_delegations USING btree (delegator, ends_at) WHERE (revoked_at IS NULL);
+CREATE INDEX approval_grants_subject ON approval_grants USING btree (subject, granted_at);
+CREATE INDEX approvals_due ON approvals USING btree (LEAST(remind_at, escalate_at, expires_at)) WHERE (state = 'pending'::text);
+CREATE INDEX approvals_kind ON approvals USING btree (kind, id);
+CREATE INDEX approvals_pending ON approvals USING btree (id) WHERE (state = 'pending'::text);
+CREATE INDEX approvals_project ON approvals USING btree (project_id, id);
+CREATE INDEX approvals_requester ON approvals USING btree (requester, id);
+CREATE INDEX audit_events_actor ON audit_events USING btree (actor, seq);
+CREATE INDEX audit_events_at ON audit_events USING btree (organisation, at);
+CREATE INDEX audit_events_of ON audit_events USING btree (resource, seq);
+CREATE INDEX audit_events_request ON audit_events USING btree (request_id) WHERE (request_id <> ''::text);
+CREATE UNIQUE INDEX audit_events_seq ON audit_events USING btree (organisation, seq);
+CREATE INDEX audit_events_unsealed ON audit_events USING btree (organisation, seq) WHERE (seal IS NULL);
 CREATE INDEX budget_increases_budget ON budget_increases USING btree (budget_id);
 CREATE UNIQUE INDEX budgets_subject ON budgets USING btree (scope, subject) WHERE (removed_at IS NULL);
 CREATE UNIQUE INDEX business_units_name ON business_units USING btree (organisation_id, name) WHERE (archived_at IS NULL);
@@ -712,6 +1039,7 @@ CREATE UNIQUE INDEX credentials_name ON credentials USING btree (provider_id, na
 CREATE UNIQUE INDEX keys_name ON keys USING btree (project_id, name) WHERE (revoked_at IS NULL);
 CREATE UNIQUE INDEX keys_public_id ON keys USING btree (public_id);
 CREATE INDEX keys_rules_of ON keys USING btree (rules_of) WHERE (rules_of IS NOT NULL);
+CREATE INDEX keys_user_name ON keys USING btree (user_name) WHERE (user_name <> ''::text);
 CREATE INDEX keys_version ON keys USING btree (version);
 CREATE INDEX ledger_attempts_request ON ledger_attempts USING btree (request_id);
 CREATE INDEX ledger_attempts_started ON ledger_attempts USING brin (COALESCE(request_started_at, started_at)) WITH (pages_per_range='16');
@@ -741,12 +1069,36 @@ CREATE INDEX request_log_losses_hour ON request_log_losses USING btree (hour);
 CREATE INDEX request_log_project ON request_log USING btree (project, id);
 CREATE INDEX request_log_tags ON request_log USING gin (tags jsonb_path_ops);
 CREATE INDEX request_log_user ON request_log USING btree (client_user, id) WHERE (client_user <> ''::text);
+CREATE INDEX role_bindings_account ON role_bindings USING btree (service_account_id) WHERE (service_account_id IS NOT NULL);
+CREATE INDEX role_bindings_group ON role_bindings USING btree (group_name) WHERE (group_name IS NOT NULL);
+CREATE UNIQUE INDEX role_bindings_once ON role_bindings USING btree (role, COALESCE(user_id, service_account_id, '00000000-0000-0000-0000-000000000000'::uuid), COALESCE(group_name, ''::text), group_issuer, COALESCE(project_id, unit_id, '00000000-0000-0000-0000-000000000000'::uuid));
+CREATE INDEX role_bindings_user ON role_bindings USING btree (user_id) WHERE (user_id IS NOT NULL);
+CREATE UNIQUE INDEX secret_rotations_running ON secret_rotations USING btree (kind) WHERE (state = 'running'::text);
+CREATE INDEX service_account_tokens_account ON service_account_tokens USING btree (service_account_id);
+CREATE UNIQUE INDEX service_accounts_name ON service_accounts USING btree (name) WHERE (archived_at IS NULL);
+CREATE UNIQUE INDEX signin_issuers_issuer ON signin_issuers USING btree (issuer) WHERE (archived_at IS NULL);
+CREATE UNIQUE INDEX signin_issuers_name ON signin_issuers USING btree (name) WHERE (archived_at IS NULL);
+CREATE INDEX signin_once_expires ON signin_once USING btree (expires_at);
+CREATE INDEX signin_sessions_expires ON signin_sessions USING btree (expires_at);
+CREATE INDEX signin_sessions_provider_sid ON signin_sessions USING btree (issuer_id, provider_sid) WHERE ((revoked_at IS NULL) AND (provider_sid <> ''::text));
+CREATE INDEX signin_sessions_subject ON signin_sessions USING btree (issuer_id, subject) WHERE (revoked_at IS NULL);
+CREATE INDEX signin_tries_window_end ON signin_tries USING btree (window_end);
+CREATE UNIQUE INDEX users_email ON users USING btree (email) WHERE (email <> ''::text);
+CREATE UNIQUE INDEX users_identity ON users USING btree (issuer, subject) WHERE (issuer IS NOT NULL);
 -- S ledger_checks_id_seq
+-- function audit_chain
+-- function audit_forward
+-- function audit_hash
+-- function audit_refuse
 -- function ledger_attempts_added
 -- function ledger_counted
 -- function ledger_group_id
 -- function ledger_id_day
 -- function ledger_requests_added
+-- trigger audit_chain
+-- trigger audit_forward
+-- trigger audit_refuse
+-- trigger audit_refuse_head
 -- trigger ledger_attempts_added
 -- trigger ledger_requests_added
 -- v ledger_by_day

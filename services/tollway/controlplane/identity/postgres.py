@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.call import Reach
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.identity.model import ORGANISATION, ProjectColumns, ProjectRow, UnitRow
 from tollway.controlplane.resources import as_uuid
@@ -37,9 +38,10 @@ async def unit_by_id(db: Database, unit_id: UUID) -> UnitRow:
     return row
 
 
-async def units(db: Database, after: str = "", limit: int | None = None) -> list[UnitRow]:
-    """Live units by name, after a name."""
-    return await _SQL.all(db, "units", UnitRow, after=after, limit=limit)
+async def units(db: Database, after: str = "", limit: int | None = None, reach: Reach | None = None) -> list[UnitRow]:
+    """Live units by name, after a name, within a reach."""
+    within = {"everywhere": reach is None, "units": reach.units if reach else []}
+    return await _SQL.all(db, "units", UnitRow, after=after, limit=limit, **within)
 
 
 async def insert_unit(db: Database, name: str, description: str) -> UUID | None:
@@ -80,10 +82,18 @@ async def project_by_id(db: Database, project_id: UUID) -> ProjectRow:
 
 
 async def projects(
-    db: Database, after: str = "", limit: int | None = None, unit_id: UUID | None = None
+    db: Database,
+    after: str = "",
+    limit: int | None = None,
+    unit_id: UUID | None = None,
+    reach: Reach | None = None,
 ) -> list[ProjectRow]:
-    """Live projects by name, after a name, of one unit or all."""
-    return await _SQL.all(db, "projects", ProjectRow, after=after, limit=limit, unit=unit_id)
+    """Live projects by name, after a name, of one unit or all, within a reach."""
+    units, within = (reach.units, reach.projects) if reach else ([], [])
+    return await _SQL.all(
+        db, "projects", ProjectRow, after=after, limit=limit, unit=unit_id, everywhere=reach is None, units=units,
+        projects=within,
+    )  # fmt: skip
 
 
 async def insert_project(db: Database, name: str, chosen: ProjectColumns) -> UUID | None:

@@ -27,7 +27,7 @@ FOR UPDATE;
 -- name: units
 SELECT id, name, description, revision, created_at, updated_at, archived_at, managed_by, applied_digest
 FROM business_units
-WHERE archived_at IS NULL AND name > %(after)s
+WHERE archived_at IS NULL AND name > %(after)s AND (%(everywhere)s OR id = ANY (%(units)s::uuid[]))
 ORDER BY name
 LIMIT %(limit)s;
 
@@ -90,6 +90,7 @@ SELECT p.id, p.business_unit_id, u.name AS business_unit, p.name, p.description,
 FROM projects p JOIN business_units u ON u.id = p.business_unit_id
 WHERE p.archived_at IS NULL AND p.name > %(after)s
   AND (%(unit)s::uuid IS NULL OR p.business_unit_id = %(unit)s::uuid)
+  AND (%(everywhere)s OR p.business_unit_id = ANY (%(units)s::uuid[]) OR p.id = ANY (%(projects)s::uuid[]))
 ORDER BY p.name
 LIMIT %(limit)s;
 

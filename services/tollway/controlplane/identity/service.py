@@ -89,7 +89,7 @@ async def get_unit(call: Call, request: GetBusinessUnitRequest) -> BusinessUnit:
 async def list_units(call: Call, request: ListBusinessUnitsRequest) -> ListBusinessUnitsResponse:
     """Live units by name, a page at a time."""
     limit = page_limit(request.page_size)
-    rows = await postgres.units(call.db, page_start("business_units", request.page_token), limit + 1)
+    rows = await postgres.units(call.db, page_start("business_units", request.page_token), limit + 1, call.reach)
     following = page_token("business_units", rows[limit - 1].name) if len(rows) > limit else ""
     return ListBusinessUnitsResponse(business_units=[row.view() for row in rows[:limit]], next_page_token=following)
 
@@ -153,7 +153,7 @@ async def list_projects(call: Call, request: ListProjectsRequest) -> ListProject
     unit = await _unit(call.db, request.business_unit) if request.business_unit else None
     limit = page_limit(request.page_size)
     start = page_start("projects", request.page_token)
-    rows = await postgres.projects(call.db, start, limit + 1, unit.id if unit else None)
+    rows = await postgres.projects(call.db, start, limit + 1, unit.id if unit else None, call.reach)
     following = page_token("projects", rows[limit - 1].name) if len(rows) > limit else ""
     return ListProjectsResponse(projects=[row.view() for row in rows[:limit]], next_page_token=following)
 

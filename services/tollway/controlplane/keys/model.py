@@ -116,6 +116,13 @@ class RotateKeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     etag: str = ""
 
 
+class EndKeyGraceRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    key: str
+    etag: str = ""
+
+
 class RevokeKeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Message of the contract."""
 

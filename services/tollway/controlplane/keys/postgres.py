@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
+from tollway.controlplane.access.reach import places
+from tollway.controlplane.call import Reach
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.keys.model import KeyRow, SecretRow
 from tollway.controlplane.resources import as_uuid
@@ -51,9 +53,12 @@ async def keys(
     limit: int | None = None,
     project_id: UUID | None = None,
     include_revoked: bool = False,
+    reach: Reach | None = None,
 ) -> list[KeyRow]:
-    """Keys by id (which is by age), of one project or all."""
-    return await _SQL.all(db, "keys", KeyRow, after=after, limit=limit, project=project_id, revoked=include_revoked)
+    """Keys by id (which is by age), of one project or all, within a reach."""
+    return await _SQL.all(
+        db, "keys", KeyRow, after=after, limit=limit, project=project_id, revoked=include_revoked, **places(reach)
+    )
 
 
 async def insert(
@@ -118,6 +123,13 @@ async def update(
 ) -> None:
     """Writes what can change of a key."""
     await _SQL.run(db, "update", id=key_id, models=models, tags=Jsonb(tags), expires_at=expires_at, user=user, at=at)
+
+
+async def end_grace(db: Database, key_id: UUID, at: datetime) -> None:
+    """Ends at `at` every secret of a key that has an end, and forgets it."""
+    await _SQL.run(db, "end_grace", key=key_id, at=at)
+    await _SQL.run(db, "drop_ended_secrets", key=key_id, at=at)
+    await _SQL.run(db, "touch", id=key_id, at=at)
 
 
 async def end_secrets(db: Database, key_id: UUID, not_after: datetime, at: datetime) -> None:

@@ -41,6 +41,10 @@ FROM keys k JOIN projects p ON p.id = k.project_id
 WHERE (%(after)s::uuid IS NULL OR k.id > %(after)s::uuid)
   AND (%(project)s::uuid IS NULL OR k.project_id = %(project)s::uuid)
   AND (%(revoked)s OR k.revoked_at IS NULL)
+  AND (%(everywhere)s OR p.business_unit_id = ANY (%(units)s::uuid[]) OR p.id = ANY (%(projects)s::uuid[])
+       OR (k.user_name = %(owner)s
+           AND (%(own_everywhere)s OR p.business_unit_id = ANY (%(own_units)s::uuid[])
+                OR p.id = ANY (%(own_projects)s::uuid[]))))
 ORDER BY k.id
 LIMIT %(limit)s;
 
@@ -55,6 +59,10 @@ UPDATE keys SET revision = revision + 1, updated_at = %(at)s WHERE id = %(id)s;
 -- name: end_secrets
 -- An earlier end stays.
 UPDATE key_secrets SET not_after = least(not_after, %(not_after)s::timestamptz) WHERE key_id = %(key)s;
+
+-- name: end_grace
+-- The secret without an end is the newest, and stays.
+UPDATE key_secrets SET not_after = %(at)s WHERE key_id = %(key)s AND not_after > %(at)s;
 
 -- name: drop_ended_secrets
 DELETE FROM key_secrets WHERE key_id = %(key)s AND not_after <= %(at)s;

@@ -12,6 +12,7 @@ import os
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from uuid_utils.compat import uuid7
 
 from tollway.controlplane.call import ApiCode, ApiError, Call
@@ -21,6 +22,7 @@ from tollway.controlplane.identity.model import allow_list
 from tollway.controlplane.keys import postgres
 from tollway.controlplane.keys.model import (
     CreateKeyRequest,
+    EndKeyGraceRequest,
     GetKeyRequest,
     Key,
     KeyRow,
@@ -79,7 +81,9 @@ def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
 
 
 async def create_key(call: Call, request: CreateKeyRequest) -> KeyWithSecret:
-    """A new key of a live project, generated or imported."""
+    """A new key of a live project, generated or imported. Who may only have keys of their own gets one of these."""
+    if call.owned:
+        request = msgspec.structs.replace(request, user=call.principal.name)
     return await create_key_at(call, request, _now(call))
 
 
@@ -169,7 +173,7 @@ async def list_keys(call: Call, request: ListKeysRequest) -> ListKeysResponse:
     after = as_uuid(start)
     if start and after is None:
         raise ApiError(ApiCode.INVALID, "page_token is not one of this listing", field="page_token")
-    rows = await postgres.keys(call.db, after, limit + 1, project_id, request.include_revoked)
+    rows = await postgres.keys(call.db, after, limit + 1, project_id, request.include_revoked, call.reach)
     following = page_token("keys", str(rows[limit - 1].id)) if len(rows) > limit else ""
     now = _now(call)
     return ListKeysResponse(keys=[row.view(now) for row in rows[:limit]], next_page_token=following)
@@ -227,6 +231,18 @@ async def rotate_key(call: Call, request: RotateKeyRequest) -> KeyWithSecret:
     digest = secret_digest(peppers.digest[peppers.current], native.text)
     await postgres.insert_secret(call.db, row.id, digest, peppers.current, now)
     return KeyWithSecret(key=await _changed(call, row), secret=native.text)
+
+
+async def end_grace(call: Call, request: EndKeyGraceRequest) -> Key:
+    """Ends the secrets before the newest one now. Where no grace runs nothing changes."""
+    row = await _key(call, request.key)
+    now = _now(call)
+    before = row.view(now)
+    if before.previous_secret_valid_until is None:
+        return before
+    check_etag(request.etag, row.id, row.revision, "the key")
+    await postgres.end_grace(call.db, row.id, now)
+    return await _changed(call, row)
 
 
 async def replace_key(call: Call, row: KeyRow, grace: timedelta, value: str = "") -> KeyWithSecret:

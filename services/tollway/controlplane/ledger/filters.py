@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.access.reach import both, ledger_ids
+from tollway.controlplane.call import ApiCode, ApiError, Reach
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.resources import as_uuid
 
@@ -66,9 +67,15 @@ async def names(db: Database, dimension: str, identifiers: Iterable[str]) -> Nam
 
 
 async def selection(
-    db: Database, begin: datetime | None, end: datetime | None, project: str, key: str, model: str
+    db: Database,
+    begin: datetime | None,
+    end: datetime | None,
+    project: str,
+    key: str,
+    model: str,
+    reach: Reach | None = None,
 ) -> dict[str, Any]:
-    """The parameters that every report statement takes. Raises ApiError for what cannot be meant.
+    """The parameters that every report statement takes, narrowed to a reach. Raises ApiError for what cannot be meant.
 
     Days bound the partitions that are opened: an id's day can differ from the day of the call by a clock's error.
     """
@@ -80,13 +87,14 @@ async def selection(
     for field, text in (("project", project), ("key", key), ("model", model)):
         if "\0" in text:
             raise ApiError(ApiCode.INVALID, "has a NUL character", field=field)
+    projects, keys = await ledger_ids(db, reach, project)
     return {
         "begin": begin,
         "end": end,
         "first_day": first_day,
         "last_day": last_day,
-        "projects": await _projects(db, project) if project else None,
-        "keys": await _keys(db, key) if key else None,
+        "projects": both(await _projects(db, project) if project else None, projects),
+        "keys": both(await _keys(db, key) if key else None, keys),
         "model": model or None,
     }
 

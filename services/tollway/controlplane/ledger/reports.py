@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.call import ApiCode, ApiError, Reach
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.filters import NAMED, names, selection
 from tollway.controlplane.ledger.model import (
@@ -123,8 +123,11 @@ class _Attempt(msgspec.Struct):
     provider_request_id: str
 
 
-async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> QueryUsageResponse:
-    """Sums by a dimension, the most expensive group first (days and hours in their order), and the total.
+async def query_usage(
+    db: Database, asked: QueryUsageRequest, now: datetime, reach: Reach | None = None
+) -> QueryUsageResponse:
+    """Sums by a dimension, the most expensive group first (days and hours in their order), and the total, of what lies
+    within a reach.
 
     An attempt counts when its request began. By provider, a request counts at each provider that it asked, and as an
     error at those that never answered it. Where retention has dropped the rows, a period is of whole hours.
@@ -133,7 +136,7 @@ async def query_usage(db: Database, asked: QueryUsageRequest, now: datetime) -> 
         raise ApiError(ApiCode.INVALID, f"must be one of {', '.join(DIMENSIONS)}", field="by")
     end = asked.to or now
     begin = asked.from_ or max(min(now, end), FIRST) - DEFAULT_PERIOD
-    chosen = await selection(db, begin, end, asked.project, asked.key, asked.model)
+    chosen = await selection(db, begin, end, asked.project, asked.key, asked.model, reach)
     span = widen(clip(chosen["begin"], chosen["end"]), await kept_from(db))
     parts = shorten(split(span, days=asked.by != "hour")).parameters()
     filters = {name: chosen[name] for name in ("projects", "keys", "model")}
@@ -190,10 +193,13 @@ async def _labels(db: Database, by: str, ids: Iterable[str], requests: list[_Sum
     return labels
 
 
-async def list_requests(db: Database, asked: ListRequestsRequest) -> ListRequestsResponse:
-    """A page of requests with their attempts, newest first. Raises ApiError for a page token that is not ours."""
+async def list_requests(db: Database, asked: ListRequestsRequest, reach: Reach | None = None) -> ListRequestsResponse:
+    """A page of requests with their attempts, newest first, within a reach.
+
+    Raises ApiError for a page token that is not ours.
+    """
     size = page_limit(asked.page_size)
-    chosen = await selection(db, asked.from_, asked.to, asked.project, asked.key, asked.model)
+    chosen = await selection(db, asked.from_, asked.to, asked.project, asked.key, asked.model, reach)
     before_day, before_id = _cursor(asked.page_token)
     rows = await _sql.all(
         db, "requests_page", _Request, before_day=before_day, before_id=before_id, limit=size + 1, **chosen

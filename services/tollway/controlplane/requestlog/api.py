@@ -15,7 +15,7 @@ def methods(contents: ContentStore) -> dict[str, Method]:
     """The methods over contents that are kept in `contents`."""
     bodies = Bodies(contents)
     return {
-        f"{_LOG}/SearchRequestLog": Method(model.SearchRequestLogRequest, search),
+        f"{_LOG}/SearchRequestLog": Method(model.SearchRequestLogRequest, search, filters=True),
         f"{_LOG}/GetLoggedRequest": Method(model.GetLoggedRequestRequest, bodies.read),
         f"{_LOG}/DeleteLoggedRequests": Method(model.DeleteLoggedRequestsRequest, bodies.erase),
     }

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from tollway.controlplane.call import ApiCode, ApiError, Call
+from tollway.controlplane.access.reach import both, ledger_ids
+from tollway.controlplane.call import ApiCode, ApiError, Call, Reach
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.requestlog.model import (
     LoggedRequest,
@@ -73,7 +74,7 @@ async def search(call: Call, asked: SearchRequestLogRequest) -> SearchRequestLog
     end = min(_utc(asked.to, now + AHEAD, "to"), now + AHEAD)
     if asked.from_ and asked.to and asked.to < asked.from_:
         raise ApiError(ApiCode.INVALID, "the period ends before it begins", field="to")
-    filters = await _filters(call.db, asked)
+    filters = await _filters(call.db, asked, call.reach)
     before = min(_cursor(asked.page_token), bound(end, SLACK))
     first = bound(begin, -SLACK)
     if (exact := filters["request_id"]) is not None:
@@ -119,21 +120,22 @@ def _cursor(token: str) -> UUID:
     return found
 
 
-async def _filters(db: Database, asked: SearchRequestLogRequest) -> dict[str, Any]:
-    """The parameters of the statement; None does not filter."""
+async def _filters(db: Database, asked: SearchRequestLogRequest, reach: Reach | None) -> dict[str, Any]:
+    """The parameters of the statement, narrowed to a reach; None does not filter."""
     for field in ("project", "key", "model", "outcome", "error_code", "request_id", "user", "endpoint"):
         if "\0" in getattr(asked, field):
             raise ApiError(ApiCode.INVALID, "has a NUL character", field=field)
     exact = as_uuid(asked.request_id)
     if exact is not None and exact.version != 7:
         exact = None  # the client's own
-    meant = await projects(db, asked.project) if asked.project else []
-    keys = await _keys(db, asked.key) if asked.key else []
+    in_projects, of_keys = await ledger_ids(db, reach, asked.project)
+    meant = both(await projects(db, asked.project) if asked.project else None, in_projects)
+    keys = both(await _keys(db, asked.key) if asked.key else None, of_keys)
     return {
-        "project": meant[0] if len(meant) == 1 else None,
-        "projects": meant if len(meant) > 1 else None,
-        "key": keys[0] if len(keys) == 1 else None,
-        "keys": keys if len(keys) > 1 else None,
+        "project": meant[0] if meant is not None and len(meant) == 1 else None,
+        "projects": meant if meant is not None and len(meant) != 1 else None,
+        "key": keys[0] if keys is not None and len(keys) == 1 else None,
+        "keys": keys if keys is not None and len(keys) != 1 else None,
         "model": asked.model or None,
         "status": asked.status,
         "outcome": asked.outcome or None,

@@ -145,7 +145,7 @@ async def list_budgets(call: Call, request: ListBudgetsRequest) -> ListBudgetsRe
     """Budgets by subject, of one scope or all, a page at a time."""
     scopes = (Scope(request.scope),) if request.scope else BUDGET_SCOPES
     limit = page_limit(request.page_size)
-    rows = await postgres.budgets(call.db, scopes, page_start("budgets", request.page_token), limit + 1)
+    rows = await postgres.budgets(call.db, scopes, page_start("budgets", request.page_token), limit + 1, call.reach)
     following = page_token("budgets", rows[limit - 1].listed) if len(rows) > limit else ""
     return ListBudgetsResponse(budgets=await _views(call, rows[:limit]), next_page_token=following)
 

@@ -106,7 +106,8 @@ async def list_limits(call: Call, request: ListLimitsRequest) -> ListLimitsRespo
     """The subjects that have limits, of one scope or all, a page at a time."""
     scopes = (Scope(request.scope),) if request.scope else tuple(Scope)
     size = page_limit(request.page_size)
-    rows = await postgres.limit_sets(call.db, scopes, page_start("limits", request.page_token), size + 1)
+    after = page_start("limits", request.page_token)
+    rows = await postgres.limit_sets(call.db, scopes, after, size + 1, reach=call.reach)
     following = page_token("limits", rows[size - 1].listed) if len(rows) > size else ""
     found = await postgres.limits(call.db, [row.id for row in rows[:size]])
     return ListLimitsResponse(limits=[row.view(found[row.id]) for row in rows[:size]], next_page_token=following)

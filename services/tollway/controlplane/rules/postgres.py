@@ -15,6 +15,8 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.access.reach import places
+from tollway.controlplane.call import Reach
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.rules.model import Scope, Subject
 from tollway.controlplane.rules.rows import BudgetRow, IncreaseRow, LimitRow, LimitSetRow, Terms
@@ -41,10 +43,12 @@ async def budget_by_id(db: Database, budget_id: UUID) -> BudgetRow:
     return row
 
 
-async def budgets(db: Database, scopes: Iterable[Scope], after: str = "", limit: int | None = None) -> list[BudgetRow]:
-    """Budgets of live subjects by reference ("project:demo"), after one."""
+async def budgets(
+    db: Database, scopes: Iterable[Scope], after: str = "", limit: int | None = None, reach: Reach | None = None
+) -> list[BudgetRow]:
+    """Budgets of live subjects by reference ("project:demo"), after one, within a reach."""
     names = [scope.value for scope in scopes]
-    return await _SQL.all(db, "budgets", BudgetRow, scopes=names, after=after, limit=limit)
+    return await _SQL.all(db, "budgets", BudgetRow, scopes=names, after=after, limit=limit, **places(reach))
 
 
 async def budgets_of_keys(db: Database, keys: Sequence[UUID]) -> list[BudgetRow]:
@@ -146,11 +150,19 @@ async def limit_set_by_id(db: Database, set_id: UUID) -> LimitSetRow:
 
 
 async def limit_sets(
-    db: Database, scopes: Iterable[Scope], after: str = "", limit: int | None = None, *, managed: bool = False
+    db: Database,
+    scopes: Iterable[Scope],
+    after: str = "",
+    limit: int | None = None,
+    *,
+    managed: bool = False,
+    reach: Reach | None = None,
 ) -> list[LimitSetRow]:
     """Sets of live subjects that have limits, by reference; with `managed`, also empty ones of declarative sets."""
     names = [scope.value for scope in scopes]
-    return await _SQL.all(db, "limit_sets", LimitSetRow, scopes=names, after=after, limit=limit, managed=managed)
+    return await _SQL.all(
+        db, "limit_sets", LimitSetRow, scopes=names, after=after, limit=limit, managed=managed, **places(reach)
+    )
 
 
 async def limit_sets_of_keys(db: Database, keys: Sequence[UUID]) -> list[LimitSetRow]:

@@ -28,6 +28,12 @@ SELECT * FROM (
     LEFT JOIN projects kp ON kp.id = k.project_id
     WHERE b.removed_at IS NULL AND b.scope = ANY (%(scopes)s::text[])
       AND u.archived_at IS NULL AND p.archived_at IS NULL AND k.revoked_at IS NULL AND kp.archived_at IS NULL
+      AND (%(everywhere)s OR coalesce(u.id, p.business_unit_id, kp.business_unit_id) = ANY (%(units)s::uuid[])
+           OR coalesce(p.id, kp.id) = ANY (%(projects)s::uuid[])
+           OR (b.scope = 'user' AND b.subject = %(owner)s)
+           OR (k.user_name = %(owner)s
+               AND (%(own_everywhere)s OR kp.business_unit_id = ANY (%(own_units)s::uuid[])
+                    OR kp.id = ANY (%(own_projects)s::uuid[]))))
 ) live
 WHERE scope || ':' || name > %(after)s
 ORDER BY scope || ':' || name
@@ -104,6 +110,12 @@ SELECT * FROM (
       AND (EXISTS (SELECT FROM limits l WHERE l.set_id = s.id) OR (%(managed)s AND s.managed_by IS NOT NULL))
       AND u.archived_at IS NULL AND p.archived_at IS NULL AND k.revoked_at IS NULL AND kp.archived_at IS NULL
       AND m.archived_at IS NULL
+      AND (%(everywhere)s OR coalesce(u.id, p.business_unit_id, kp.business_unit_id) = ANY (%(units)s::uuid[])
+           OR coalesce(p.id, kp.id) = ANY (%(projects)s::uuid[])
+           OR (s.scope = 'user' AND s.subject = %(owner)s)
+           OR (k.user_name = %(owner)s
+               AND (%(own_everywhere)s OR kp.business_unit_id = ANY (%(own_units)s::uuid[])
+                    OR kp.id = ANY (%(own_projects)s::uuid[]))))
 ) live
 WHERE scope || ':' || name > %(after)s
 ORDER BY scope || ':' || name

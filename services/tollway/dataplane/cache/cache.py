@@ -6,7 +6,7 @@
     if found.first:                                  # the first of a group makes the call, in a task of the group
         found.flight.run(tasks, call_and_relay())    # which calls flight.begin, write (events or the whole body), end
     try:
-        begun = await found.begun()                  # None: begin again with `enter`; raises what the call failed with
+        begun = await found.begun()                  # None: to `enter` again, or if `dismissed` alone; or raises
         async for piece in found.pieces(): ...       # from the beginning, as it comes
     finally:
         found.leave()                                # the last to leave cancels the call
@@ -105,6 +105,10 @@ class Cache:
         return Levels(len(self._memory), self._memory.held_bytes, len(self._flights))
 
     # -- finding --------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Gives the connections to the store back."""
+        await self._store.close()
 
     async def find(self, plan: Plan) -> Hit | None:
         """A kept answer that is young enough: from memory, from the store, or of a question that means the same."""

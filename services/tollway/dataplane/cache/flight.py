@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NamedTuple
 
-from tollway.core.errors import Code, Fault, TollwayError
+from tollway.core.errors import Code, Fault, TollwayError, let_go
 from tollway.dataplane.providers.port import ProviderFault
 from tollway.runtime.tasks import Tasks
 
@@ -111,12 +111,14 @@ class Flight:
         """The answer is over, and whole."""
         if not self.ended:
             self.ended = True
+            self._task = None  # it may hold an error, whose frames hold this flight
             self._close()
             self._wake()
 
     def fail(self, error: BaseException) -> None:
         """The call failed, unless it is over."""
         if not self.ended:
+            let_go(error)
             self.error = error
             self.end()
 
@@ -138,7 +140,7 @@ class Flight:
             return
         self.members.remove(member)
         self.gained_room()
-        if member.first and self._task is None:
+        if member.first and self._task is None and not self.ended:
             self.fail(FlightBroken("the call was never made"))
         if not self.members:
             self._close()
@@ -223,8 +225,16 @@ class Member:
             raise FlightBroken("the call was given up")
         return None
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The answer, from its beginning, as it comes. Raises FlightBroken, or the error with which it broke off."""
+    @property
+    def dismissed(self) -> bool:
+        """Whether this member is to make a call of its own."""
+        return self._dismissed
+
+    async def next(self) -> bytes:
+        """What comes next of the answer, from its beginning; nothing at its end.
+
+        Raises FlightBroken, or the error with which it broke off.
+        """
         flight = self.flight
         while True:
             if self.cut:
@@ -233,13 +243,18 @@ class Member:
                 data, self.place = flight.take(self.place)
                 self.read += len(data)
                 flight.gained_room()
-                yield data
-            elif not flight.ended:
+                return data
+            if not flight.ended:
                 await self._wait()
             elif flight.error is not None:
                 raise flight.error.with_traceback(None)
             else:
-                return
+                return b""
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """As `next`, to the end."""
+        while data := await self.next():
+            yield data
 
     def leave(self) -> None:
         """This member wants nothing more."""
@@ -251,7 +266,7 @@ class Member:
             self._waiter.set_result(None)
 
     def dismiss(self) -> None:
-        """This member is to ask again."""
+        """This member is to make a call of its own."""
         self._dismissed = True
         self.wake()
 

@@ -76,11 +76,24 @@ class Server(web.Server):
         if count <= most:
             return
         self.refused += 1
-        if count > most + most // 8 + 16:
+        if count > self._bearable:
             connection.abort()
         else:
             connection.last()
             connection.answer_with(self._refuse)
+
+    def crowded(self, unready: int) -> bool:
+        """Whether a connection beside so many that have not shaken hands yet is too many to be even told so."""
+        if len(self._connections) + unready < self._bearable:
+            return False
+        self.refused += 1
+        return True
+
+    @property
+    def _bearable(self) -> int:
+        """How many connections there may be, those included that are only there to be refused."""
+        most = self.limits.connections
+        return most + most // 8 + 16
 
     def close_after_answers(self) -> None:
         """From now on every answer is the last one of its connection."""

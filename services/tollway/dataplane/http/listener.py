@@ -11,18 +11,17 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp.typedefs import Handler
 
 from tollway.dataplane.http.connection import Connection, Limits, Server
+from tollway.dataplane.http.handshakes import TlsPort
 from tollway.dataplane.settings import Settings
 from tollway.runtime import log
 
 _log = log.get(__name__)
 BACKLOG = 4096
 LOOK_SECONDS = 1.0
-HANDSHAKE_SECONDS = 10.0
 LINGER_SECONDS = 1.0
 """How long a connection without a request stays open while draining: a request may be on its way on it."""
 DRAIN_POLL_SECONDS = 0.05
@@ -53,7 +52,7 @@ class Listener:
     def __init__(self, handle: Handler, refuse: Handler, limits: Limits) -> None:
         self._web = Server(handle, refuse, limits)
         self._limits = limits
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsPort | None = None
         self.dropped: Counter[str] = Counter()
 
     @property
@@ -68,9 +67,11 @@ class Listener:
 
     async def open(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Accepts connections on a bound socket, which it owns from now on."""
-        more: dict[str, Any] = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS} if tls else {}
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._web, sock=sock, backlog=BACKLOG, **more)
+        if tls is None:
+            self._server = await asyncio.get_running_loop().create_server(self._web, sock=sock, backlog=BACKLOG)
+        else:
+            self._server = TlsPort(sock, tls, self._web, self._web.crowded)
+            self._server.open(BACKLOG)
 
     async def watch(self) -> None:
         """Looks at all connections every second and drops those that broke a limit; for the life of the process."""
@@ -123,7 +124,9 @@ class Listener:
 
     async def close(self) -> None:
         """Ends everything now; returns when the handlers have."""
-        if self._server is not None:
+        if isinstance(self._server, TlsPort):
+            await self._server.end()
+        elif self._server is not None:
             self._server.close()
         handlers = [task for connection in self._web.open if (task := _handler(connection)) is not None]
         await self._web.shutdown(CANCEL_SECONDS)

@@ -20,7 +20,12 @@ Signature = tuple[tuple[int, int, int], ...]
 
 
 class Certificate:
-    """Certificate chain and key (PEM). `context` is that of all connections; `reloads` and `failures` count."""
+    """Certificate chain and key (PEM). `context` is the one to listen with; `reloads` and `failures` count.
+
+    A context keeps one certificate of each kind of key, so that one to which a new pair was added might go on showing
+    the old one. Each pair therefore has a context of its own, and each handshake goes over to the newest: the context
+    to listen with asks for it, also where the client names no host. In all else they are alike.
+    """
 
     def __init__(self, certificate: str, key: str) -> None:
         """Raises StartError when the pair cannot be used."""
@@ -29,9 +34,14 @@ class Certificate:
         self.failures = 0
         try:
             self._seen = self._signature()
-            self.context = self._load()
+            self.context = self._newest = self._load()
         except (OSError, ssl.SSLError) as error:
             raise StartError(f"TOLLWAY_TLS_CERT and TOLLWAY_TLS_KEY cannot be loaded: {error}") from error
+        self.context.sni_callback = self._show
+
+    def _show(self, handshake: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """A client has said hello, and nothing has been answered yet."""
+        handshake.context = self._newest
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -54,8 +64,7 @@ class Certificate:
             if signature == self._seen:
                 return
             self._seen = signature
-            self._load()  # a trial: a pair that does not fit would spoil the context in use
-            self.context.load_cert_chain(*self._paths)
+            self._newest = self._load()
         except (OSError, ssl.SSLError) as error:
             self.failures += 1
             self._seen = () if isinstance(error, FileNotFoundError) else self._seen

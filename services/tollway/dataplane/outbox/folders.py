@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tollway.runtime import log
+
+_log = log.get(__name__)
 LOCK = "lock"
 
 
@@ -47,6 +50,9 @@ def orphans(root: Path) -> Iterator[Owned]:
         try:
             lock = take_lock(folder)
         except (BlockingIOError, NotADirectoryError, FileNotFoundError):
+            continue
+        except OSError as error:  # those behind it are not to wait for it
+            _log.warning("a folder cannot be taken over", folder=str(folder), reason=error.strerror)
             continue
         if not folder.is_dir():  # it was deleted by another between the listing and the lock
             os.close(lock)

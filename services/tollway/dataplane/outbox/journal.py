@@ -1,9 +1,10 @@
 """The journal of record: what a process owes the ledger, on disk before it is owed to a provider.
 
 Append-only segments of fixed size, allocated in full before use and mapped into memory: an append is a copy into the
-page cache, which survives SIGKILL, and never meets a full disk half-way. Each process has a folder of its own with a
-lock; the lock of a dead process is free, and whoever takes it books what was left (`adopt`). A segment is deleted only
-after everything in it was acknowledged. Never touches the network.
+page cache, which survives SIGKILL, and never meets a full disk half-way. One more is always allocated in advance, and
+without it nothing new begins: so what is under way can be booked though the disk is full. Each process has a folder of
+its own with a lock; the lock of a dead process is free, and whoever takes it books what was left (`adopt`). A segment
+is deleted only after everything in it was acknowledged. Never touches the network.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ from tollway.dataplane.outbox.records import (
     Written,
     finished_frames,
     frame,
-    frames,
     read_finished,
 )
+from tollway.runtime import log
 
+_log = log.get(__name__)
 SUFFIX = ".segment"
+SPARE = "spare"
+"""The file of the segment that is allocated in advance; who reads a journal passes it over."""
 
 
 class JournalFull(Exception):
@@ -56,11 +60,15 @@ class FinishedFrames(NamedTuple):
 
 
 class Segment:
-    """One mapped file. `written` is where the next record goes; `open_intents` were begun here and are not over."""
+    """One mapped file. `written` is where the next record goes; `open_intents` were begun here and are not over.
 
-    def __init__(self, path: Path, number: int, size: int) -> None:
+    `number` is that of its place in the journal, 0 before it has one.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Allocates the file. Raises OSError."""
         self.path = path
-        self.number = number
+        self.number = 0
         self.size = size
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -74,6 +82,12 @@ class Segment:
         self.written = 0
         self.shipped = 0
         self.open_intents: set[str] = set()
+
+    def take_place(self, number: int) -> None:
+        """Becomes the segment of this number. Raises OSError."""
+        path = self.path.with_name(f"{number:08d}{SUFFIX}")
+        self.path.rename(path)
+        self.path, self.number = path, number
 
     def append(self, data: bytes) -> bool:
         """Writes `data` when it fits."""
@@ -104,19 +118,51 @@ class Journal:
         """What this process has spent of each budget: with it every segment begins."""
         self.acknowledged_since: dict[str, int] = {}
         """What rows charged that the ledger took since the pools were last told everything, by account."""
-        self._segments = [self._new_segment()]
+        self._owed: dict[str, int] = {}
+        self._segments: list[Segment] = []
         self._homes: dict[str, Segment] = {}
+        self._stuck = False
+        self._spare: Segment | None = self._allocated()
+        self._next_segment()
 
-    def _new_segment(self) -> Segment:
+    def _allocated(self) -> Segment:
+        return Segment(self.folder / SPARE, self._segment_bytes)
+
+    def _next_segment(self) -> Segment:
+        """Goes on in the spare segment, and allocates the next spare. Raises OSError when there is none."""
+        segment = self._spare or self._allocated()
+        segment.take_place(self._count + 1)
         self._count += 1
-        segment = Segment(self.folder / f"{self._count:08d}{SUFFIX}", self._count, self._segment_bytes)
+        self._spare = None
         segment.append(frame(self.totals()))
         segment.shipped = segment.written
+        self._segments.append(segment)
+        self.provide()
         return segment
 
+    def provide(self) -> None:
+        """Allocates the spare segment where it is missing and fits into the capacity; called once in a while."""
+        if self._spare is not None or len(self._segments) >= self._limit:
+            return
+        try:
+            self._spare = self._allocated()
+        except OSError as error:
+            if not self._stuck:
+                _log.error("the journal cannot grow: no further request is taken", reason=error.strerror)
+            self._stuck = True
+            return
+        if self._stuck:
+            _log.info("the journal can grow again")
+            self._stuck = False
+
     def has_room(self) -> bool:
-        """Whether a billable request may begin: a tenth of the space is kept for those already under way."""
-        return len(self._segments) <= self._limit * 9 // 10 or self._segments[-1].written < self._segment_bytes // 2
+        """Whether a billable request may begin: the spare segment and a tenth of the capacity are kept for those
+        already under way; of the last segment that fits, half.
+        """
+        count = len(self._segments)
+        if count < self._limit and self._spare is None:
+            return False
+        return count <= self._limit * 9 // 10 or self._segments[-1].written < self._segment_bytes // 2
 
     @property
     def backlog_bytes(self) -> int:
@@ -153,6 +199,9 @@ class Journal:
     def finish(self, row: RequestRow, charges: Charges = ()) -> None:
         """Writes the row of a request that is over; from here on it will reach the ledger."""
         self._write(Final(row, charges), beyond=True)
+        owed = self._owed
+        for account, amount in charges:
+            owed[account] = owed.get(account, 0) + amount
         home = self._homes.pop(row.id, None)
         if home is not None:
             home.open_intents.discard(row.id)
@@ -167,10 +216,9 @@ class Journal:
         if (len(self._segments) >= self._limit and not beyond) or len(data) > self._segment_bytes:
             raise JournalFull("the journal has reached its size")
         try:
-            segment = self._new_segment()
+            segment = self._next_segment()
         except OSError as error:
             raise JournalFull(f"the journal cannot grow: {error.strerror}") from error
-        self._segments.append(segment)
         if not segment.append(data):
             raise JournalFull("the record does not fit into a segment behind its totals")
         return segment
@@ -233,20 +281,19 @@ class Journal:
         return FinishedFrames(b"".join(found), len(found), end)
 
     def owed(self) -> dict[str, int]:
-        """What the rows that were not acknowledged charge, by account."""
-        found: dict[str, int] = {}
-        for segment in self._segments:
-            for item in frames(memoryview(segment.map), segment.shipped, segment.written):
-                if isinstance(item.record, Final):
-                    for account, amount in item.record.charges:
-                        found[account] = found.get(account, 0) + amount
-        return found
+        """What the rows that were not acknowledged charge, by account: a sum that is kept, whatever the backlog."""
+        return dict(self._owed)
 
     def _acknowledge(self, reached: list[tuple[Segment, int]], charges: list[Charges]) -> None:
         moved = False
-        since = self.acknowledged_since
+        since, owed = self.acknowledged_since, self._owed
         for account, amount in chain.from_iterable(charges):
             since[account] = since.get(account, 0) + amount
+            left = owed.get(account, 0) - amount
+            if left:
+                owed[account] = left
+            else:
+                owed.pop(account, None)
         for segment, position in reached:
             moved = moved or segment.shipped != position
             segment.shipped = position
@@ -257,6 +304,7 @@ class Journal:
                 break
             self._segments.remove(segment)
             segment.delete()
+        self.provide()
 
     def _note(self, reached: tuple[Segment, int]) -> None:
         """Marks how far the ledger has come, where there is room; a successor would only send more than it must."""
@@ -271,6 +319,8 @@ class Journal:
         settled = self.settled and not keep
         for segment in self._segments:
             segment.map.close()
-        os.close(self._lock)
-        if settled:
+        if self._spare is not None:
+            self._spare.delete()
+        if settled:  # while it is locked: a successor must not meet half a folder
             shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)

@@ -25,6 +25,8 @@ HEADER = struct.Struct("<II")  # length and CRC-32 of the payload
 CHARACTERS_PER_TOKEN = 4
 _FINAL = b"\xa1f"
 """The tag of a `Final`, behind the byte that begins its array."""
+_ACKNOWLEDGED = b"\xa1a"
+"""That of an `Acknowledged`."""
 BUDGET = "b"
 """How the names of accounts of budgets begin."""
 
@@ -36,7 +38,8 @@ Charges = tuple[tuple[str, int], ...]
 class Intent(msgspec.Struct, frozen=True, tag="i", array_like=True):
     """An upstream call is about to be made: `request` as far as it is known, its last attempt being this one.
 
-    `reserved`: what it may cost of each account.
+    `reserved`: what it may cost of each account. `known_input` is read by nobody: it keeps the place that it has in the
+    array, for journals that other releases wrote or will read.
     """
 
     request: RequestRow
@@ -139,6 +142,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Written).decode
 _decode_intent = msgspec.msgpack.Decoder(Intent).decode
 _decode_finished = msgspec.msgpack.Decoder(Finished).decode
+_decode_acknowledged = msgspec.msgpack.Decoder(Acknowledged).decode
 
 
 class Framed(NamedTuple):
@@ -156,6 +160,22 @@ def frame(record: Written) -> bytes:
 
 def frames(buffer: memoryview | bytes, start: int, end: int) -> Iterator[Framed]:
     """The records between two offsets. Stops at the first that is torn or unwritten: nothing after it was finished."""
+    for payload, stop in _payloads(buffer, start, end):
+        record = _decode(payload)
+        yield Framed(record.intent() if isinstance(record, Begun) else record, stop)
+
+
+def last_acknowledged(buffer: bytes) -> Acknowledged | None:
+    """The last mark of what the ledger has; nothing else is decoded."""
+    found = None
+    for payload, _ in _payloads(buffer, 0, len(buffer)):
+        if payload[1 : 1 + len(_ACKNOWLEDGED)] == _ACKNOWLEDGED:
+            found = payload
+    return None if found is None else _decode_acknowledged(found)
+
+
+def _payloads(buffer: memoryview | bytes, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """Payloads that are whole, and the offset behind each."""
     position = start
     while position + HEADER.size <= end:
         length, checksum = HEADER.unpack_from(buffer, position)
@@ -165,8 +185,7 @@ def frames(buffer: memoryview | bytes, start: int, end: int) -> Iterator[Framed]
         payload = bytes(buffer[position + HEADER.size : stop])
         if zlib.crc32(payload) != checksum:
             return
-        record = _decode(payload)
-        yield Framed(record.intent() if isinstance(record, Begun) else record, stop)
+        yield payload, stop
         position = stop
 
 

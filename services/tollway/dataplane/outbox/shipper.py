@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from tollway.core.ledger import RequestRow
+from tollway.dataplane.aside import aside
 from tollway.dataplane.outbox.journal import Journal
-from tollway.dataplane.outbox.orphans import Orphan, adopt
+from tollway.dataplane.outbox.orphans import MAX_ROWS, Orphan, adopt
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks
 from tollway.wire.usage_codec import encode_row
 
 _log = log.get(__name__)
-BATCH_ROWS = 500
+BATCH_ROWS = MAX_ROWS
 LINGER_SECONDS = 0.1
 ADOPT_SECONDS = 5.0
+PROVIDE_SECONDS = 1.0
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 REMIND_SECONDS = 30.0
 
@@ -84,6 +86,7 @@ class Shipper:
         """Ships and adopts in the background."""
         tasks.keep(self._ship_forever, "outbox-ship")
         tasks.keep(self._adopt_forever, "outbox-adopt")
+        tasks.keep(self._provide_forever, "outbox-space")
 
     async def hold(self) -> None:
         """Stops shipping; returns when no batch is under way."""
@@ -120,10 +123,7 @@ class Shipper:
     async def _ship_all(self) -> bool:
         """Ships until nothing is left; false when the control plane could not take a batch."""
         while True:
-            await self._free.wait()
-            async with self._shipping:
-                if not self._free.is_set():
-                    continue
+            async with self._turn():
                 rows, acknowledge = self._journal.unshipped(BATCH_ROWS)
                 if rows and not await self._send(rows):
                     return False
@@ -131,8 +131,15 @@ class Shipper:
                 if len(rows) < BATCH_ROWS:
                     return True
 
-    async def _send_rows(self, rows: Sequence[RequestRow]) -> bool:
-        return await self._send([encode_row(row) for row in rows])
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """While rows may leave, and nobody else's do."""
+        while True:
+            await self._free.wait()
+            async with self._shipping:
+                if self._free.is_set():
+                    yield
+                    return
 
     async def _send(self, rows: Sequence[bytes]) -> bool:
         try:
@@ -156,44 +163,63 @@ class Shipper:
             await self.adopt()
             await asyncio.sleep(ADOPT_SECONDS)
 
+    async def _provide_forever(self) -> None:
+        while True:
+            self._journal.provide()
+            await asyncio.sleep(PROVIDE_SECONDS)
+
     async def adopt(self) -> None:
-        """Books what processes of this machine that are gone have left, as far as that can be done now."""
-        await self._free.wait()
-        async with self._shipping:
-            for orphan in adopt(self._root, self._clock.now_ms()):
-                if await self._settle(orphan):
-                    if self.copies is not None:
-                        await self.copies.forget(orphan.holder)
-                    orphan.forget()
-                else:
-                    if self.copies is not None:
-                        self.copies.vouch(orphan.holder)
-                    orphan.release()
+        """Books what processes of this machine that are gone have left, one after the other, as far as that can be done
+        now. Their journals are read aside, a part at a time, and rows of this process leave in between.
+        """
+        for orphan in adopt(self._root, self._clock.now_ms()):
+            try:
+                await self._adopt(orphan)
+            except Exception:  # noqa: BLE001 - one that cannot be read must not keep the others waiting
+                _log.exception("the journal of a dead process cannot be booked", journal=orphan.holder)
+            finally:
+                orphan.release()
+
+    async def _adopt(self, orphan: Orphan) -> None:
+        if not await self._settle(orphan):
+            self._vouch(orphan)
+            return
+        _log.info("the journal of a dead process is booked", journal=orphan.holder, rows=orphan.estate.rows)
+        if self.copies is not None:
+            await self.copies.forget(orphan.holder)
+        await aside(orphan.forget)
+
+    def _vouch(self, orphan: Orphan) -> None:
+        if self.copies is not None:
+            self.copies.vouch(orphan.holder)
 
     async def _settle(self, orphan: Orphan) -> bool:
         executor = self.executor
-        if orphan.shipped_in is None:
-            if executor is not None and not executor.settled:
-                return False
-            epoch = "" if executor is None else executor.epoch
-            rows = orphan.estate.rows
-            for start in range(0, len(rows), BATCH_ROWS):
-                if not await self._send_rows(rows[start : start + BATCH_ROWS]):
+        shipped = orphan.shipped_in is not None
+        if executor is not None and not (executor.epoch if shipped else executor.settled):
+            return False  # before it is read: nothing could be done with it
+        parts = orphan.parts()
+        while (rows := await aside(lambda: _next_rows(parts))) is not None:
+            self._vouch(orphan)
+            if shipped or not rows:
+                continue
+            async with self._turn():
+                if not await self._send(rows):
                     return False
-            orphan.shipped(epoch)
-        return executor is None or await executor.close(orphan)
+        async with self._turn():
+            if not shipped:
+                # The life that there is now: of one that began meanwhile the first rows may be counted twice, and none
+                # is missing. Every later one finds all of them in the ledger.
+                orphan.shipped("" if executor is None else executor.epoch)
+            return executor is None or await executor.close(orphan)
 
     async def ship_for_another(self, rows: Sequence[RequestRow]) -> bool:
         """Ships rows of a journal that is lost; false when the control plane could not take them."""
-        while True:
-            await self._free.wait()
-            async with self._shipping:
-                if not self._free.is_set():
-                    continue
-                for start in range(0, len(rows), BATCH_ROWS):
-                    if not await self._send_rows(rows[start : start + BATCH_ROWS]):
-                        return False
-                return True
+        async with self._turn():
+            for start in range(0, len(rows), BATCH_ROWS):
+                if not await self._send([encode_row(row) for row in rows[start : start + BATCH_ROWS]]):
+                    return False
+            return True
 
     async def flush(self, deadline_seconds: float) -> bool:
         """Ships what is left; false when it could not be done in time (it stays in the journal)."""
@@ -201,3 +227,9 @@ class Shipper:
             async with asyncio.timeout(deadline_seconds):
                 return await self._ship_all()
         return False
+
+
+def _next_rows(parts: Iterator[list[RequestRow]]) -> list[bytes] | None:
+    """The next rows of a journal as they are shipped; None at its end."""
+    part = next(parts, None)
+    return None if part is None else [encode_row(row) for row in part]

@@ -155,6 +155,7 @@ class Attempt:
         if (
             seats is None
             or len(exchange.attempts) > 1
+            or exchange.cached  # what requests have in common does not say it
             or self.route is not exchange.route
             or len(reserved) != seats.charged  # a model that could not be fallen back to left limits of its own
         ):

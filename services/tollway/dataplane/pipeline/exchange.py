@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import uuid_utils
 from aiohttp import web
 
 from tollway.core.dialects.head import Head
-from tollway.core.ledger import AttemptRow, Outcome, RequestRow
+from tollway.core.errors import TollwayError
+from tollway.core.ledger import AttemptRow, Cached, Outcome, RequestRow
 from tollway.dataplane.admission.counters import Counters
 from tollway.dataplane.admission.headers import rate_headers
 from tollway.dataplane.admission.permit import Permit
 from tollway.dataplane.admission.seats import Seats, seats_for
 from tollway.dataplane.admission.service import Admission
+from tollway.dataplane.cache.cache import Cache
 from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.config.holder import Candidate, CatalogHolder, Route
 from tollway.dataplane.endpoints.memory import Memory
 from tollway.dataplane.endpoints.port import JSON, Asked, Endpoint
 from tollway.dataplane.notices import Notices
 from tollway.dataplane.outbox.journal import Journal
+from tollway.dataplane.overload import Overload
 from tollway.dataplane.providers.registry import Registry
 from tollway.dataplane.requestlog.request_log import RequestLog
 from tollway.dataplane.routing.router import Router
@@ -67,6 +71,18 @@ class Services:
     bodies: RequestLog
     notices: Notices
     admission: Admission
+    overload: Overload
+    cache: Cache | None
+
+
+class Sink(Protocol):
+    """Where the pieces of a streamed answer go."""
+
+    def write(self, data: bytes, /) -> Awaitable[None]:
+        """A piece."""
+
+    def write_eof(self) -> Awaitable[None]:
+        """The end of a whole answer."""
 
 
 class Exchange:
@@ -79,6 +95,7 @@ class Exchange:
         "attempts",
         "body",
         "booked",
+        "cached",
         "candidates",
         "client_request_id",
         "content_type",
@@ -131,6 +148,7 @@ class Exchange:
         self.serving: Route  # authorize: what is called: the route, or a fallback of it
         self.candidates: list[Candidate]  # candidates
         self.seats: Seats | None = None  # limit: the accounts that count the request
+        self.cached = Cached.NO  # cached: what the response cache did
         self.permit: Permit | None = None  # limit, reserve: what is reserved until the request is booked
         self.output_cap: int | None = None  # reserve: the most that each answer may be, where the client sets no limit
         self.attempts: list[Attempt] = []  # call
@@ -155,6 +173,11 @@ class Exchange:
     def left(self) -> bool:
         """Whether anything of the request left for a provider."""
         return any([attempt.sent for attempt in self.attempts])  # noqa: C419 - there is one, and a list is quicker
+
+    @property
+    def given(self) -> bool:
+        """Whether its answer is one that was made for another request."""
+        return self.cached == Cached.HIT or self.cached == Cached.SHARED
 
     @property
     def input_tokens(self) -> int:
@@ -205,7 +228,7 @@ class Exchange:
     def release(self) -> None:
         """Ends what the request has reserved, once: with what is booked, or with nothing."""
         if self.permit is not None and not self.draining:
-            self.permit.settle(self.rows, sent=self.booked and self.left)
+            self.permit.settle(self.rows, sent=self.booked and (self.left or self.given))
 
     def cleanup(self, action: Callable[[], None]) -> None:
         """Registers what must be done however the request ends. Actions run once, last in first out, and never wait."""
@@ -223,11 +246,14 @@ class Exchange:
                 self.release()
 
     def book(self) -> None:
-        """Writes the request's row, once, when anything of it left for a provider. Every attempt must be closed."""
+        """Writes the request's row, once, when anything of it left for a provider, or the cache answered it.
+
+        Every attempt must be closed.
+        """
         if self.booked or self.draining:
             return
         self.booked = True
-        if self.left:
+        if self.left or self.given:
             charges = self.permit.bill(self.rows) if self.permit is not None else ()
             self.services.journal.finish(self.row(tuple(self.rows), self.services.clock.now_ms()), charges)
             self.release()  # after the journal: what is settled is in its totals
@@ -254,5 +280,32 @@ class Exchange:
             client_request_id=self.client_request_id,
             tags={**entry.tags, **self.tags} if self.tags else entry.tags,
             user=entry.user,
+            cache=self.cached,
             attempts=attempts,
         )
+
+    def begin(self, headers: dict[str, str]) -> Awaitable[Sink]:
+        """Sends status and headers of a streamed answer; what follows goes to what this returns."""
+        return self._prepare(self.services.bodies.stream(self.principal.project, headers))
+
+    async def _prepare(self, response: web.StreamResponse) -> Sink:
+        self.response = response
+        self.status = 200
+        await response.prepare(self.request)
+        return response
+
+    async def break_off(self, event: bytes, fault: TollwayError, *, told: bool = False) -> None:  # noqa: ARG002
+        """Ends a streamed answer that has begun with the error event of `fault`, and closes the connection.
+
+        `told`: the event has been written.
+        """
+        response, transport = self.response, self.request.transport
+        assert response is not None
+        response.force_close()
+        if not (event or told) and transport is not None:
+            transport.abort()  # an answer that has no room for an error must not look complete either
+            return
+        with suppress(ConnectionError):  # the client may be gone as well; the row is booked either way
+            if event:
+                await response.write(event)
+            await response.write_eof()

@@ -43,7 +43,8 @@ def request_ended(exchange: Exchange, status: int, error: TollwayError | None, s
         name = route.name if route is not None else exchange.model or ""
         head = getattr(exchange, "head", None)
         stream = head is not None and exchange.endpoint.streams(head)
-        exchange.trace.end(Ended(status, code, name, project, stream, len(exchange.attempts)))
+        attempts, cache = len(exchange.attempts), exchange.cached
+        exchange.trace.end(Ended(status, code, name, project, stream, attempts, cache))
 
 
 def call_begins(attempt: Attempt, headers: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 
 import aiohttp
 from aiohttp import web
@@ -22,17 +23,24 @@ MAX_TAG_LENGTH = 255
 MAX_PARTS = 256
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """The unpacked body, at most `limit` bytes. A longer one is refused without being read to its end."""
+Take = Callable[[int], None]
+"""Takes memory for so many bytes of a body. Raises TollwayError where there is none."""
+
+
+async def read_body(request: web.BaseRequest, limit: int, take: Take) -> bytes:
+    """The unpacked body, at most `limit` bytes. A longer one is refused without being read to its end.
+
+    `take` is asked for the memory of what is not here already.
+    """
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
     content = request.content
     try:
         if content.is_eof():  # it came with the headers, as small ones do
-            return await _whole(content, limit) if request.body_exists else b""
+            return await _whole(content, limit, None) if request.body_exists else b""
         async with asyncio.timeout(BODY_SECONDS):
-            return await _whole(content, limit)
+            return await _whole(content, limit, take)
     except (aiohttp.ClientPayloadError, web.RequestPayloadError, zlib.error) as error:
         raise TollwayError(Code.INVALID_REQUEST, "The request body could not be read or unpacked.") from error
     except TimeoutError:
@@ -41,15 +49,19 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
         ) from None
 
 
-async def _whole(content: aiohttp.StreamReader, limit: int) -> bytes:
+async def _whole(content: aiohttp.StreamReader, limit: int, take: Take | None) -> bytes:
     first = await content.readany()
     if len(first) > limit:
         raise _too_large(limit)
     if content.at_eof():
         return first
     parts, size = [first], len(first)
+    if take is not None:
+        take(size)
     while not content.at_eof():
         part = await content.readany()
+        if take is not None:
+            take(len(part))
         parts.append(part)
         size += len(part)
         if size > limit:
@@ -83,6 +95,26 @@ def parse_tags(text: str) -> dict[str, str]:
     return tags
 
 
+class Room:
+    """What the body of one request takes of the memory for all bodies, until the request is over."""
+
+    __slots__ = ("_exchange", "_taken")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._taken = 0
+
+    def take(self, size: int) -> None:
+        """Room for so many bytes more. Raises TollwayError(overloaded)."""
+        self._exchange.services.overload.take_bytes(size)
+        if not self._taken:
+            self._exchange.cleanup(self._give_back)
+        self._taken += size
+
+    def _give_back(self) -> None:
+        self._exchange.services.overload.give_back_bytes(self._taken)
+
+
 def _named(body: bytes, exchange: Exchange, model: str) -> bytes:
     """The body with the model that its path names: JSON or a form."""
     if is_form(exchange.content_type):
@@ -99,7 +131,7 @@ async def parse(exchange: Exchange) -> None:
     if kind not in endpoint.accepts:
         wanted = " or ".join(f"'Content-Type: {accepted}'" for accepted in endpoint.accepts)
         raise TollwayError(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request with the header {wanted}.")
-    body = await read_body(request, exchange.services.settings.max_body_bytes)
+    body = await read_body(request, exchange.services.settings.max_body_bytes, Room(exchange).take)
     exchange.received = body
     exchange.body = body if exchange.model is None else _named(body, exchange, exchange.model)
     if len(body) < LARGE_BYTES:

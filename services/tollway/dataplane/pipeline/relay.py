@@ -6,7 +6,6 @@ What comes here has answered: a failure from now on is the dialect's error event
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable
 from urllib.parse import quote
 
@@ -18,12 +17,14 @@ from tollway.core.money import format_dollars
 from tollway.dataplane.endpoints.port import Dialect, StreamRelay
 from tollway.dataplane.http.errors import SERVER, error_type, status_of
 from tollway.dataplane.pipeline.attempt import Attempt
-from tollway.dataplane.pipeline.exchange import Exchange
+from tollway.dataplane.pipeline.exchange import Exchange, Sink
 from tollway.dataplane.pipeline.leave import leave
 from tollway.dataplane.pipeline.recall import keep
 
 MAX_FIELDS = 50
 MAX_FIELD_NAME = 100
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""What keeps those on the way from holding a stream back."""
 _SHOWN = "!#$&'()*+./:;<=>?@[]^`{|}~ "
 
 
@@ -34,23 +35,38 @@ def relay(exchange: Exchange) -> Awaitable[None]:
     return _stream(exchange, attempt) if exchange.endpoint.streams(exchange.head) else _whole(exchange, attempt)
 
 
-def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
+def headers_of(
+    exchange: Exchange, model: str, provider: str, dropped: tuple[str, ...], attempts: int, cache: str
+) -> dict[str, str]:
+    """The headers of an answer, whoever made it; `attempts` counts the calls that were made for this request."""
     headers = {
         "x-request-id": exchange.shown_id,
-        "x-tollway-model": exchange.serving.name,
-        "x-tollway-provider": attempt.candidate.provider.name,
-        "x-tollway-attempts": str(len(exchange.attempts)),
-        "x-tollway-cache": "off",
+        "x-tollway-model": model,
+        "x-tollway-provider": provider,
+        "x-tollway-attempts": str(attempts),
+        "x-tollway-cache": cache,
         "Server": SERVER,
     }
     if exchange.endpoint.dialect == Dialect.ANTHROPIC:
         headers["request-id"] = exchange.shown_id  # what Anthropic's SDKs show
-    if attempt.provider_request_id is not None:
-        headers["x-tollway-provider-request-id"] = attempt.provider_request_id
     if exchange.seats is not None and exchange.seats.limits:
         headers |= exchange.rate_headers()
-    if attempt.dropped:
-        headers["x-tollway-dropped"] = _listed(attempt.dropped)
+    if dropped:
+        headers["x-tollway-dropped"] = _listed(dropped)
+    return headers
+
+
+def _headers(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
+    headers = headers_of(
+        exchange,
+        exchange.serving.name,
+        attempt.candidate.provider.name,
+        attempt.dropped,
+        len(exchange.attempts),
+        exchange.cached or "off",
+    )
+    if attempt.provider_request_id is not None:
+        headers["x-tollway-provider-request-id"] = attempt.provider_request_id
     return headers
 
 
@@ -137,30 +153,16 @@ async def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
         await keep(exchange)
 
 
-async def _begin(exchange: Exchange, attempt: Attempt) -> web.StreamResponse:
+def _begin(exchange: Exchange, attempt: Attempt) -> Awaitable[Sink]:
     """Sends status and headers of a stream."""
     assert attempt.response is not None
     headers = _headers(exchange, attempt)
     headers["Content-Type"] = attempt.codec.content_type(attempt.response.headers)
-    headers["Cache-Control"] = "no-cache"
-    headers["X-Accel-Buffering"] = "no"
-    exchange.response = response = exchange.services.bodies.stream(exchange.principal.project, headers)
-    exchange.status = 200
-    await response.prepare(exchange.request)
-    return response
+    headers |= UNBUFFERED
+    return exchange.begin(headers)
 
 
 async def _fail(exchange: Exchange, stream: StreamRelay, fault: TollwayError) -> None:
-    """Ends a stream that has begun with the dialect's error event, and closes the connection."""
-    response = exchange.response
-    assert response is not None
+    """Ends a stream that has begun with the dialect's error event."""
     kind = error_type(fault, exchange.endpoint.dialect)
-    event = stream.fail(fault.message, kind, fault.code.value, fault.param)
-    response.force_close()
-    transport = exchange.request.transport
-    if not event and transport is not None:
-        transport.abort()  # an answer that has no room for an error must not look complete either
-        return
-    with contextlib.suppress(ConnectionError):  # the client may be gone as well; the row is booked either way
-        await response.write(event)
-        await response.write_eof()
+    await exchange.break_off(stream.fail(fault.message, kind, fault.code.value, fault.param), fault)

@@ -115,6 +115,8 @@ class OtelRequest:
                     "tollway.attempts": ended.attempts,
                 }
             )
+            if ended.cache:
+                span.set_attribute("tollway.cache", ended.cache)
             if ended.error_code is not None:
                 span.set_attribute("error.type", ended.error_code)
             if ended.status >= SERVER_ERROR:

@@ -25,7 +25,7 @@ class SpanCounts:
 class Ended(NamedTuple):
     """How a request ended. `model` is what it was routed as, "" where it did not come so far; `error_code` None: well.
 
-    `status` 499: the client left. `attempts` counts the calls that were made for it.
+    `status` 499: the client left. `attempts` counts the calls that were made for it. `cache` is one of `Cached`.
     """
 
     status: int
@@ -34,6 +34,7 @@ class Ended(NamedTuple):
     project: str
     stream: bool
     attempts: int
+    cache: str = ""
 
 
 class CallSpan(Protocol):

@@ -48,6 +48,8 @@ class Connector:
             return await self._connect(origin)
         except OSError as error:  # also what TLS and the resolver raise
             raise unreachable(str(error.strerror or error)) from error
+        except UnicodeError as error:
+            raise unreachable(f"{origin.host[:100]} is no name of a host") from error
 
     async def _connect(self, origin: Origin) -> Connection:
         proxy = parse(origin.proxy) if origin.proxy else None

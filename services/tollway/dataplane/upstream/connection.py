@@ -7,6 +7,9 @@ nobody asked for, or an answer that came before its request had left. The pool k
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 from typing import Protocol, cast
 
 from tollway.dataplane.providers.port import ProviderFault
@@ -20,6 +23,9 @@ JOINED = 1 << 14
 """Head and body of at most this size leave as one copy."""
 PIECE = 1 << 18
 """A larger body leaves in pieces, with other work in between."""
+COUNTS_UNSENT = sys.platform == "linux"
+"""Whether the system tells what of a socket's bytes the other side does not have yet (SIOCOUTQ, tcp(7))."""
+REFUSED_STATUS = 400
 
 
 class Keeper(Protocol):
@@ -40,10 +46,12 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_framing",
         "_head",
+        "_large",
         "_loop",
         "_paused_reading",
         "_paused_writing",
         "_response",
+        "_secured",
         "_transport",
         "_waiter",
         "_writing",
@@ -60,7 +68,8 @@ class Connection(asyncio.Protocol):
         self._head: asyncio.Future[NativeResponse] | None = None
         self._response: NativeResponse | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._paused_reading = self._paused_writing = self._writing = False
+        self._paused_reading = self._paused_writing = self._writing = self._large = False
+        self._secured: int | None = None  # with TLS: the descriptor of the socket below it
         self.keeper: Keeper | None = None
         self.lost = self.used = False
         self.idle_since = 0.0
@@ -74,6 +83,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         self.used = True
+        self._large = len(body) > JOINED
         self._response = None
         self._framing.begin()
         answer: asyncio.Future[NativeResponse] = self._loop.create_future()
@@ -134,6 +144,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection is there."""
         self._transport = cast(asyncio.Transport, transport)
+        if transport.get_extra_info("ssl_object") is not None:
+            self._secured = transport.get_extra_info("socket").fileno()
 
     def pause_writing(self) -> None:
         """asyncio: the provider does not take more for now."""
@@ -218,11 +230,21 @@ class Connection(asyncio.Protocol):
             and transport is not None
             and self.keeper is not None
             and not transport.get_write_buffer_size()
+            and (self._secured is None or self._has_left(self._secured))
         ):
             self._resume_reading()
             self.keeper.give_back(self)
         else:
             self.abort()
+
+    def _has_left(self, descriptor: int) -> bool:
+        """Whether nothing of the request waits below TLS, where its transport does not count: in the buffer of the
+        socket's own transport, which is empty only when the system's is. Where the system does not tell, a large
+        request that was refused counts as not sent.
+        """
+        if COUNTS_UNSENT:
+            return not any(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
+        return not (self._large and self._framing.status >= REFUSED_STATUS)
 
     def _fail(self, error: ProviderFault | UnsentError) -> None:
         """The answer is broken, or there will be none."""

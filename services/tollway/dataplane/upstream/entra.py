@@ -17,7 +17,8 @@ import msgspec
 from tollway.core.catalog import Credential
 from tollway.core.errors import Code
 from tollway.dataplane.providers.port import USER_AGENT, Outgoing, ProviderFault
-from tollway.dataplane.upstream.port import UnsentError, UpstreamClient, read_whole
+from tollway.dataplane.upstream.port import UpstreamClient, read_whole, unreachable
+from tollway.dataplane.upstream.resend import send_unbilled
 from tollway.runtime.tasks import Tasks
 
 PREFIX = "entra:"
@@ -27,6 +28,7 @@ FETCH_SECONDS = 10.0
 RENEW_SECONDS = 300.0
 """Before a token expires, it is renewed while it still serves."""
 MAX_ANSWER_BYTES = 1 << 16
+SERVER_ERROR = 500
 
 
 class Application(NamedTuple):
@@ -75,7 +77,11 @@ class EntraTokens:
         self._fetches: dict[str, asyncio.Task[str]] = {}
 
     async def resolve(self, credential: Credential) -> Credential:
-        """The credential with a token in place of the application. Raises ProviderFault(provider_auth_failed)."""
+        """The credential with a token in place of the application.
+
+        Raises ProviderFault: provider_auth_failed where the application was refused, provider_unavailable where nobody
+        could say so.
+        """
         text = credential.api_key
         token = self._tokens.get(text)
         left = 0.0 if token is None else token.until - self._now()
@@ -108,10 +114,15 @@ class EntraTokens:
         }
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                response = await self._upstream.send(Outgoing(url, headers, urlencode(form).encode()), lambda _: None)
+                response = await send_unbilled(self._upstream, Outgoing(url, headers, urlencode(form).encode()))
                 body = await read_whole(response, MAX_ANSWER_BYTES, lambda: None)
+        except TimeoutError as error:
+            raise unreachable("the token endpoint did not answer in time") from error
+        if response.status >= SERVER_ERROR:
+            raise unreachable(f"the token endpoint answered {response.status}")
+        try:
             answer = _DECODER.decode(body)
-        except (TimeoutError, UnsentError, msgspec.DecodeError) as error:
+        except msgspec.DecodeError as error:
             raise _refused(f"the token endpoint did not answer as it should: {type(error).__name__}") from error
         if not answer.access_token:
             raise _refused(f"the token endpoint answered {response.status} {answer.error}: {answer.error_description}")

@@ -15,6 +15,7 @@ MAX_BARREN = 1 << 16
 MAX_HEADER = 1 << 14
 MAX_HEADERS = 256
 MAX_INTERIM = 8
+_LINE_END = (b"\n", b"\r")
 _NOT_REPEATED = frozenset((b"transfer-encoding", b"content-encoding"))
 
 
@@ -67,6 +68,13 @@ class Framing:
         self._barren += len(data)
         self.begun = True
         try:
+            if len(data) > 1 and data.endswith(_LINE_END):
+                # The parser passes over line ends behind an answer: the last one may be a byte that nobody asked for.
+                self._feed(data[:-1])
+                if self.complete:
+                    self.reusable = False
+                    return True
+                data = data[-1:]
             self._feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.reusable = False
@@ -111,6 +119,8 @@ class Framing:
     def on_headers_complete(self) -> None:
         """llhttp: the head is whole. An interim answer is left out, a transfer is chunked or not encoded at all."""
         status = self._parser.get_status_code()
+        if status < 100:
+            raise BadAnswerError(f"unknown status {status}")
         if status < 200:
             self._interim += 1
             if status == 101 or self._interim > MAX_INTERIM:

@@ -36,15 +36,15 @@ class Limits(NamedTuple):
 
 class Shelf:
     """The connections to one place: `idle` has those that wait for a request, the longest idle first; `open` counts
-    all, also those that are being made.
+    all, also those that are being made; `wanted` counts requests that wait for one.
     """
 
-    __slots__ = ("idle", "open", "origin")
+    __slots__ = ("idle", "open", "origin", "wanted")
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.idle: list[Connection] = []
-        self.open = 0
+        self.open = self.wanted = 0
 
 
 class Kept:
@@ -97,8 +97,8 @@ class Pool:
         return found
 
     def tidy(self) -> None:
-        """Forgets places without connections. Shelves handed out before may still be used."""
-        self._shelves = {origin: shelf for origin, shelf in self._shelves.items() if shelf.open}
+        """Forgets places without connections that nobody waits for. Shelves handed out before may still be used."""
+        self._shelves = {origin: shelf for origin, shelf in self._shelves.items() if shelf.open or shelf.wanted}
 
     def take(self, shelf: Shelf) -> Connection | None:
         """An idle connection, the one used last, which is the least likely to be closed by now."""
@@ -150,6 +150,8 @@ class Pool:
         return connection
 
     async def _turn(self, turn: tuple[Shelf, asyncio.Future[None]]) -> None:
+        shelf = turn[0]
+        shelf.wanted += 1
         try:
             await turn[1]
         except BaseException:
@@ -158,6 +160,8 @@ class Pool:
             elif turn in self._waiting:
                 self._waiting.remove(turn)
             raise
+        finally:
+            shelf.wanted -= 1
 
     def _next(self) -> None:
         """Lets the first go on that waits and could."""

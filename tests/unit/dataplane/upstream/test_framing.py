@@ -34,6 +34,13 @@ def fed(*pieces: bytes) -> Framing:
         (HELLO + b"H", False),
         (HELLO + HELLO, False),
         (HELLO + b"garbage", False),
+        (HELLO + b"\r\n", False),
+        (HELLO + b"\n", False),
+        (HELLO + b"\r", False),
+        (HELLO[:-2] + b"\r\n", True),
+        (HELLO[:-2] + b"\r\n\r\n", False),
+        (OK + b"transfer-encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n", True),
+        (OK + b"transfer-encoding: chunked\r\n\r\n2\r\n\r\n\r\n0\r\n\r\n\r\n", False),
     ],
 )
 def test_which_answer_leaves_a_connection_that_may_be_used_again(data: bytes, reusable: bool) -> None:
@@ -130,3 +137,9 @@ def test_what_is_no_packed_body(name: bytes, packed: bytes) -> None:
 
 def test_a_packed_body_of_nothing() -> None:
     assert unpacked(Decoder(b"gzip")) == b""
+
+
+@pytest.mark.parametrize("status", [b"000", b"099"])
+def test_a_status_that_no_answer_has_is_refused(status: bytes) -> None:
+    with pytest.raises(BadAnswerError):
+        fed(b"HTTP/1.1 " + status + b" X\r\ncontent-length: 2\r\n\r\nhi" + HELLO)

@@ -35,21 +35,37 @@ class Quota(_message.Message):
     concurrent: int
     def __init__(self, requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., concurrent: _Optional[int] = ...) -> None: ...
 
+class CredentialCheck(_message.Message):
+    __slots__ = ("credential", "outcome", "status", "detail", "checked_at")
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_AT_FIELD_NUMBER: _ClassVar[int]
+    credential: str
+    outcome: str
+    status: int
+    detail: str
+    checked_at: _timestamp_pb2.Timestamp
+    def __init__(self, credential: _Optional[str] = ..., outcome: _Optional[str] = ..., status: _Optional[int] = ..., detail: _Optional[str] = ..., checked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class Credential(_message.Message):
-    __slots__ = ("id", "name", "weight", "created_at", "rotated_at", "quota")
+    __slots__ = ("id", "name", "weight", "created_at", "rotated_at", "quota", "check")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     ROTATED_AT_FIELD_NUMBER: _ClassVar[int]
     QUOTA_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     weight: int
     created_at: _timestamp_pb2.Timestamp
     rotated_at: _timestamp_pb2.Timestamp
     quota: Quota
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., weight: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rotated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
+    check: CredentialCheck
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., weight: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rotated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ..., check: _Optional[_Union[CredentialCheck, _Mapping]] = ...) -> None: ...
 
 class Provider(_message.Message):
     __slots__ = ("id", "name", "kind", "base_url", "api_version", "timeouts", "credentials", "created_at", "updated_at", "etag", "hangup", "probe_seconds")
@@ -92,7 +108,7 @@ class NewCredential(_message.Message):
     def __init__(self, name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
 
 class CreateProviderRequest(_message.Message):
-    __slots__ = ("name", "kind", "base_url", "api_version", "timeouts", "credentials", "hangup", "probe_seconds")
+    __slots__ = ("name", "kind", "base_url", "api_version", "timeouts", "credentials", "hangup", "probe_seconds", "verify")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     BASE_URL_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +117,7 @@ class CreateProviderRequest(_message.Message):
     CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     HANGUP_FIELD_NUMBER: _ClassVar[int]
     PROBE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     base_url: str
@@ -109,7 +126,22 @@ class CreateProviderRequest(_message.Message):
     credentials: _containers.RepeatedCompositeFieldContainer[NewCredential]
     hangup: str
     probe_seconds: float
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[NewCredential, _Mapping]]] = ..., hangup: _Optional[str] = ..., probe_seconds: _Optional[float] = ...) -> None: ...
+    verify: bool
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., base_url: _Optional[str] = ..., api_version: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[NewCredential, _Mapping]]] = ..., hangup: _Optional[str] = ..., probe_seconds: _Optional[float] = ..., verify: _Optional[bool] = ...) -> None: ...
+
+class CheckProviderRequest(_message.Message):
+    __slots__ = ("provider", "credential")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    credential: str
+    def __init__(self, provider: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
+
+class CheckProviderResponse(_message.Message):
+    __slots__ = ("checks",)
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    checks: _containers.RepeatedCompositeFieldContainer[CredentialCheck]
+    def __init__(self, checks: _Optional[_Iterable[_Union[CredentialCheck, _Mapping]]] = ...) -> None: ...
 
 class GetProviderRequest(_message.Message):
     __slots__ = ("provider",)
@@ -162,18 +194,20 @@ class ArchiveProviderRequest(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class AddCredentialRequest(_message.Message):
-    __slots__ = ("provider", "name", "api_key", "weight", "quota")
+    __slots__ = ("provider", "name", "api_key", "weight", "quota", "verify")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     QUOTA_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
     provider: str
     name: str
     api_key: str
     weight: int
     quota: Quota
-    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
+    verify: bool
+    def __init__(self, provider: _Optional[str] = ..., name: _Optional[str] = ..., api_key: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ..., verify: _Optional[bool] = ...) -> None: ...
 
 class UpdateCredentialRequest(_message.Message):
     __slots__ = ("provider", "credential", "weight", "quota", "update_mask")
@@ -190,14 +224,16 @@ class UpdateCredentialRequest(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., credential: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class RotateCredentialRequest(_message.Message):
-    __slots__ = ("provider", "credential", "api_key")
+    __slots__ = ("provider", "credential", "api_key", "verify")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
     provider: str
     credential: str
     api_key: str
-    def __init__(self, provider: _Optional[str] = ..., credential: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
+    verify: bool
+    def __init__(self, provider: _Optional[str] = ..., credential: _Optional[str] = ..., api_key: _Optional[str] = ..., verify: _Optional[bool] = ...) -> None: ...
 
 class RemoveCredentialRequest(_message.Message):
     __slots__ = ("provider", "credential")

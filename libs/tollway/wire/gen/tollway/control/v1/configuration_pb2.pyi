@@ -1,9 +1,11 @@
 from tollway.wire.gen.buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
+from tollway.wire.gen.tollway.control.v1 import access_pb2 as _access_pb2
 from tollway.wire.gen.tollway.control.v1 import alerts_pb2 as _alerts_pb2
 from tollway.wire.gen.tollway.control.v1 import budgets_pb2 as _budgets_pb2
 from tollway.wire.gen.tollway.control.v1 import catalog_pb2 as _catalog_pb2
 from tollway.wire.gen.tollway.control.v1 import options_pb2 as _options_pb2
+from tollway.wire.gen.tollway.control.v1 import signin_pb2 as _signin_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -47,14 +49,16 @@ class OrganisationSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class UserSpec(_message.Message):
-    __slots__ = ("name", "budget", "limits")
+    __slots__ = ("name", "roles", "budget", "limits")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
+    roles: _containers.RepeatedCompositeFieldContainer[_access_pb2.UserRoleSpec]
     budget: BudgetSpec
     limits: LimitsSpec
-    def __init__(self, name: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., roles: _Optional[_Iterable[_Union[_access_pb2.UserRoleSpec, _Mapping]]] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class ProviderSpec(_message.Message):
     __slots__ = ("name", "kind", "base_url", "api_version", "credentials", "timeouts", "hangup", "probe_seconds")
@@ -109,16 +113,18 @@ class ModelSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_catalog_pb2.Target, _Mapping]]] = ..., price: _Optional[_Union[_catalog_pb2.Price, _Mapping]] = ..., capabilities: _Optional[_Union[_catalog_pb2.Capabilities, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ..., affinity: _Optional[str] = ..., fallbacks: _Optional[_Iterable[str]] = ..., context_fallbacks: _Optional[_Iterable[str]] = ..., filter_fallbacks: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[_catalog_pb2.Retries, _Mapping]] = ..., breaker: _Optional[_Union[_catalog_pb2.Breaker, _Mapping]] = ..., hedge: _Optional[_Union[_catalog_pb2.Hedge, _Mapping]] = ...) -> None: ...
 
 class BusinessUnitSpec(_message.Message):
-    __slots__ = ("name", "description", "budget", "limits")
+    __slots__ = ("name", "description", "managers", "budget", "limits")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MANAGERS_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
+    managers: _containers.RepeatedScalarFieldContainer[str]
     budget: BudgetSpec
     limits: LimitsSpec
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., managers: _Optional[_Iterable[str]] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class KeySpec(_message.Message):
     __slots__ = ("name", "value", "models", "expires_seconds", "tags", "user", "budget", "limits")
@@ -194,7 +200,7 @@ class ProjectSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ..., logging: _Optional[_Union[LoggingSpec, _Mapping]] = ..., cache: _Optional[_Union[CacheSpec, _Mapping]] = ..., priority: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class Configuration(_message.Message):
-    __slots__ = ("providers", "models", "business_units", "projects", "organisations", "users", "alert_channels")
+    __slots__ = ("providers", "models", "business_units", "projects", "organisations", "users", "alert_channels", "identity", "roles")
     PROVIDERS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +208,8 @@ class Configuration(_message.Message):
     ORGANISATIONS_FIELD_NUMBER: _ClassVar[int]
     USERS_FIELD_NUMBER: _ClassVar[int]
     ALERT_CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
     providers: _containers.RepeatedCompositeFieldContainer[ProviderSpec]
     models: _containers.RepeatedCompositeFieldContainer[ModelSpec]
     business_units: _containers.RepeatedCompositeFieldContainer[BusinessUnitSpec]
@@ -209,7 +217,9 @@ class Configuration(_message.Message):
     organisations: _containers.RepeatedCompositeFieldContainer[OrganisationSpec]
     users: _containers.RepeatedCompositeFieldContainer[UserSpec]
     alert_channels: _containers.RepeatedCompositeFieldContainer[_alerts_pb2.AlertChannelSpec]
-    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSpec, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ..., business_units: _Optional[_Iterable[_Union[BusinessUnitSpec, _Mapping]]] = ..., projects: _Optional[_Iterable[_Union[ProjectSpec, _Mapping]]] = ..., organisations: _Optional[_Iterable[_Union[OrganisationSpec, _Mapping]]] = ..., users: _Optional[_Iterable[_Union[UserSpec, _Mapping]]] = ..., alert_channels: _Optional[_Iterable[_Union[_alerts_pb2.AlertChannelSpec, _Mapping]]] = ...) -> None: ...
+    identity: _signin_pb2.IdentitySpec
+    roles: _containers.RepeatedCompositeFieldContainer[_access_pb2.RoleSpec]
+    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSpec, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ..., business_units: _Optional[_Iterable[_Union[BusinessUnitSpec, _Mapping]]] = ..., projects: _Optional[_Iterable[_Union[ProjectSpec, _Mapping]]] = ..., organisations: _Optional[_Iterable[_Union[OrganisationSpec, _Mapping]]] = ..., users: _Optional[_Iterable[_Union[UserSpec, _Mapping]]] = ..., alert_channels: _Optional[_Iterable[_Union[_alerts_pb2.AlertChannelSpec, _Mapping]]] = ..., identity: _Optional[_Union[_signin_pb2.IdentitySpec, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[_access_pb2.RoleSpec, _Mapping]]] = ...) -> None: ...
 
 class Change(_message.Message):
     __slots__ = ("action", "kind", "name", "details")

@@ -352,6 +352,14 @@ class RotateKeyRequest(_message.Message):
     etag: str
     def __init__(self, key: _Optional[str] = ..., grace_seconds: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
 
+class EndKeyGraceRequest(_message.Message):
+    __slots__ = ("key", "etag")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    etag: str
+    def __init__(self, key: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
 class RevokeKeyRequest(_message.Message):
     __slots__ = ("key", "etag")
     KEY_FIELD_NUMBER: _ClassVar[int]

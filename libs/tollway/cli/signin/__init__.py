@@ -1,0 +1,1 @@
+"""`tollway login` and `logout`: a person's own tokens instead of the administrator's."""

@@ -1,0 +1,177 @@
+"""The check of the audit log that runs by itself, by one process of all: new entries every minute, all once a day.
+
+What it finds is logged as an error, counted, and kept in `audit_checks`, from where the alerts take it. Every process
+also remembers, outside of the database, how far it has seen the chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from tollway.controlplane.audit import postgres
+from tollway.controlplane.audit.chain import FIRST, Head, Verifier, accepted_to, mark
+from tollway.controlplane.audit.sealing import seal_key
+from tollway.controlplane.audit.service import present_head
+from tollway.controlplane.audit.verify import PIECE, START, Place, take
+from tollway.controlplane.call import ApiError
+from tollway.controlplane.credentials.vault import Vault
+from tollway.controlplane.db.pool import OUTAGE, Pool
+from tollway.controlplane.db.statements import Database
+from tollway.controlplane.resources import from_ms
+from tollway.runtime import log
+from tollway.runtime.clock import Clock
+from tollway.runtime.tasks import Tasks
+
+_log = log.get(__name__)
+CHECK_LOCK = 0x61756469_74636865
+"""Advisory lock of whoever checks."""
+INTERVAL_SECONDS = 60.0
+WHOLE_EVERY = timedelta(days=1)
+UPGRADE = timedelta(days=1)
+"""How long after the first start with the chain processes of the release before may still add entries."""
+KEEP = timedelta(days=90)
+"""How long results are kept."""
+
+
+@dataclass
+class AuditCounters:
+    """Totals since the process started, ready to be shown as metrics."""
+
+    checks: int = 0
+    verified: int = 0
+    problems: int = 0
+    failures: int = 0
+
+
+async def accept_earlier(db: Database, vault: Vault, now: datetime) -> None:
+    """Vouches, once, that the entries which are there before any sealed one need no seal; during an upgrade also for
+    those of the release before. To be called at every start, outside of a transaction.
+    """
+    key, seen = await seal_key(db, vault), await postgres.head(db)
+    if seen is None or await _acceptable(db, seen, key, now) is None:
+        return
+    async with db.transaction():
+        await postgres.hold_head(db)
+        head = await present_head(db)
+        found = await _acceptable(db, head, key, now)
+        if found is None:
+            return
+        to, until = found
+        entry_hash = FIRST if to == 0 else await postgres.hash_at(db, to)
+        assert entry_hash is not None
+        await postgres.accept(db, to, until, mark(key, head.organisation, to, entry_hash, until))
+    if to:
+        _log.warning("entries of the audit log without a seal are accepted as unproven", up_to=to)
+
+
+async def _acceptable(db: Database, head: Head, key: bytes, now: datetime) -> tuple[int, datetime] | None:
+    """Up to which number, and until when more may come; None: there is nothing to note."""
+    if head.unproven_seal is None or head.unproven_until is None:
+        there = await postgres.unsealed(db)
+        if there.others:
+            return None
+        return there.last, now + UPGRADE if there.last else now
+    if now >= head.unproven_until or accepted_to(key, head) != head.unproven_to:
+        return None
+    there = await postgres.unsealed(db)
+    return (there.last, head.unproven_until) if there.last > head.unproven_to else None
+
+
+class AuditWatch:
+    """`start` it, `close` it; `look` is one look."""
+
+    def __init__(self, pool: Pool, vault: Vault, clock: Clock, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._clock = clock
+        self._interval = interval_seconds
+        self._tasks = Tasks()
+        self._seen = START
+        self.counters = AuditCounters()
+
+    def start(self) -> None:
+        """Begins to check."""
+        self._tasks.keep(self._forever, "audit-check", restart_seconds=self._interval)
+
+    async def close(self) -> None:
+        """Ends the background work."""
+        await self._tasks.close()
+
+    async def _forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self.look()
+            except (*OUTAGE, ApiError) as error:
+                self.counters.failures += 1
+                _log.warning("the audit log could not be checked; tried again", reason=type(error).__name__)
+
+    async def look(self) -> Verifier | None:
+        """Checks what is due; None when another process does. Returns what was found."""
+        now = from_ms(self._clock.now_ms())
+        async with self._pool.connection() as db:
+            await accept_earlier(db, self._vault, now)
+            async with db.transaction():
+                if not await postgres.take_check(db, CHECK_LOCK):
+                    return None
+                done = await self._check(db, now)
+        self.counters.checks += 1
+        self.counters.verified += done.verified
+        self.counters.problems += done.found
+        if done.found:
+            first = done.problems[0]
+            _log.error(
+                "the audit log is not what was written; see: tollway audit verify",
+                problems=done.found,
+                kind=first.kind,
+                seq=first.seq,
+                detail=first.detail,
+            )
+        elif done.verified:
+            # Logs go elsewhere, as a rule: a head in them is one that nobody can take back.
+            _log.info("audit log verified", entries=done.verified, head=f"{done.seq}:{done.hash.hex()}")
+        self._seen = Place(done.seq, done.hash)
+        return done
+
+    async def _check(self, db: Database, now: datetime) -> Verifier:
+        # The head first: what is committed after this moment is for the next look.
+        key, head = await seal_key(db, self._vault), await present_head(db)
+        before, whole = await postgres.last_check(db, whole=False), await postgres.last_check(db, whole=True)
+        from_start = before is None or whole is None or now - whole.checked_at >= WHOLE_EVERY
+        known = START if before is None else Place(before.to_seq, before.hash)
+        place = START if from_start else known
+        verifier = Verifier(key, seq=place.seq, hash_=place.hash, accepted=accepted_to(key, head))
+        for seen in {known, self._seen} - {START}:
+            await _still_there(db, verifier, seen, head)
+        while await take(db, verifier, head.seq, PIECE):
+            continue
+        verifier.end(head)
+        if verifier.seq > head.seq:
+            verifier.seq, verifier.hash = head.seq, head.hash
+        if from_start or verifier.verified or verifier.found:
+            await postgres.record_check(
+                db,
+                at=now,
+                whole=from_start,
+                **{"from": place.seq + 1},
+                to=verifier.seq,
+                hash=verifier.hash,
+                found=verifier.found,
+                problems=Jsonb(msgspec.to_builtins(verifier.problems)),
+            )
+            await postgres.forget_checks(db, now - KEEP)
+        return verifier
+
+
+async def _still_there(db: Database, verifier: Verifier, seen: Place, head: Head) -> None:
+    """Whether the chain still goes through where an earlier check was."""
+    found = await postgres.hash_at(db, seen.seq)
+    if found is None:
+        verifier.problem("truncated", seen.seq, f"entry {seen.seq} was there; now the chain ends at {head.seq}")
+    elif found != seen.hash:
+        verifier.problem("rewritten", seen.seq, "it had another hash: entries up to here were written anew")

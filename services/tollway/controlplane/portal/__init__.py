@@ -1,0 +1,1 @@
+"""The portal: pages for people, made on the server, over the same methods as the API."""

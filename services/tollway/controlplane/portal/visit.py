@@ -1,0 +1,193 @@
+"""One request of a person who has signed in: who it is, what they may see, and the way to the methods of the API.
+
+Everything goes through the dispatcher, as REST and gRPC do; no feature is called from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from aiohttp import web
+from jinja2 import Environment
+
+from tollway.controlplane.api.dispatcher import CallContext, Dispatcher
+from tollway.controlplane.api.rest import REQUEST_ID, STATUS
+from tollway.controlplane.call import ApiCode, ApiError, Principal
+from tollway.controlplane.portal.menu import menu
+from tollway.runtime.clock import Clock
+from tollway.wire.codec import ContractViolation
+from tollway.wire.contract import METHODS
+from tollway.wire.json_codec import fill
+
+HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request"}
+BESIDE = frozenset(
+    {
+        ApiCode.INVALID,
+        ApiCode.ALREADY_EXISTS,
+        ApiCode.FAILED_PRECONDITION,
+        ApiCode.ETAG_MISMATCH,
+        ApiCode.NOT_FOUND,
+        ApiCode.PERMISSION_DENIED,
+    }
+)
+"""What goes wrong with a form and is shown there, with what was typed."""
+_TITLES = {
+    ApiCode.INVALID: "This request cannot be used",
+    ApiCode.PERMISSION_DENIED: "You may not do this",
+    ApiCode.NOT_FOUND: "There is no such thing",
+    ApiCode.ALREADY_EXISTS: "It exists already",
+    ApiCode.FAILED_PRECONDITION: "This cannot be done now",
+    ApiCode.ETAG_MISMATCH: "Somebody else changed this in the meantime",
+    ApiCode.UNAVAILABLE: "Tollway cannot answer now",
+}
+
+
+class SignedIn(Protocol):
+    """What a page knows of a session."""
+
+    @property
+    def id(self) -> Any:
+        """Its number."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who it is."""
+
+    @property
+    def csrf_token(self) -> str:
+        """What forms of this session carry."""
+
+    @property
+    def issuer_name(self) -> str:
+        """Who vouches for the person; empty for the local administrator."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What pages need of the process. `gateway` is where clients find the data plane, empty when it is not set."""
+
+    dispatcher: Dispatcher
+    templates: Environment
+    clock: Clock
+    gateway: str
+
+
+@dataclass
+class Visit:
+    """The request with its session; `form` is what was sent, empty for pages that are only looked at."""
+
+    request: web.Request
+    session: SignedIn
+    services: Services
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def principal(self) -> Principal:
+        """Who it is."""
+        return self.session.principal
+
+    @property
+    def now(self) -> datetime:
+        """The present time."""
+        return datetime.fromtimestamp(self.services.clock.now_ms() / 1000, UTC)
+
+    def asked(self, name: str, default: str = "") -> str:
+        """A value of the address, cut to a sensible length."""
+        return self.request.query.get(name, default).strip()[:500]
+
+    def part(self, name: str) -> str:
+        """A part of the path."""
+        return self.request.match_info[name]
+
+    def may(self, permission: str) -> bool:
+        """Whether there is anything on which the person has a permission."""
+        return self.principal.anywhere(permission)
+
+    async def call(self, method: str, fields: Mapping[str, Any] | None = None, *, reason: str = "") -> Any:
+        """The answer of a method ("KeyService/CreateKey"). Empty texts and None are left out. Raises ApiError."""
+        contract = METHODS[f"tollway.control.v1.{method}"]
+        message = contract.request()
+        context = CallContext(
+            request_id=self.request[REQUEST_ID],
+            source=self.request.remote or "",
+            reason=reason.replace("\0", "")[:500],
+            agent=self.request.headers.get("User-Agent", ""),
+            transport="portal",
+        )
+        try:
+            fill(message, {name: value for name, value in (fields or {}).items() if value not in ("", None)})
+            return await self.services.dispatcher.invoke(self.principal, contract, message, context)
+        except ContractViolation as violation:
+            raise ApiError(ApiCode.INVALID, violation.message, field=violation.field) from None
+
+    async def maybe(self, method: str, fields: Mapping[str, Any] | None = None) -> Any:
+        """The answer of a method, or None where the person may not ask or there is nothing."""
+        contract = METHODS[f"tollway.control.v1.{method}"]
+        if not self.may(contract.permission):
+            return None
+        try:
+            return await self.call(method, fields)
+        except ApiError as error:
+            if error.code in (ApiCode.PERMISSION_DENIED, ApiCode.NOT_FOUND):
+                return None
+            raise
+
+    async def several(self, *asked: tuple[str, Mapping[str, Any]]) -> list[Any]:
+        """The answers of several methods at once, None for those that `maybe` would not give."""
+        return list(await asyncio.gather(*(self.maybe(method, fields) for method, fields in asked)))
+
+    def page(
+        self, template: str, *, status: int = 200, problem: ApiError | None = None, **values: Any
+    ) -> web.Response:
+        """A page. `problem` is shown beside its field, or on top where the page has no such field."""
+        if problem is not None:
+            status = STATUS[problem.code]
+        known = {
+            "csrf": self.session.csrf_token,
+            "principal": self.principal,
+            "local": not self.session.issuer_name,
+            "menu": menu(self.principal, self.request.path),
+            "path": self.request.path,
+            "address": self.request.path_qs if self.request.method == "GET" else self.request.path,
+            "gateway": self.services.gateway,
+            "problem": problem,
+            "once": secrets.token_urlsafe(12),
+            "may": self.may,
+            "notice": NOTICES.get(self.asked("done"), ""),
+        }
+        text = self.services.templates.get_template(template).render(known | values)
+        return web.Response(status=status, text=text, content_type="text/html", headers=HEADERS)
+
+    def go(self, path: str, *, done: str = "") -> web.Response:
+        """To another page, after a form. `done` names what the page then says."""
+        location = f"{path}{'&' if '?' in path else '?'}done={done}" if done else path
+        return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
+
+    def problem(self, error: ApiError) -> web.Response:
+        """What went wrong, as a page of its own."""
+        return self.page("problem.html", problem=error, title=title_of(error))
+
+
+def title_of(error: ApiError) -> str:
+    """An error in a few words."""
+    return _TITLES.get(error.code, "This did not work")
+
+
+NOTICES = {
+    "created": "Created.",
+    "saved": "Saved.",
+    "revoked": "Revoked.",
+    "removed": "Removed.",
+    "asked": "Your request was sent.",
+    "decided": "Your decision is recorded.",
+    "commented": "Your comment is added.",
+    "cancelled": "The request is cancelled.",
+    "ended": "The grace period is over.",
+    "checked": "The provider was asked.",
+}
+"""What a page says after a form. The address names one of these and never brings words of its own."""

@@ -1,0 +1,1 @@
+"""Rotation of data keys and of the key-encryption key, online."""

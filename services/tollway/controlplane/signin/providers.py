@@ -1,0 +1,171 @@
+"""What identity providers publish: metadata and signing keys, cached and rotated. Nothing here verifies a token.
+
+Keys are looked up by the exact `kid` in what the provider publishes at the address that its metadata names. What a
+token says of where keys are (`jku`, `x5u`, a `kid` that looks like a path) is never followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from tollway.controlplane.signin.fetch import Fetcher, ProviderUnavailable, endpoint_problem
+from tollway.runtime import log
+from tollway.runtime.clock import Clock
+
+_log = log.get(__name__)
+METADATA_SECONDS = 3600.0
+KEYS_SECONDS = 600.0
+ROTATE_SECONDS = 10.0
+"""An unknown key is looked for at the provider at most once in this time, whoever asks."""
+PAUSE_SECONDS = 1.0
+"""A provider that does not answer is not asked again for so long."""
+STALE_SECONDS = 86_400.0
+"""How long keys serve when the provider does not answer."""
+MAX_KEYS = 100
+MAX_KID = 256
+MIN_RSA_BITS = 2048
+_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+_ENDPOINTS = (
+    "authorization_endpoint",
+    "token_endpoint",
+    "jwks_uri",
+    "userinfo_endpoint",
+    "end_session_endpoint",
+    "device_authorization_endpoint",
+)
+
+
+class UnknownKey(Exception):
+    """The provider publishes no key that fits."""
+
+
+class Provider:
+    """One issuer, as it describes itself (OpenID Connect Discovery 1.0)."""
+
+    def __init__(self, issuer: str, fetcher: Fetcher, clock: Clock) -> None:
+        self.issuer = issuer
+        self._fetcher = fetcher
+        self._clock = clock
+        self._metadata: dict[str, Any] = {}
+        self._described = 0.0
+        self._failed: tuple[float, ProviderUnavailable] | None = None
+        self._keys: list[dict[str, Any]] = []
+        self._asked = 0.0
+        self._read = 0.0
+        self._lock = asyncio.Lock()
+        self.reads = 0
+        """How often keys were asked for."""
+
+    async def metadata(self) -> Mapping[str, Any]:
+        """What the provider says of itself. Raises ProviderUnavailable."""
+        if not self._metadata or self._clock.monotonic() - self._described > METADATA_SECONDS:
+            async with self._lock:
+                await self._describe()
+        return self._metadata
+
+    async def endpoint(self, name: str) -> str:
+        """An endpoint that the provider must have. Raises ProviderUnavailable."""
+        found = (await self.metadata()).get(name)
+        if not found:
+            raise ProviderUnavailable(f"the identity provider has no {name}")
+        return str(found)
+
+    async def _describe(self) -> None:
+        now = self._clock.monotonic()
+        if self._metadata and now - self._described <= METADATA_SECONDS:
+            return  # another call was faster
+        if self._failed is not None and now - self._failed[0] < PAUSE_SECONDS:
+            raise ProviderUnavailable(str(self._failed[1]))
+        try:
+            found = await self._fetcher.get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+            self._metadata = _checked(self.issuer, found)
+        except ProviderUnavailable as error:
+            if not self._metadata or now - self._described > STALE_SECONDS:
+                self._failed = (self._clock.monotonic(), error)
+                raise
+            _log.warning("an issuer's description could not be renewed", issuer=self.issuer)
+            return
+        self._described = now
+
+    async def key(self, kid: str | None, algorithm: str) -> Any:
+        """The public key for a token's header. Raises UnknownKey or ProviderUnavailable."""
+        if kid is not None and not 0 < len(kid) <= MAX_KID:
+            raise UnknownKey
+        if not self._keys or self._clock.monotonic() - self._read > KEYS_SECONDS:
+            await self._refresh(0.0 if not self._keys else ROTATE_SECONDS)
+        found = _choose(self._keys, kid, algorithm)
+        if found is None:
+            await self._refresh(ROTATE_SECONDS)
+            found = _choose(self._keys, kid, algorithm)
+        if found is None:
+            raise UnknownKey
+        return found
+
+    async def _refresh(self, pause: float) -> None:
+        """Reads the keys anew unless somebody did within `pause` seconds."""
+        endpoint = await self.endpoint("jwks_uri")
+        async with self._lock:
+            now = self._clock.monotonic()
+            if self._asked and now - self._asked < (pause or PAUSE_SECONDS):
+                if not self._keys:
+                    raise ProviderUnavailable("the identity provider's keys could not be read")
+                return
+            self._asked = now
+            self.reads += 1
+            try:
+                self._keys = _signing_keys(await self._fetcher.get(endpoint))
+            except ProviderUnavailable:
+                if not self._keys or now - self._read > STALE_SECONDS:
+                    self._keys = []
+                    raise
+                _log.warning("an issuer's keys could not be renewed", issuer=self.issuer)
+                return
+            self._read = now
+
+
+def _checked(issuer: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The metadata, when it is this issuer's and its endpoints can be used. Raises ProviderUnavailable."""
+    if found.get("issuer") != issuer:
+        raise ProviderUnavailable("the identity provider describes itself as another issuer")
+    kept = dict(found)
+    for name in _ENDPOINTS:
+        value = kept.get(name)
+        if value is None:
+            continue
+        problem = endpoint_problem(value) if isinstance(value, str) and len(value) <= 2000 else "is no URL"
+        if problem is not None:
+            raise ProviderUnavailable(f"the identity provider's {name} {problem}")
+    return kept
+
+
+def _signing_keys(found: dict[str, Any]) -> list[dict[str, Any]]:
+    keys = found.get("keys")
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS:
+        raise ProviderUnavailable(f"the identity provider publishes no list of at most {MAX_KEYS} keys")
+    return [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
+
+
+def _choose(keys: list[dict[str, Any]], kid: str | None, algorithm: str) -> Any:
+    """The one key with that id and of the algorithm's type; without an id, the only one of the type."""
+    fitting = [key for key in keys if _fits(key, algorithm) and (kid is None or key.get("kid") == kid)]
+    if len(fitting) != 1:
+        return None
+    try:
+        key = jwt.PyJWK(fitting[0], algorithm=algorithm).key
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        return None
+    return key
+
+
+def _fits(key: dict[str, Any], algorithm: str) -> bool:
+    if key.get("kty") != _TYPES.get(algorithm[:2]) or key.get("alg", algorithm) != algorithm or "d" in key:
+        return False
+    return key.get("crv") == _CURVES[algorithm] if algorithm in _CURVES else True

@@ -1,0 +1,125 @@
+"""Who somebody is in a request, which roles they hold where it applies, and for whom they may act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from tollway.controlplane.call import Call, Grant, Principal
+from tollway.controlplane.resources import from_ms
+from tollway.controlplane.workflows import postgres
+from tollway.controlplane.workflows.postgres import Seen
+from tollway.controlplane.workflows.rows import ApprovalRow, milliseconds
+from tollway.core.approvals import approvers
+from tollway.core.approvals.model import Case, Delegation, Person, State
+
+ADMINISTRATOR = "platform_admin"
+_READERS = frozenset({ADMINISTRATOR, "auditor", "unit_manager", "project_owner"})
+_KEEPERS = frozenset({ADMINISTRATOR, "unit_manager"})
+MAX_DELEGATIONS = 100
+
+
+def identity_of(principal: Principal) -> str:
+    """The name by which requests, votes, policies and delegations know a caller."""
+    return principal.name
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whose rights the caller may use, with all their roles."""
+
+    name: str
+    starts_ms: int
+    ends_ms: int
+    grants: tuple[Grant, ...]
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller of one call, with the rights that others have lent. `all_powerful`: the bootstrap administrator."""
+
+    name: str
+    grants: tuple[Grant, ...]
+    all_powerful: bool
+    absent: tuple[Absent, ...]
+
+    def person(self, row: ApprovalRow) -> Person:
+        """The caller as an approver of a request."""
+        held = _roles(self.grants, row)
+        return Person(name=self.name, roles=held | {ADMINISTRATOR} if self.all_powerful else held)
+
+    def delegations(self, row: ApprovalRow) -> list[Delegation]:
+        """The rights of others that the caller may use for a request."""
+        return [
+            Delegation(
+                delegator=Person(name=one.name, roles=_roles(one.grants, row)),
+                delegate=self.name,
+                starts_ms=one.starts_ms,
+                ends_ms=one.ends_ms,
+            )
+            for one in self.absent
+        ]
+
+    def may_decide(self, row: ApprovalRow, case: Case, now_ms: int) -> bool:
+        """Whether a vote of the caller would count now."""
+        if case.state is not State.PENDING or now_ms >= case.expires_ms:
+            return False
+        return approvers.right_of(case, self.person(row), self.delegations(row), now_ms) is not None
+
+    def may_see(self, row: ApprovalRow, case: Case) -> bool:
+        """Whether the caller made the request, is or was asked to decide it, or reads it by role."""
+        if self.name == row.requester or self.person(row).roles & _READERS:
+            return True
+        named = [step.approvers for step in row.steps] + [row.timing.escalate_to]
+        people = [self.person(row), *(delegation.delegator for delegation in self.delegations(row))]
+        return any(vote.actor == self.name for vote in case.votes) or any(
+            person.name in among.people or among.role in person.roles for among in named for person in people
+        )
+
+    def may_revoke(self, row: ApprovalRow, case: Case) -> bool:
+        """Whether the caller may take back what was given: who asked, who approved, or who is over the place."""
+        voted = any(vote.actor == self.name for vote in case.votes)
+        return voted or self.name == row.requester or bool(self.person(row).roles & _KEEPERS)
+
+    def seen(self) -> Seen:
+        """What lists show the caller."""
+        grants = [*self.grants, *(grant for one in self.absent for grant in one.grants)]
+        reading = [grant for grant in grants if grant.role in _READERS]
+        return Seen(
+            everything=self.all_powerful or any(grant.unit is None and grant.project is None for grant in reading),
+            me=self.name,
+            names=[self.name, *(one.name for one in self.absent)],
+            units=[grant.unit for grant in reading if grant.unit is not None],
+            projects=[grant.project for grant in reading if grant.project is not None],
+        )
+
+
+def _roles(grants: Sequence[Grant], row: ApprovalRow) -> frozenset[str]:
+    return frozenset(grant.role for grant in grants if grant.covers(row.unit_id, row.project_id))
+
+
+async def caller_of(call: Call) -> Caller:
+    """The caller with what others have lent them."""
+    principal, now = call.principal, from_ms(call.clock.now_ms())
+    name = identity_of(principal)
+    rows = await postgres.delegations_to(call.db, name, now, MAX_DELEGATIONS)
+    users = {row.user_id for row in rows if row.user_id is not None}
+    roles = await postgres.roles_of(call.db, users, now) if users else []
+    held: dict[UUID | None, list[Grant]] = {}
+    for role in roles:
+        grant = Grant(role=role.role, permissions=frozenset(), unit=role.unit_id, project=role.project_id)
+        held.setdefault(role.user_id, []).append(grant)
+    return Caller(
+        name=name,
+        grants=principal.grants,
+        all_powerful=principal.permissions is None,
+        absent=tuple(
+            Absent(
+                name=row.delegator,
+                starts_ms=milliseconds(row.starts_at),
+                ends_ms=milliseconds(row.ends_at),
+                grants=tuple(held.get(row.user_id, [])) if row.user_id is not None else (),
+            )
+            for row in rows
+        ),
+    )

@@ -1,0 +1,160 @@
+-- name: insert_approval
+INSERT INTO approvals
+    (id, kind, state, requester, reason, terms, target, unit_id, project_id, business_unit, project, facts,
+     policy_version, rule, outcome, outcome_reason, steps, step, timing, people, created_at, updated_at, remind_at,
+     escalate_at, expires_at, ended_at, ended_by)
+VALUES (%(id)s, %(kind)s, %(state)s, %(requester)s, %(reason)s, %(terms)s, %(target)s, %(unit_id)s, %(project_id)s,
+        %(business_unit)s, %(project)s, %(facts)s, %(policy_version)s, %(rule)s, %(outcome)s, %(outcome_reason)s,
+        %(steps)s, 0, %(timing)s, %(people)s, %(at)s, %(at)s, %(remind_at)s, %(escalate_at)s, %(expires_at)s,
+        %(ended_at)s, %(ended_by)s);
+
+-- name: approval
+SELECT a.id, a.kind, a.state, a.requester, a.reason, a.terms, a.target,
+       coalesce(p.business_unit_id, a.unit_id) AS unit_id, a.project_id, a.business_unit, a.project, a.facts,
+       a.policy_version, a.rule, a.outcome, a.outcome_reason, a.steps, a.step, a.timing, a.escalated, a.created_at,
+       a.updated_at, a.remind_at, a.ended_at, a.ended_by, g.summary AS granted
+FROM approvals a LEFT JOIN projects p ON p.id = a.project_id LEFT JOIN approval_grants g ON g.approval_id = a.id
+WHERE a.id = %(id)s;
+
+-- name: lock_approval
+SELECT id FROM approvals WHERE id = %(id)s FOR UPDATE;
+
+-- name: approvals
+-- Newest first, those that the caller may see: their own, those that name them, those of their places.
+SELECT a.id, a.kind, a.state, a.requester, a.reason, a.terms, a.target,
+       coalesce(p.business_unit_id, a.unit_id) AS unit_id, a.project_id, a.business_unit, a.project, a.facts,
+       a.policy_version, a.rule, a.outcome, a.outcome_reason, a.steps, a.step, a.timing, a.escalated, a.created_at,
+       a.updated_at, a.remind_at, a.ended_at, a.ended_by, g.summary AS granted
+FROM approvals a LEFT JOIN projects p ON p.id = a.project_id LEFT JOIN approval_grants g ON g.approval_id = a.id
+WHERE (%(before)s::uuid IS NULL OR a.id < %(before)s::uuid)
+  AND (%(kind)s = '' OR a.kind = %(kind)s)
+  AND (%(requester)s = '' OR a.requester = %(requester)s)
+  AND CASE %(state)s
+          WHEN '' THEN true
+          WHEN 'pending' THEN a.state = 'pending' AND a.expires_at > %(now)s
+          WHEN 'expired' THEN a.state = 'expired' OR (a.state = 'pending' AND a.expires_at <= %(now)s)
+          ELSE a.state = %(state)s
+      END
+  AND (%(everything)s OR a.requester = %(me)s OR a.people && %(names)s::text[]
+       OR a.project_id = ANY (%(projects)s::uuid[])
+       OR coalesce(p.business_unit_id, a.unit_id) = ANY (%(units)s::uuid[]))
+ORDER BY a.id DESC
+LIMIT %(limit)s;
+
+-- name: past
+-- The latest requests of a kind, for trying a policy on them.
+SELECT a.id, a.kind, a.state, a.requester, a.reason, a.terms, a.target, a.unit_id, a.project_id, a.business_unit,
+       a.project, a.facts, a.policy_version, a.rule, a.outcome, a.outcome_reason, a.steps, a.step, a.timing,
+       a.escalated, a.created_at, a.updated_at, a.remind_at, a.ended_at, a.ended_by
+FROM approvals a
+WHERE a.kind = %(kind)s
+ORDER BY a.id DESC
+LIMIT %(limit)s;
+
+-- name: update_approval
+UPDATE approvals SET state = %(state)s, step = %(step)s, escalated = %(escalated)s, remind_at = %(remind_at)s,
+       escalate_at = %(escalate_at)s, updated_at = %(at)s, ended_at = %(ended_at)s, ended_by = %(ended_by)s
+WHERE id = %(id)s;
+
+-- name: open_of
+SELECT count(*) FILTER (WHERE state = 'pending' AND expires_at > %(now)s) AS waiting,
+       count(*) FILTER (WHERE created_at > %(since)s) AS recent
+FROM approvals WHERE requester = %(requester)s AND (state = 'pending' OR created_at > %(since)s);
+
+-- name: lock_requester
+-- One request of a person at a time, so that their number stays bounded; ends with the transaction.
+SELECT pg_advisory_xact_lock(%(space)s, hashtext(%(requester)s));
+
+-- name: due
+SELECT a.id, a.kind, a.state, a.requester, a.reason, a.terms, a.target, a.unit_id, a.project_id, a.business_unit,
+       a.project, a.facts, a.policy_version, a.rule, a.outcome, a.outcome_reason, a.steps, a.step, a.timing,
+       a.escalated, a.created_at, a.updated_at, a.remind_at, a.ended_at, a.ended_by
+FROM approvals a
+WHERE a.state = 'pending' AND least(a.remind_at, a.escalate_at, a.expires_at) <= %(now)s
+ORDER BY least(a.remind_at, a.escalate_at, a.expires_at)
+LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED;
+
+-- name: elect
+-- One keeper of time at a time; ends with the transaction.
+SELECT pg_try_advisory_xact_lock(%(lock)s) AS locked;
+
+-- name: insert_vote
+INSERT INTO approval_votes (approval_id, step, actor, on_behalf_of, verdict, reason, at)
+VALUES (%(approval)s, %(step)s, %(actor)s, %(on_behalf_of)s, %(verdict)s, %(reason)s, %(at)s);
+
+-- name: votes
+SELECT approval_id, step, actor, on_behalf_of, verdict, reason, at
+FROM approval_votes WHERE approval_id = ANY (%(approvals)s)
+ORDER BY at, actor;
+
+-- name: insert_comment
+INSERT INTO approval_comments (id, approval_id, author, text, at)
+VALUES (%(id)s, %(approval)s, %(author)s, %(text)s, %(at)s);
+
+-- name: comments
+SELECT id, author, text, at FROM approval_comments WHERE approval_id = %(approval)s ORDER BY id LIMIT %(limit)s;
+
+-- name: insert_grant
+INSERT INTO approval_grants (approval_id, subject, amount_nano, undo, summary, granted_at)
+VALUES (%(approval)s, %(subject)s, %(amount_nano)s, %(undo)s, %(summary)s, %(at)s);
+
+-- name: grant
+SELECT approval_id, summary, undo, revoked_at FROM approval_grants WHERE approval_id = %(approval)s FOR UPDATE;
+
+-- name: revoke_grant
+UPDATE approval_grants SET revoked_at = %(at)s, revoked_by = %(by)s
+WHERE approval_id = %(approval)s AND revoked_at IS NULL;
+
+-- name: granted_since
+SELECT coalesce(sum(amount_nano), 0)::bigint AS nano
+FROM approval_grants WHERE subject = %(subject)s AND granted_at >= %(since)s AND revoked_at IS NULL;
+
+-- name: policy
+SELECT kind, version, document, note, created_by, created_at
+FROM approval_policies WHERE kind = %(kind)s AND (%(version)s = 0 OR version = %(version)s)
+ORDER BY version DESC
+LIMIT 1;
+
+-- name: lock_policy
+-- One change of a policy at a time; ends with the transaction.
+SELECT pg_advisory_xact_lock(%(space)s, hashtext(%(kind)s));
+
+-- name: insert_policy
+INSERT INTO approval_policies (id, kind, version, document, note, created_by, created_at)
+VALUES (%(id)s, %(kind)s, %(version)s, %(document)s, %(note)s, %(by)s, %(at)s);
+
+-- name: insert_delegation
+INSERT INTO approval_delegations (id, delegator, user_id, delegate, starts_at, ends_at, reason, created_by, created_at)
+VALUES (%(id)s, %(delegator)s, %(user)s, %(delegate)s, %(starts_at)s, %(ends_at)s, %(reason)s, %(delegator)s, %(at)s);
+
+-- name: delegations
+-- In force or to come: of and to a person, or all.
+SELECT id, delegator, user_id, delegate, starts_at, ends_at, reason, created_by, created_at
+FROM approval_delegations
+WHERE revoked_at IS NULL AND ends_at > %(now)s
+  AND (%(everything)s OR delegator = %(me)s OR delegate = %(me)s)
+ORDER BY starts_at, id
+LIMIT %(limit)s;
+
+-- name: delegation
+SELECT id, delegator, user_id, delegate, starts_at, ends_at, reason, created_by, created_at
+FROM approval_delegations WHERE id = %(id)s AND revoked_at IS NULL FOR UPDATE;
+
+-- name: revoke_delegation
+UPDATE approval_delegations SET revoked_at = %(at)s WHERE id = %(id)s;
+
+-- name: delegations_to
+-- In force, of delegators who are not disabled.
+SELECT d.id, d.delegator, d.user_id, d.delegate, d.starts_at, d.ends_at, d.reason, d.created_by, d.created_at
+FROM approval_delegations d LEFT JOIN users u ON u.id = d.user_id
+WHERE d.delegate = %(delegate)s AND d.revoked_at IS NULL AND d.starts_at <= %(now)s AND d.ends_at > %(now)s
+  AND u.disabled_at IS NULL
+ORDER BY d.delegator, d.id
+LIMIT %(limit)s;
+
+-- name: roles_of
+SELECT u.id AS user_id, b.role, b.unit_id, b.project_id
+FROM users u JOIN role_bindings b
+  ON b.user_id = u.id OR (b.group_name = ANY (u.groups) AND b.group_issuer IN ('', u.issuer))
+WHERE u.id = ANY (%(users)s) AND u.disabled_at IS NULL AND (b.expires_at IS NULL OR b.expires_at > %(now)s);

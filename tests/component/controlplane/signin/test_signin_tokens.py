@@ -1,0 +1,245 @@
+"""Bearer tokens of issuers on the management API, and every way to forge one: all of them end in a clear 401."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import jwt
+import pytest
+
+from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.signin.tokens import token_digest
+from tollway.testkit.oidc_provider import AUDIENCE, CLI_CLIENT, CLIENT, Issuer, signing_key
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def encoded(part: Any) -> str:
+    """A part of a JWT."""
+    raw = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def good(issuer: Issuer, **more: Any) -> dict[str, Any]:
+    """The claims of a token that would be taken."""
+    now = int(time.time())
+    known = {"iss": issuer.url, "aud": AUDIENCE, "sub": "mallory", "iat": now, "exp": now + 600, "groups": ["readers"]}
+    return known | more
+
+
+def unsigned(issuer: Issuer, algorithm: str) -> str:
+    """A token without signature."""
+    return f"{encoded({'alg': algorithm, 'typ': 'JWT', 'kid': issuer.keys[0].kid})}.{encoded(good(issuer))}."
+
+
+def symmetric(issuer: Issuer, secret: bytes) -> str:
+    """A token signed with what everybody may know, as if that were a secret."""
+    head = f"{encoded({'alg': 'HS256', 'typ': 'JWT', 'kid': issuer.keys[0].kid})}.{encoded(good(issuer))}"
+    return f"{head}.{encoded(hmac.digest(secret, head.encode(), hashlib.sha256))}"
+
+
+def other_key(issuer: Issuer, **header: Any) -> str:
+    """A token signed with a key that the issuer does not publish."""
+    key = signing_key("of-the-attacker")
+    return jwt.encode(good(issuer), key.private, algorithm="RS256", headers={"kid": issuer.keys[0].kid, **header})
+
+
+def own_key() -> dict[str, Any]:
+    """The attacker's public key, to be put into a header."""
+    known = signing_key("of-the-attacker").jwk()
+    return {name: known[name] for name in ("kty", "n", "e")}
+
+
+ATTACKS: dict[str, Callable[[Issuer, Issuer], str]] = {
+    "alg none": lambda corp, _: unsigned(corp, "none"),
+    "alg None": lambda corp, _: unsigned(corp, "None"),
+    "alg empty": lambda corp, _: unsigned(corp, ""),
+    "signature cut off": lambda corp, _: corp.token().rpartition(".")[0] + ".",
+    "HS256 with the public key": lambda corp, _: symmetric(corp, corp.keys[0].public_pem()),
+    "HS256 with the JWK": lambda corp, _: symmetric(corp, json.dumps(corp.keys[0].jwk()).encode()),
+    "HS256 with nothing": lambda corp, _: symmetric(corp, b""),
+    "wrong key": lambda corp, _: other_key(corp),
+    "wrong key, unknown kid": lambda corp, _: other_key(corp, kid="of-the-attacker"),
+    "kid is a path": lambda corp, _: other_key(corp, kid="../../../../dev/null"),
+    "kid is a URL": lambda corp, _: other_key(corp, kid="https://evil.example/jwks"),
+    "kid is SQL": lambda corp, _: other_key(corp, kid="' OR 1=1 --"),
+    "kid is very long": lambda corp, _: other_key(corp, kid="k" * 5000),
+    "kid is a number": lambda corp, _: f"{encoded({'alg': 'RS256', 'kid': 7})}.{encoded(good(corp))}.{encoded(b's')}",
+    "kid of the other issuer": lambda corp, other: corp.token(header={"kid": other.keys[0].kid}),
+    "jku": lambda corp, _: other_key(corp, jku="http://127.0.0.1:1/jwks"),
+    "x5u": lambda corp, _: other_key(corp, x5u="http://127.0.0.1:1/chain.pem"),
+    "jwk": lambda corp, _: other_key(
+        corp, jwk={"kty": "RSA", "n": signing_key("of-the-attacker").jwk()["n"], "e": "AQAB"}
+    ),
+    "crit": lambda corp, _: corp.token(header={"crit": ["exp"]}),
+    "expired": lambda corp, _: corp.token({"exp": int(time.time()) - 31}),
+    "no expiry": lambda corp, _: corp.token({"exp": None}),
+    "expiry is a text": lambda corp, _: corp.token({"exp": "tomorrow"}),
+    "not yet valid": lambda corp, _: corp.token({"nbf": int(time.time()) + 60}),
+    "issued in the future": lambda corp, _: corp.token({"iat": int(time.time()) + 60, "exp": int(time.time()) + 90}),
+    "good for days": lambda corp, _: corp.token({"exp": int(time.time()) + 100_000}),
+    "wrong audience": lambda corp, _: corp.token({"aud": "https://another.example"}),
+    "no audience": lambda corp, _: corp.token({"aud": None}),
+    "an ID token of the portal": lambda corp, _: corp.token({"aud": CLIENT}),
+    "a logout token": lambda corp, _: corp.token(
+        {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}
+    ),
+    "type of a logout token": lambda corp, _: corp.token(header={"typ": "logout+jwt"}),
+    "wrong issuer": lambda corp, _: corp.token({"iss": "https://evil.example"}),
+    "issuer with a slash more": lambda corp, _: corp.token({"iss": f"{corp.url}/"}),
+    "issuer is a list": lambda corp, _: (
+        f"{encoded({'alg': 'RS256'})}.{encoded(good(corp, iss=[corp.url]))}.{encoded(b's')}"
+    ),
+    "mixed issuers": lambda corp, other: other.token({"iss": corp.url}),
+    "no subject": lambda corp, _: corp.token({"sub": None}),
+    "subject is a number": lambda corp, _: corp.token({"sub": 7}),
+    "not JSON": lambda corp, _: f"{encoded({'alg': 'RS256'})}.{encoded(b'{')}.{encoded(b's')}",
+    "a thousand brackets": lambda corp, _: f"{encoded({'alg': 'RS256'})}.{encoded(b'[' * 5000)}.{encoded(b's')}",
+    "three dots of nothing": lambda *_: "..",
+}
+
+
+WHY = {
+    "alg none": "algorithm is not allowed",
+    "HS256 with the public key": "algorithm is not allowed",
+    "wrong key": "signature is not valid",
+    "kid is a path": "key is not one of its issuer's",
+    "kid of the other issuer": "key is not one of its issuer's",
+    "jku": "must not have jku",
+    "expired": "has expired",
+    "not yet valid": "not valid yet",
+    "good for days": "more than 24 hours",
+    "wrong audience": "audience is another one",
+    "an ID token of the portal": "audience is another one",
+    "a logout token": "no token for calls",
+    "wrong issuer": "issuer is not known",
+    "mixed issuers": "key is not one of its issuer's",
+    "subject is a number": "names no subject",
+}
+"""What is said of those that could be refused for another reason than the one that they are named for."""
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_a_forged_token_is_refused_and_says_why(rig: Any, attack: str) -> None:
+    token = ATTACKS[attack](rig.corp, rig.other)
+    answer = await rig.call(token)
+    assert answer.status == 401, (attack, answer.body)
+    assert answer.error["code"] == "unauthenticated"
+    assert answer.error["message"].startswith("the token is not valid")
+    assert WHY.get(attack, "") in answer.error["message"]
+    assert token not in answer.error["message"]
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_token_that_is_too_large_is_not_even_read(rig: Any) -> None:
+    with pytest.raises(ApiError, match="too large") as refused:
+        await rig.plane.signin.bearer(rig.corp.token({"padding": "x" * 20_000}), "127.0.0.1")
+    assert refused.value.code is ApiCode.UNAUTHENTICATED
+
+
+async def test_the_token_that_the_attacks_are_made_of_is_taken(rig: Any) -> None:
+    """Else all of them could be refused for another reason than the one that they are named for."""
+    assert (await rig.call(rig.corp.token())).status == 200
+    assert (await rig.call(rig.other.token({"aud": ["https://another.example", AUDIENCE]}))).status == 200
+    assert (await rig.call(rig.corp.token({"aud": CLI_CLIENT}))).status == 200
+
+
+async def test_the_first_thousand_bytes_of_a_verified_token_prove_nothing(rig: Any) -> None:
+    verified = rig.corp.token({"aaa": "x" * 2000, "sub": "victim"})
+    assert (await rig.call(verified)).status == 200
+    head, body, signature = verified.split(".")
+    for forged in (
+        f"{head}.{body}.{'A' * len(signature)}",
+        f"{head}.{body[:-40]}{encoded(b'x' * 30)}.{signature}",
+        verified[:-1] + ("A" if verified[-1] != "A" else "B"),
+        verified[:1000] + "A" * (len(verified) - 1000),
+    ):
+        assert forged[:1000] == verified[:1000]
+        assert (await rig.call(forged)).status == 401
+    assert token_digest(verified) != token_digest(f"{head}.{body}.{'A' * len(signature)}")
+
+
+async def test_a_token_is_verified_once_and_refused_once_it_has_expired(rig: Any, clock: Any) -> None:
+    token = rig.corp.token({"sub": "once"})
+    assert (await rig.call(token)).status == 200
+    assert (await rig.call(token)).status == 200
+    clock.later(700)
+    answer = await rig.call(token)
+    assert (answer.status, answer.error["message"]) == (401, "the token is not valid: it has expired")
+
+
+async def test_unknown_keys_make_one_request_of_the_provider_in_an_interval(rig: Any) -> None:
+    await rig.call(rig.corp.token())
+    rig.clock.wait(11)
+    before = rig.corp.key_requests()
+    for number in range(20):
+        assert (await rig.call(other_key(rig.corp, kid=f"unknown-{number}"))).status == 401
+    assert rig.corp.key_requests() - before == 1
+
+
+async def test_keys_rotate(rig: Any) -> None:
+    old = rig.corp.token({"sub": "rota"})
+    assert (await rig.call(old)).status == 200
+    rig.corp.rotate("next", "first")
+    rig.clock.wait(11)
+    assert (await rig.call(rig.corp.token({"sub": "rota"}))).status == 200
+    rig.corp.rotate("next")
+    rig.clock.wait(601)  # the next look at the keys
+    assert (await rig.call(rig.corp.token({"sub": "rota2"}))).status == 200
+    withdrawn = jwt.encode(good(rig.corp), signing_key("first").private, algorithm="RS256", headers={"kid": "first"})
+    assert (await rig.call(withdrawn)).status == 401
+    rig.corp.rotate("first")
+    rig.clock.wait(601)
+
+
+async def test_tokens_of_an_issuer_that_is_down_are_verified_with_the_keys_that_are_known(rig: Any) -> None:
+    assert (await rig.call(rig.corp.token({"sub": "before"}))).status == 200
+    rig.corp.down()
+    try:
+        rig.clock.wait(601)
+        assert (await rig.call(rig.corp.token({"sub": "during"}))).status == 200
+    finally:
+        rig.corp.down(False)
+
+
+async def test_machines_use_client_credentials_on_rest_and_grpc(rig: Any) -> None:
+    from tollway.testkit.oidc_provider import MACHINE, MACHINE_SECRET
+    from tollway.wire.contract import METHODS
+
+    form = {"grant_type": "client_credentials", "scope": "api"}
+    auth = {"client_id": MACHINE, "client_secret": MACHINE_SECRET}
+    async with rig.api.session.post(f"{rig.corp.url}/token", data=form | auth) as answer:
+        token = (await answer.json())["access_token"]
+    assert jwt.get_unverified_header(token)["typ"] == "at+jwt"
+    assert (await rig.call(token)).status == 200
+    who = await rig.api.session.get(f"{rig.origin}/auth/whoami", headers={"Authorization": f"Bearer {token}"})
+    assert (await who.json())["groups"] == ["machines"]
+    listing = METHODS["tollway.control.v1.ProjectService/ListProjects"].request()
+    await rig.api.rpc("ProjectService/ListProjects", listing, token=token)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await rig.api.rpc("ProjectService/ListProjects", listing, token=ATTACKS["wrong key"](rig.corp, rig.other))
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_an_issuer_that_is_removed_is_believed_no_more(rig: Any) -> None:
+    from tollway.testkit.oidc_provider import OidcProvider
+
+    third = rig.corp._provider.issuer(key="of-the-third")
+    assert isinstance(rig.corp._provider, OidcProvider)
+    spec = {"name": "third", "issuer": third.url, "client_id": "x", "audiences": [AUDIENCE]}
+    document = {"set": "third", "configuration": {"identity": {"issuers": [spec]}}}
+    assert (await rig.api.call("POST", "configuration:apply", document)).status == 200
+    rig.clock.wait(3)
+    token = third.token({"sub": "third"})
+    assert (await rig.call(token)).status == 200
+    empty = {"set": "third", "prune": True, "configuration": {}}
+    assert (await rig.api.call("POST", "configuration:apply", empty)).status == 200
+    rig.clock.wait(3)
+    assert (await rig.call(token)).status == 401
