@@ -32,6 +32,7 @@ REQUESTS = (
     "stream",
     "status",
     "error_code",
+    "cache",
     "cost",
     "estimated",
 )

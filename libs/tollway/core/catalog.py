@@ -229,6 +229,18 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     logging: Logging = Logging()
     caching: Caching = Caching()
     priority: Priority = Priority.INTERACTIVE
+    business_unit_id: str = ""
+
+
+class TokenIssuer(msgspec.Struct, frozen=True, kw_only=True):
+    """An issuer whose tokens are taken in place of a virtual key. `keys` are public JWKs; `tags` are its requests'."""
+
+    name: str
+    issuer: str
+    audiences: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    keys: tuple[dict[str, str], ...] = ()
+    tags: dict[str, str] = {}
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,7 +248,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
     `peppers` maps a pepper's id to its 32 bytes, `index_pepper` finds imported keys. Projects are by id, providers by
     id; models are by name. `rules` are by subject: "organisation", "business_unit:<name>", "project:<id>",
-    "user:<name>", "model:<name>"; those of a key are in its entry.
+    "user:<name>", "model:<name>"; those of a key are in its entry. `issuers` are by URL, as tokens have it in `iss`.
     """
 
     epoch: str
@@ -248,6 +260,21 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     peppers: dict[str, bytes] = {}
     index_pepper: bytes = b""
     rules: dict[str, Rules] = {}
+    issuers: dict[str, TokenIssuer] = {}
+
+
+class ProjectGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody may call models: one project, all of a business unit (both by id), or every one (neither)."""
+
+    project: str = ""
+    business_unit: str = ""
+    not_after_ms: int | None = None
+
+    def covers(self, project: Project) -> bool:
+        """Whether a project is among those."""
+        if self.project:
+            return self.project == project.id
+        return not self.business_unit or self.business_unit == project.business_unit_id
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,6 +289,9 @@ class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What a data plane knows of one virtual key. `public_id` may be logged; there is no secret in it, only digests.
 
     `user` is who the key belongs to, as people name them (an e-mail address, say); empty: nobody in particular.
+
+    An entry with `grants` None is a key's. Else it is that of an identity, whose tokens come from an issuer: it has
+    neither secrets nor a project, `key_id` is its own id, and tokens that were issued before `not_before_ms` are void.
     """
 
     lookup: str
@@ -277,6 +307,8 @@ class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     user: str = ""
     rules: Rules | None = None
+    grants: tuple[ProjectGrant, ...] | None = None
+    not_before_ms: int | None = None
 
 
 def encode(value: Catalog | DirectoryEntry) -> bytes:

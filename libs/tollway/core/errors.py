@@ -25,6 +25,7 @@ class Code(StrEnum):
     INVALID_API_KEY = "invalid_api_key"
     KEY_EXPIRED = "key_expired"
     KEY_REVOKED = "key_revoked"
+    PROJECT_NOT_ALLOWED = "project_not_allowed"
     MODEL_NOT_ALLOWED = "model_not_allowed"
     GUARDRAIL_BLOCKED = "guardrail_blocked"
     MODEL_NOT_PRICED = "model_not_priced"
@@ -52,6 +53,7 @@ class Code(StrEnum):
 
 
 _FAULTS: Mapping[Code, Fault] = {
+    Code.PROJECT_NOT_ALLOWED: Fault.POLICY,
     Code.GUARDRAIL_BLOCKED: Fault.POLICY,
     Code.MODEL_NOT_ALLOWED: Fault.POLICY,
     Code.MODEL_NOT_PRICED: Fault.POLICY,

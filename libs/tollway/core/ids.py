@@ -74,3 +74,9 @@ def imported_lookup(index_pepper: bytes, text: str) -> str:
     """The directory name of an imported key: it has no public id, so a keyed digest of its value stands in."""
     mac = hmac.digest(index_pepper, b"lookup\0" + text.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return "i" + mac[:20].hex()
+
+
+def identity_lookup(index_pepper: bytes, issuer: str, subject: str) -> str:
+    """The directory name of an identity: a keyed digest, so that the directory's store tells nobody who calls."""
+    told = b"identity\0%d\0%s%s" % (len(issuer.encode()), issuer.encode(), subject.encode("utf-8", "surrogatepass"))
+    return "u" + hmac.digest(index_pepper, told, hashlib.sha256)[:20].hex()

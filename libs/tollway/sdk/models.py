@@ -348,6 +348,7 @@ class LedgerRequest:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     attempts: list[LedgerAttempt] = field(default_factory=list)
+    cache: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -269,7 +269,8 @@ class Providers:
 
     async def _tell(self, peer: Peer) -> None:
         await peer.head()
-        shown = json.dumps({"requests": self.requests, "strange": self.strange, **more}).encode()
+        more = {"strange": self.strange, "crossed": self.crossed, "handshakes": self._handshakes}
+        shown = json.dumps({"requests": self.requests, **more}).encode()
         await peer.send(sized(WHOLE_HEAD + b"connection: close\r\n", shown))
 
 

@@ -18,8 +18,18 @@ NOON_MS = 1_790_000_000_000
 """21 September 2026, 14:13:20 UTC."""
 
 
+_templates: dict[str, str] = {}
+"""Of each server that was used, the database that is copied."""
+
+
 def schema_database(postgres: PostgresServer) -> str:
     """The URL of a new database with every migration in it, and an installation at version 0 of epoch `e1`."""
+    if postgres.url not in _templates:
+        _templates[postgres.url] = _migrated(postgres)
+    return postgres.create_database(_templates[postgres.url])
+
+
+def _migrated(postgres: PostgresServer) -> str:
     url = postgres.create_database()
     folder = Path(tollway.controlplane.db.__path__[0]) / "migrations"
     with psycopg.connect(url, autocommit=True) as db:

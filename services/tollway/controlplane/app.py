@@ -35,6 +35,7 @@ from tollway.controlplane.db.versions import ensure_installation
 from tollway.controlplane.identity.service import ensure_defaults
 from tollway.controlplane.ledger import admin_api as ledger_admin
 from tollway.controlplane.ledger.service import Ledger
+from tollway.controlplane.portal.routes import Portal
 from tollway.controlplane.prices.watch import PriceWatch
 from tollway.controlplane.publish.service import ConfigPublisher
 from tollway.controlplane.requestlog import api as request_log_api
@@ -212,6 +213,9 @@ class ControlPlane:
         rest = RestApi(self.dispatcher, self.authenticator, openapi.document_bytes)
         control = rest.application(self.health, settings.max_body_bytes)
         SignInRoutes(self.signin, self.authenticator.of_request).add_to(control)
+        portal = Portal(self.dispatcher, self.clock, settings.gateway_url)
+        self._opened.push_async_callback(portal.close)
+        portal.add_to(control)
         admin = admin_app(self.health, self.telemetry.render)
         self.grpc = make_server()
         self._opened.push_async_callback(self.grpc.stop, GRPC_GRACE_SECONDS)

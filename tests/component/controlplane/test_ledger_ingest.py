@@ -64,6 +64,7 @@ async def test_every_field_is_stored(pool: Pool) -> None:
         error_code="provider_error",
         client_request_id="mine é 漢",
         tags={"a": "1", "b": "ü"},
+        cache="miss",
         attempts=(attempt,),
     )
     assert (await ingest(pool, "dp-1", [row])).inserted == 1
@@ -71,11 +72,12 @@ async def test_every_field_is_stored(pool: Pool) -> None:
         pool,
         f"""SELECT day::text, organisation, business_unit, project, key_id, key_public_id, endpoint, model, stream,
         (extract(epoch FROM started_at) * 1000)::bigint, (extract(epoch FROM ended_at) * 1000)::bigint, status, outcome,
-        error_code, client_request_id, tags FROM ledger_requests WHERE id = '{row.id}'""",
+        error_code, client_request_id, tags, cache FROM ledger_requests WHERE id = '{row.id}'""",
     )
     assert stored == (
         "2026-09-21", row.organisation, row.business_unit, row.project, row.key_id, row.key_public_id, row.endpoint,
         row.model, True, row.started_ms, row.ended_ms, 502, "error", "provider_error", "mine é 漢", row.tags,
+        "miss",
     )  # fmt: skip
     stored = await ask(
         pool,

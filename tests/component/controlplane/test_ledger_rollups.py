@@ -267,7 +267,8 @@ async def test_verify_names_what_belongs_to_nothing(pool: Pool) -> None:
     lost = attempt_row(estimated=True, cost_nano=50)
     row = request_row(attempts=(lost,))
     true = msgspec.structs.replace(row, attempts=(msgspec.structs.replace(lost, estimated=False),))
-    await ingest(pool, "dp", [row, request_row(attempts=()), request_row(id="bad")])
+    answered = [request_row(attempts=(), cache=cache) for cache in ("hit", "shared")]
+    await ingest(pool, "dp", [row, request_row(attempts=()), request_row(id="bad"), *answered])
     await ingest(pool, "dp", [true])
     orphan = uuid7()
     async with pool.connection() as db:
@@ -278,7 +279,7 @@ async def test_verify_names_what_belongs_to_nothing(pool: Pool) -> None:
         "attempts_without_request": (1, True),
         "adjustments_without_original": (1, True),
         "requests_without_attempt": (2, False),
-        "default_partition": (3, False),
+        "default_partition": (5, False),
         "quarantine": (1, False),
     }
 

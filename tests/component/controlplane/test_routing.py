@@ -242,11 +242,11 @@ async def test_what_a_project_caches_and_who_waits(api: Any) -> None:
         return [answer.body.get(name) for name in names]
 
     assert shown(await api.call("POST", "projects", {"name": "plain"})) == [False, 3600, "project", None, "interactive"]
-    said = dict(zip(names, (True, 60, "organisation", 0.95, "batch"), strict=True))
+    said = dict(zip(names, (True, 60, "organisation", None, "batch"), strict=True))
     assert shown(await api.call("POST", "projects", {"name": "exam", **said})) == list(said.values())
     told = {project.name: project for project in (await catalog(api)).projects.values()}
     assert (told["plain"].caching, told["plain"].priority) == (Caching(), Priority.INTERACTIVE)
-    assert told["exam"].caching == Caching(enabled=True, ttl_seconds=60, scope=CacheScope.ORGANISATION, similarity=0.95)
+    assert told["exam"].caching == Caching(enabled=True, ttl_seconds=60, scope=CacheScope.ORGANISATION)
     assert told["exam"].priority is Priority.BATCH
     for name, default in zip(names, (False, 0, "", None, ""), strict=True):
         wanted = said | {
@@ -260,6 +260,7 @@ async def test_what_a_project_caches_and_who_waits(api: Any) -> None:
         {"cache_scope": "all"},
         {"cache_similarity": 0.4},
         {"cache_similarity": 1},
+        {"cache_similarity": 0.95},
         {"priority": "low"},
     ):
         answer = await api.call("PATCH", "projects/exam", wrong)

@@ -75,8 +75,8 @@ async def test_the_sdk_has_every_field(api: Any) -> None:
         less = await client.models.update("a", fallbacks=[], context_fallbacks=[], filter_fallbacks=[])
         assert (less.fallbacks, less.context_fallbacks, less.filter_fallbacks) == ([], [], [])
         assert (less.retries, less.breaker) == (chosen["retries"], chosen["breaker"])
-        cached = await client.projects.create("demo", cache_enabled=True, cache_similarity=0.9, priority="batch")
-        assert (cached.cache_ttl_seconds, cached.cache_scope, cached.cache_similarity) == (3600, "project", 0.9)
+        cached = await client.projects.create("demo", cache_enabled=True, priority="batch")
+        assert (cached.cache_ttl_seconds, cached.cache_scope, cached.cache_similarity) == (3600, "project", None)
         exact = await client.projects.update("demo", cache_similarity=False, cache_ttl_seconds=5)
         assert (exact.cache_enabled, exact.cache_similarity, exact.cache_ttl_seconds) == (True, None, 5)
         assert (exact.priority, (await client.projects.update("demo", cache_enabled=False)).cache_enabled) == (
@@ -110,9 +110,9 @@ async def test_on_the_command_line(tollway: Tollway) -> None:
     less = await shown("models", "update", "a", "--no-fallbacks", "--filter-fallback", "c", "--hedge", "off")
     assert (less["fallbacks"], less["context_fallbacks"], less["filter_fallbacks"]) == ([], [], ["c"])
     assert (less["hedge"], less["retries"]) == (None, model["retries"])
-    cache = ("--cache", "--cache-ttl", "2h", "--cache-scope", "organisation", "--cache-similarity", "0.9")
+    cache = ("--cache", "--cache-ttl", "2h", "--cache-scope", "organisation")
     project = await shown("projects", "create", "demo", *cache, "--priority", "batch")
-    assert (project["cache_ttl_seconds"], project["cache_similarity"], project["priority"]) == (7200, 0.9, "batch")
+    assert (project["cache_ttl_seconds"], project["cache_similarity"], project["priority"]) == (7200, None, "batch")
     exact = await shown("projects", "update", "demo", "--cache-similarity", "off", "--no-cache")
     assert (exact["cache_enabled"], exact["cache_similarity"], exact["cache_scope"]) == (False, None, "organisation")
     for wrong in (
@@ -126,6 +126,7 @@ async def test_on_the_command_line(tollway: Tollway) -> None:
         "providers update-credential p main --no-quota --concurrent 1",
         "projects update demo --cache-ttl 31d",
         "projects update demo --cache-similarity near",
+        "projects update demo --cache-similarity 0.9",
     ):
         assert (await tollway(*wrong.split())).exit_code in (1, 2), wrong
 

@@ -33,7 +33,7 @@ models:
   - {name: third, strategy: cost, targets: [{provider: openai, model: gpt-4o}], retries: {attempts: 0}}
 projects:
   - name: demo
-    cache: {enabled: true, ttl: 2d, scope: organisation, similarity: 0.95}
+    cache: {enabled: true, ttl: 2d, scope: organisation}
     priority: batch
   - {name: plain}
 """
@@ -93,11 +93,10 @@ async def test_a_file_with_everything_is_shown_as_written_and_changes_nothing_ag
     assert main["quota"] == {"requests_per_minute": "500", "tokens_per_minute": "200000", "concurrent": 20}
     assert (spare.get("quota"), spare["weight"]) == (None, 2)
     project = (await api.call("GET", "projects/demo")).body
-    assert {name: project[f"cache_{name}"] for name in ("enabled", "ttl_seconds", "scope", "similarity")} == {
+    assert {name: project[f"cache_{name}"] for name in ("enabled", "ttl_seconds", "scope")} == {
         "enabled": True,
         "ttl_seconds": 172800,
         "scope": "organisation",
-        "similarity": 0.95,
     }
     assert project["priority"] == "batch"
 
@@ -131,12 +130,12 @@ async def test_each_field_is_an_update_of_its_own_and_an_edit_elsewhere_is_a_con
     await applied(api, document)
     document["models"][0]["retries"]["budget"] = 0.5
     document["providers"][0]["credentials"][0]["quota"] = {"concurrent": 21}
-    document["projects"][0]["cache"]["similarity"] = None
+    document["projects"][0]["cache"]["ttl_seconds"] = 60
     plan = (await tried(api, document, dry_run=True)).body["changes"]
     assert [change["details"] for change in plan] == [
         ['quota: {"concurrent":20,"requests_per_minute":500,"tokens_per_minute":200000} -> {"concurrent":21}'],
         ['retries: {"attempts":4,"budget":0.125} -> {"attempts":4,"budget":0.5}'],
-        ["cache_similarity: 0.95 -> null"],
+        ["cache_ttl_seconds: 172800 -> 60"],
     ]
     await api.call("PATCH", "models/first", {"hedge": None})
     assert ("conflict", "model", "first") in await applied(api, document, dry_run=True)
@@ -198,6 +197,7 @@ async def test_what_is_wrong_is_named_by_its_path(api: Any, dry_run: bool) -> No
         ("providers", {"credentials": [credential]}, "providers[0].credentials[0].quota.concurrent"),
         ("projects", {"cache": {"ttl_seconds": 0}}, "projects[0].cache.ttl_seconds"),
         ("projects", {"cache": {"similarity": 1}}, "projects[0].cache.similarity"),
+        ("projects", {"cache": {"similarity": 0.9}}, "projects[0].cache.similarity"),
         ("projects", {"priority": "low"}, "projects[0].priority"),
     ]  # fmt: skip
     for part, fields, path in wrong:

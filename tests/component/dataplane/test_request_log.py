@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tollway.core.catalog import Bodies, Logging, ProviderKind
+from tollway.core.catalog import Bodies, Caching, Logging, ProviderKind
 from tollway.core.requestlog import LoggedBody
 from tollway.testkit.lone_dataplane import LoneDataPlane
 from tollway.testkit.servers import ValkeyServer
@@ -50,7 +50,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def plane(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> AsyncIterator[LoneDataPlane]:
-    """Projects `p1` (full), `masked` and `none`, with a key each in `keys`."""
+    """Projects `p1` (full), `masked`, `none` and `caching` (masked too), with a key each in `keys`."""
     plane = LoneDataPlane(tmp_path / "data", valkey.url, max_logged_body_bytes=LIMIT)
     plane.add_provider("up", ProviderKind.OPENAI_COMPATIBLE, upstream.url, api_key=CREDENTIAL)
     plane.add_provider("claude", ProviderKind.ANTHROPIC, upstream.url.removesuffix("/v1"), api_key=CREDENTIAL)
@@ -61,6 +61,8 @@ async def plane(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> Asy
         name: plane.add_key(project=name, user="ann@example.com", tags={"team": "a"}) for name in ("masked", "none")
     }
     plane.keys["revoked"] = plane.add_key(revoked=True)
+    plane.add_project("caching", logging=Logging(bodies=Bodies.MASKED), caching=Caching(enabled=True))
+    plane.keys["caching"] = plane.add_key(project="caching")
     async with plane:
         yield plane
 
@@ -153,6 +155,31 @@ async def test_nothing_is_kept_of_unknown_callers_and_where_the_project_wants_no
     await plane.chat()
     assert [kept.project for kept in await logged(plane, 1)] == ["p1"]
     assert plane.process.bodies.counts.captured == 1
+
+
+async def test_an_answer_from_the_cache_is_kept_masked_like_any_other(plane: LoneDataPlane, upstream: Upstream) -> None:
+    client = {"Authorization": f"Bearer {plane.keys['caching']}"}
+    question = [{"role": "user", "content": "I am ann@example.com"}]
+    said = f"Mail ann@example.com, key {CREDENTIAL}"
+    for streamed in (True, False):
+        upstream.script = stream([event({"content": said}), *words(1)[-3:]]) if streamed else whole(completion(said))
+        for _ in range(2):
+            answer = await plane.client.post(
+                f"{plane.base_url}/chat/completions",
+                json={"model": "m", "messages": question, "stream": streamed},
+                headers=client,
+            )
+            assert said in (await answer.text())  # the client gets it as it is
+    assert len(upstream.requests) == 2
+    bodies = await logged(plane, 4)
+    assert [content(kept)["response"]["headers"]["x-tollway-cache"] for kept in bodies] == ["miss", "hit"] * 2
+    assert len({kept.request_id for kept in bodies}) == 4
+    for called, given in (bodies[:2], bodies[2:]):
+        assert content(given)["response"]["body"] == content(called)["response"]["body"]
+        for kept in (called, given):
+            assert (kept.masked, kept.provider, kept.status, kept.outcome) == (True, "up", 200, "ok")
+            assert "ann" not in json.dumps(content(kept))
+            assert CREDENTIAL not in json.dumps(content(kept))
 
 
 async def test_a_masked_project(plane: LoneDataPlane, upstream: Upstream) -> None:

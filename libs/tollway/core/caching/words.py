@@ -25,8 +25,8 @@ DROPPED = frozenset(
 )
 """Words that nearly no answer depends on.
 
-Not among them are those that stand for something else as well, also where they are not in capitals: "a" (vitamin a), "i"
-(World War I), "am" (6 am), "it" (it budget), "us" (us exports).
+Not among them are those that stand for something else as well, also where they are not in capitals: "a" (vitamin a),
+"i" (World War I), "am" (6 am), "it" (it budget), "us" (us exports).
 """
 
 WAS = "was"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from tollway.controlplane.access import postgres, scopes, users
+from tollway.controlplane.access import identities, postgres, scopes, users
 from tollway.controlplane.access.accounts import place_of
 from tollway.controlplane.access.model import (
     GrantRoleRequest,
@@ -117,6 +117,7 @@ async def grant_role(call: Call, request: GrantRoleRequest) -> RoleBinding:
     else:
         binding_id = before.id
         await postgres.end_binding(call.db, before.id, request.expires_at)
+    await identities.role_changed(call, subject)
     row = await postgres.binding(call.db, binding_id)
     assert row is not None
     call.audit(f"role:{row.label}", None if before is None else snapshot(before.view()), snapshot(row.view()))
@@ -139,6 +140,7 @@ async def remove(call: Call, row: BindingRow) -> RoleBinding:
         place = await scopes.project(call.db, str(row.project_id))
     _refuse_beyond(call, Role(row.role), place)
     await postgres.delete_binding(call.db, row.id)
+    await identities.role_changed(call, row)
     call.audit(f"role:{row.label}", snapshot(row.view()), None)
     return row.view()
 

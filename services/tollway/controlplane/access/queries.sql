@@ -49,7 +49,9 @@ WHERE id = %(id)s;
 UPDATE users SET display_name = %(display_name)s, updated_at = %(at)s, revision = revision + 1 WHERE id = %(id)s;
 
 -- name: disable_user
-UPDATE users SET disabled_at = %(at)s, updated_at = %(at)s, revision = revision + 1 WHERE id = %(id)s;
+-- Tokens that were issued before are void on the data planes for good, even if the user is enabled again.
+UPDATE users SET disabled_at = %(at)s, tokens_not_before = %(at)s, updated_at = %(at)s, revision = revision + 1
+WHERE id = %(id)s;
 
 -- name: enable_user
 UPDATE users SET disabled_at = NULL, updated_at = %(at)s, revision = revision + 1 WHERE id = %(id)s;
@@ -272,10 +274,13 @@ LEFT JOIN business_units u ON a.project = '' AND u.name = a.business_unit AND u.
 WHERE a.id = %(id)s;
 
 -- name: place_of_logged_request
-SELECT p.business_unit_id AS unit, p.id AS project, nullif(k.user_name, '') AS owner
+SELECT p.business_unit_id AS unit, p.id AS project,
+       coalesce(nullif(k.user_name, ''), nullif(u.email, ''), 'user:' || u.id::text) AS owner
 FROM request_log l
 JOIN projects p ON p.id::text = l.project
 LEFT JOIN keys k ON k.id::text = l.key_id
+LEFT JOIN identity_entries e ON e.id::text = l.key_id
+LEFT JOIN users u ON u.issuer = e.issuer AND u.subject = e.subject
 WHERE l.day = %(day)s AND l.id = %(id)s;
 
 -- What a caller reaches.
@@ -307,3 +312,72 @@ WHERE archived_at IS NULL AND (business_unit_id = ANY (%(units)s::uuid[]) OR id 
 SELECT id, name FROM business_units WHERE id = ANY (%(ids)s::uuid[])
 UNION ALL
 SELECT id, name FROM projects WHERE id = ANY (%(ids)s::uuid[]);
+
+-- Identities whose tokens are taken by data planes. An entry that is there is locked, so that of two changes at once the
+-- later one sees the earlier one.
+
+-- name: identities_of_users
+INSERT INTO identity_entries AS e (id, issuer, subject)
+SELECT gen_random_uuid(), u.issuer, u.subject
+FROM users u JOIN signin_issuers i ON i.issuer = u.issuer AND i.archived_at IS NULL AND i.data_plane IS NOT NULL
+WHERE u.id = ANY (%(users)s::uuid[])
+ORDER BY u.issuer, u.subject
+ON CONFLICT (issuer, subject) DO UPDATE SET issuer = e.issuer
+RETURNING e.id;
+
+-- name: identities_of_issuer
+INSERT INTO identity_entries AS e (id, issuer, subject)
+SELECT gen_random_uuid(), u.issuer, u.subject
+FROM users u JOIN signin_issuers i ON i.issuer = u.issuer AND i.archived_at IS NULL AND i.data_plane IS NOT NULL
+WHERE u.issuer = %(issuer)s
+ORDER BY u.issuer, u.subject
+ON CONFLICT (issuer, subject) DO UPDATE SET issuer = e.issuer
+RETURNING e.id;
+
+-- name: missing_identities
+INSERT INTO identity_entries AS e (id, issuer, subject)
+SELECT gen_random_uuid(), u.issuer, u.subject
+FROM users u JOIN signin_issuers i ON i.issuer = u.issuer AND i.archived_at IS NULL AND i.data_plane IS NOT NULL
+WHERE NOT EXISTS (SELECT FROM identity_entries x WHERE x.issuer = u.issuer AND x.subject = u.subject)
+ORDER BY u.issuer, u.subject
+LIMIT %(limit)s
+ON CONFLICT (issuer, subject) DO UPDATE SET issuer = e.issuer
+RETURNING e.id;
+
+-- name: members
+SELECT id FROM users
+WHERE issuer IS NOT NULL AND %(group)s = ANY (groups) AND (%(issuer)s = '' OR issuer = %(issuer)s);
+
+-- name: identity_entries
+SELECT e.id, e.issuer, e.subject, e.version, u.id AS user_id,
+       coalesce(nullif(u.email, ''), 'user:' || u.id::text, '') AS user_name,
+       u.disabled_at IS NOT NULL AS disabled, u.tokens_not_before AS not_before
+FROM identity_entries e LEFT JOIN users u ON u.issuer = e.issuer AND u.subject = e.subject
+WHERE e.id = ANY (%(ids)s::uuid[])
+ORDER BY e.id;
+
+-- name: identity_page
+SELECT e.id, e.issuer, e.subject, e.version, u.id AS user_id,
+       coalesce(nullif(u.email, ''), 'user:' || u.id::text, '') AS user_name,
+       u.disabled_at IS NOT NULL AS disabled, u.tokens_not_before AS not_before
+FROM identity_entries e LEFT JOIN users u ON u.issuer = e.issuer AND u.subject = e.subject
+WHERE %(after)s::uuid IS NULL OR e.id > %(after)s::uuid
+ORDER BY e.id
+LIMIT %(limit)s;
+
+-- name: identity_grants
+-- Where these users may call models, by name or by a group of their issuer. Ends are checked when a request comes.
+SELECT DISTINCT found.user_id, found.unit_id, found.project_id, found.expires_at
+FROM (
+    SELECT b.user_id, b.unit_id, b.project_id, b.expires_at
+    FROM role_bindings b
+    WHERE b.user_id = ANY (%(users)s::uuid[]) AND b.role = ANY (%(roles)s::text[])
+    UNION ALL
+    SELECT u.id, b.unit_id, b.project_id, b.expires_at
+    FROM users u
+    CROSS JOIN LATERAL unnest(u.groups) AS member (group_name)
+    JOIN role_bindings b ON b.group_name = member.group_name AND b.group_issuer IN ('', u.issuer)
+    WHERE u.id = ANY (%(users)s::uuid[]) AND b.role = ANY (%(roles)s::text[])
+) AS found
+WHERE found.expires_at IS NULL OR found.expires_at > now()
+ORDER BY found.user_id, found.project_id, found.unit_id, found.expires_at;

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from tollway.controlplane.access import postgres, tokens
+from tollway.controlplane.access import identities, postgres, tokens
 from tollway.controlplane.access.model import Identity
 from tollway.controlplane.access.permissions import BASE, FULL, PLATFORM, Role, grant
 from tollway.controlplane.access.rows import Held, UserRow
@@ -18,6 +19,7 @@ from tollway.controlplane.audit import service as audit
 from tollway.controlplane.call import ApiCode, ApiError, AuditRecord, Call, Grant, Principal
 from tollway.controlplane.credentials.vault import Vault
 from tollway.controlplane.db.statements import Database
+from tollway.controlplane.db.versions import publish
 from tollway.runtime import log
 from tollway.runtime.clock import SystemClock
 
@@ -57,31 +59,50 @@ def _groups(groups: Sequence[str]) -> list[str]:
 
 
 async def principal_of(
-    db: Database, identity: Identity, now: datetime, *, vault: Vault | None = None, source: str = ""
+    db: Database,
+    identity: Identity,
+    now: datetime,
+    *,
+    vault: Vault | None = None,
+    source: str = "",
+    news: bool = True,
 ) -> Principal:
     """The principal behind an identity. Raises ApiError (permission_denied) for one that is refused.
 
     A first sign-in binds the user who was named by the verified e-mail address, or makes one without any role. Groups
     are those of `identity`, whatever they were before. With a `vault`, what changes is in the audit log; `source` is
-    the address that it came from.
+    the address that it came from. `news` False: the issuer said this before, so that groups are not audited once more,
+    as they would be at every call when two tokens differ; who is bound or made always is.
     """
     if not identity.issuer or not identity.subject or len(identity.subject) > MAX_SUBJECT or "\0" in identity.subject:
         raise ApiError(ApiCode.PERMISSION_DENIED, "the token names no subject that can sign in")
     changes: list[AuditRecord] = []
-    row = await postgres.user_by_identity(db, identity.issuer, identity.subject)
-    if row is None:
-        row = await _first_time(db, identity, now, changes)
+    known = await postgres.user_by_identity(db, identity.issuer, identity.subject)
+    row = known if known is not None else await _first_time(db, identity, now, changes)
     _refuse_disabled(row)
     groups = _groups(identity.groups)
     display_name = _clean(identity.name, MAX_NAME) or row.display_name
     stale = row.last_seen_at is None or now - row.last_seen_at >= SEEN
     if stale or (groups, display_name) != (row.groups, row.display_name):
         await postgres.see_user(db, row.id, groups, display_name, now)
-    if groups != row.groups:
+    if news and groups != row.groups:
         changes.append(AuditRecord(f"user:{row.name}", {"groups": row.groups}, {"groups": groups}))
     principal = await _principal(db, row, groups, now)
+    pushed: set[UUID] = set()
+    if known is None or (groups != row.groups and await _other_roles(db, row, groups, now)):
+        pushed = await identities.of_users(db, {row.id})
     await _record(db, principal, changes, vault, source)
+    if pushed:
+        await publish(db, catalog=False, keys=pushed)
     return principal
+
+
+async def _other_roles(db: Database, row: UserRow, groups: Sequence[str], now: datetime) -> bool:
+    """Whether a user has other roles by these groups than by those that are known."""
+    issuer = row.issuer or ""
+    before = await postgres.roles_of_user(db, row.id, row.groups, issuer, now)
+    after = await postgres.roles_of_user(db, row.id, groups, issuer, now)
+    return set(before) != set(after)
 
 
 async def principal_of_user(db: Database, issuer: str, subject: str, now: datetime) -> Principal | None:

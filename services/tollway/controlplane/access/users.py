@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from tollway.controlplane.access import postgres
+from tollway.controlplane.access import identities, postgres
 from tollway.controlplane.access.model import (
     Caller,
     CallerRole,
@@ -136,6 +136,7 @@ async def _set_disabled(call: Call, request: UserRequest, *, disabled: bool) -> 
     if disabled and row.id == call.principal.user_id:
         raise ApiError(ApiCode.FAILED_PRECONDITION, "nobody can disable themselves", field=FIELD)
     await postgres.set_user_disabled(call.db, row.id, disabled, now(call))
+    await identities.user_changed(call, row.id)
     return await _changed(call, row)
 
 
@@ -155,6 +156,7 @@ async def unbind_user(call: Call, request: UserRequest) -> User:
     if not row.email:
         message = "a user without an e-mail address cannot be bound again; disable it instead"
         raise ApiError(ApiCode.FAILED_PRECONDITION, message, field=FIELD)
+    await identities.user_changed(call, row.id)
     await postgres.unbind_user(call.db, row.id, now(call))
     return await _changed(call, row)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from uuid import UUID
 
+from tollway.controlplane.access import identities
 from tollway.controlplane.catalog import models, postgres, routing
 from tollway.controlplane.catalog.model import ModelRow, ProviderRow, effective_timeouts
 from tollway.controlplane.credentials import postgres as credential_rows
@@ -21,6 +22,7 @@ from tollway.controlplane.identity.model import ORGANISATION
 from tollway.controlplane.keys import postgres as keys
 from tollway.controlplane.prices import published
 from tollway.controlplane.rules import published as rules
+from tollway.controlplane.signin import pushed
 from tollway.core.catalog import (
     Catalog,
     Credential,
@@ -58,12 +60,14 @@ async def build_catalog(db: Database, vault: Vault) -> Catalog:
                 logging=row.logging,
                 caching=row.caching,
                 priority=row.priority,
+                business_unit_id=str(row.business_unit_id),
             )
             for row in await identity.projects(db)
         },
         peppers=peppers.digest if peppers is not None else {},
         index_pepper=peppers.index if peppers is not None else b"",
         rules=await rules.catalog_rules(db, datetime.now(UTC)),
+        issuers=await pushed.token_issuers(db),
     )
 
 
@@ -182,9 +186,18 @@ class SnapshotSource:
         return await build_catalog(db, self._vault)
 
     async def entries(self, db: Database, key_ids: Sequence[UUID]) -> Sequence[DirectoryEntry]:
-        """The entries of these keys."""
-        return await build_entries(db, key_ids)
+        """The entries of these keys and identities."""
+        found = await build_entries(db, key_ids)
+        if len(found) < len(key_ids):
+            found += await identities.entries(db, key_ids, await self._index_pepper(db))
+        return found
 
     async def page(self, db: Database, after: UUID | None, limit: int) -> Sequence[DirectoryEntry]:
-        """The next entries of the whole directory."""
-        return await all_entries(db, after, limit)
+        """The next entries of the whole directory: of keys and of identities, together in the order of their ids."""
+        found = await all_entries(db, after, limit)
+        found += await identities.page(db, after, limit, await self._index_pepper(db))
+        return sorted(found, key=lambda entry: UUID(entry.key_id))[:limit]
+
+    async def _index_pepper(self, db: Database) -> bytes:
+        peppers = await self._vault.peppers(db)
+        return peppers.index if peppers is not None else b""

@@ -23,6 +23,7 @@ from tollway.controlplane.catalog.model import (
 from tollway.controlplane.configuration.model import Configuration, KeySpec, ModelSpec, ProjectSpec, ProviderSpec
 from tollway.controlplane.identity.model import (
     DEFAULT_UNIT,
+    NO_SIMILARITY,
     allow_list,
     caching_of,
     logging_of,
@@ -73,6 +74,8 @@ def check(document: Configuration, known: Known) -> None:
             raise _invalid(
                 f"{ROOT}.projects[{index}].business_unit", f"there is no business unit {project.business_unit!r}"
             )
+        if project.cache.similarity is not None:
+            raise _invalid(f"{ROOT}.projects[{index}].cache.similarity", NO_SIMILARITY)
 
     check_fallbacks(document, known.chains)
 

@@ -12,6 +12,9 @@ INSERT INTO change_log (version, kind) VALUES (%(version)s, 'catalog');
 -- name: set_key_versions
 UPDATE keys SET version = %(version)s WHERE id = ANY (%(keys)s::uuid[]);
 
+-- name: set_identity_versions
+UPDATE identity_entries SET version = %(version)s WHERE id = ANY (%(keys)s::uuid[]);
+
 -- name: log_key_changes
 INSERT INTO change_log (version, kind, key_id) SELECT %(version)s, 'key', unnest(%(keys)s::uuid[]);
 

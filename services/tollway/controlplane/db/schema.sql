@@ -482,7 +482,8 @@ CREATE TABLE ledger_requests (
     client_request_id text,
     tags jsonb NOT NULL DEFAULT '{}'::jsonb,
     user_name text NOT NULL DEFAULT ''::text,
-    taken_at timestamp with time zone DEFAULT clock_timestamp()
+    taken_at timestamp with time zone DEFAULT clock_timestamp(),
+    cache text NOT NULL DEFAULT ''::text
 ) PARTITION BY RANGE (day);
 
 CREATE TABLE ledger_retention (

@@ -44,6 +44,7 @@ class _Allowed(msgspec.Struct):
 async def publish(db: Database, *, catalog: bool, keys: Collection[UUID]) -> int:
     """Assigns the next version to what this transaction changed and tells the publishers; returns it.
 
+    `keys` are ids of entries of the directory: of keys, and of identities.
     To be called once, as the last step before the commit. Without changes there is no new version, and the present one
     is returned.
     """
@@ -59,6 +60,7 @@ async def publish(db: Database, *, catalog: bool, keys: Collection[UUID]) -> int
     if keys:
         ids = sorted(keys)
         await _SQL.run(db, "set_key_versions", version=version, keys=ids)
+        await _SQL.run(db, "set_identity_versions", version=version, keys=ids)
         await _SQL.run(db, "log_key_changes", version=version, keys=ids)
     await _SQL.run(db, "notify_config")
     return version

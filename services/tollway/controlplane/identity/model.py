@@ -14,6 +14,10 @@ from tollway.core.catalog import Bodies, CacheScope, Caching, DialectPolicy, Log
 ORGANISATION = "default"
 DEFAULT_UNIT = "default"
 ALL_MODELS = ("*",)
+NO_SIMILARITY = (
+    "answers to requests that mean the same cannot be given: nothing of this installation compares meanings. "
+    "Leave it out; the very same request is answered from the cache without it"
+)
 
 
 class BusinessUnit(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from tollway.controlplane.db.statements import Database
 from tollway.controlplane.identity import postgres
 from tollway.controlplane.identity.model import (
     DEFAULT_UNIT,
+    NO_SIMILARITY,
     ArchiveBusinessUnitRequest,
     ArchiveProjectRequest,
     BusinessUnit,
@@ -129,10 +130,16 @@ async def _unit_of_project(call: Call, reference: str) -> UnitRow:
     return await _unit(call.db, reference or DEFAULT_UNIT, "_for_share")
 
 
+def _refuse_similarity(similarity: float | None) -> None:
+    if similarity is not None:
+        raise ApiError(ApiCode.INVALID, NO_SIMILARITY, field="cache_similarity")
+
+
 async def create_project(call: Call, request: CreateProjectRequest) -> Project:
     """A new project in a unit."""
     refuse_id_as_name(request.name)
     unit = await _unit_of_project(call, request.business_unit)
+    _refuse_similarity(request.cache_similarity)
     chosen = ProjectColumns(business_unit_id=unit.id, **choices(request))
     project_id = await postgres.insert_project(call.db, request.name, chosen)
     if project_id is None:
@@ -165,6 +172,7 @@ async def update_project(call: Call, request: UpdateProjectRequest) -> Project:
     chosen: dict[str, Any] = choices(request)
     fields = changed_fields(call.update_mask, request, frozenset(chosen) | {"business_unit"})
     chosen = {name: value for name, value in chosen.items() if name in fields}
+    _refuse_similarity(chosen.get("cache_similarity"))
     if "business_unit" in fields:
         chosen["business_unit_id"] = (await _unit_of_project(call, request.business_unit)).id
     changed = msgspec.structs.replace(row.columns, **chosen)

@@ -87,7 +87,10 @@ class LedgerAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One client request. `cost` is the sum over its attempts; `estimated`: part of it rests on an estimate."""
+    """One client request. `cost` is the sum over its attempts; `estimated`: part of it rests on an estimate.
+
+    `cache` is what the response cache did: nothing (empty), "miss", "hit", or "shared" (it joined another's call).
+    """
 
     id: str
     project: str
@@ -105,6 +108,7 @@ class LedgerRequest(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     ended_at: datetime
     attempts: list[LedgerAttempt]
+    cache: str
 
 
 class ListRequestsRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@
 CREATE TEMPORARY TABLE IF NOT EXISTS sent_requests (
     day date, id uuid, started_at timestamptz, ended_at timestamptz, stream boolean, status integer, organisation
     text, business_unit text, project text, key_id text, model text, user_name text, key_public_id text, endpoint
-    text, outcome text, error_code text, client_request_id text, tags jsonb
+    text, outcome text, error_code text, client_request_id text, tags jsonb, cache text
 ) ON COMMIT DELETE ROWS;
 
 -- name: make_sent_attempts
@@ -26,7 +26,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS sent_attempts (
 -- name: copy_requests
 COPY ledger_requests (
     day, id, started_at, ended_at, stream, status, organisation, business_unit, project, key_id, model, user_name,
-    key_public_id, endpoint, outcome, error_code, client_request_id, tags
+    key_public_id, endpoint, outcome, error_code, client_request_id, tags, cache
 ) FROM STDIN (FORMAT binary);
 
 -- name: copy_attempts
@@ -48,11 +48,11 @@ COPY pg_temp.sent_attempts FROM STDIN (FORMAT binary);
 -- name: insert_requests
 INSERT INTO ledger_requests (
     day, id, started_at, ended_at, stream, status, organisation, business_unit, project, key_id, model, user_name,
-    key_public_id, endpoint, outcome, error_code, client_request_id, tags
+    key_public_id, endpoint, outcome, error_code, client_request_id, tags, cache
 )
 SELECT
     day, id, started_at, ended_at, stream, status, organisation, business_unit, project, key_id, model, user_name,
-    key_public_id, endpoint, outcome, error_code, client_request_id, tags
+    key_public_id, endpoint, outcome, error_code, client_request_id, tags, cache
 FROM pg_temp.sent_requests
 ORDER BY id
 ON CONFLICT DO NOTHING;
@@ -699,7 +699,7 @@ LIMIT 10;
 SELECT r.id::text, count(*) OVER () AS found
 FROM ledger_requests r
 WHERE r.started_at >= %(begins)s AND r.started_at < %(ends)s AND r.day BETWEEN %(first_day)s AND %(last_day)s
-  AND NOT EXISTS (
+  AND r.cache NOT IN ('hit', 'shared') AND NOT EXISTS (
     SELECT FROM ledger_attempts a WHERE a.request_id = r.id AND a.day BETWEEN %(first_day)s AND %(last_day)s
   )
 LIMIT 10;
@@ -780,7 +780,7 @@ SELECT key_id FROM ledger_deltas WHERE key_public_id = %(text)s;
 -- name: requests_page
 SELECT day, id, project, key_id, key_public_id, endpoint, model, stream, outcome, coalesce(status, 0) AS status,
        coalesce(error_code, '') AS error_code, coalesce(client_request_id, '') AS client_request_id, tags, started_at,
-       ended_at
+       ended_at, cache
 FROM ledger_requests
 WHERE
     started_at >= %(begin)s AND started_at < %(end)s AND day BETWEEN %(first_day)s AND %(last_day)s

@@ -87,6 +87,7 @@ class _Request(msgspec.Struct):
     tags: dict[str, str]
     started_at: datetime
     ended_at: datetime
+    cache: str
 
 
 class _Attempt(msgspec.Struct):

@@ -71,7 +71,7 @@ _ATTEMPT = struct.Struct(">h ii i16s i16s ii iq iq iq iq i?" + "iq" * len(COLUMN
 _LATE = struct.Struct(">h i16s")
 _COUNTS = [8, 0] * len(COLUMNS)
 """Each count with its length before it."""
-_REQUEST_COLUMNS = 18
+_REQUEST_COLUMNS = 19
 _ATTEMPT_COLUMNS = 25 + len(COLUMNS)
 
 
@@ -92,6 +92,7 @@ def flatten(row: RequestRow) -> FlatRow:
         _request_texts(row.key_public_id, row.endpoint, row.outcome, row.error_code),
         NULL if client_request_id is None else text_field(_checked(client_request_id, "client_request_id")),
         jsonb_field(msgspec.json.encode(_tags(row.tags))) if row.tags else _NO_TAGS,
+        _cache_text(row.cache),
     )
     attempts = tuple([_attempt(key, started, shared, attempt) for attempt in row.attempts])
     return FlatRow(row, identifier, day, b"".join(packed), attempts)
@@ -169,6 +170,11 @@ def _request_texts(key_public_id: str, endpoint: str, outcome: str, error_code: 
 @lru_cache(maxsize=4096)
 def _attempt_texts(*values: str | None) -> bytes:
     return _texts(*zip(values, _ATTEMPT_TEXTS, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _cache_text(value: str) -> bytes:
+    return _texts((value, "cache"))
 
 
 _PROVIDER_REQUEST_ID = "attempt.provider_request_id"

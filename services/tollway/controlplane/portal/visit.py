@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -18,12 +18,15 @@ from jinja2 import Environment
 from tollway.controlplane.api.dispatcher import CallContext, Dispatcher
 from tollway.controlplane.api.rest import REQUEST_ID, STATUS
 from tollway.controlplane.call import ApiCode, ApiError, Principal
+from tollway.controlplane.portal.forms import stamp
 from tollway.controlplane.portal.menu import menu
+from tollway.controlplane.portal.reports import Reports
 from tollway.runtime.clock import Clock
 from tollway.wire.codec import ContractViolation
 from tollway.wire.contract import METHODS
 from tollway.wire.json_codec import fill
 
+USAGE = "UsageService/QueryUsage"
 HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request"}
 BESIDE = frozenset(
     {
@@ -73,6 +76,7 @@ class Services:
 
     dispatcher: Dispatcher
     templates: Environment
+    reports: Reports
     clock: Clock
     gateway: str
 
@@ -100,16 +104,38 @@ class Visit:
         """A value of the address, cut to a sensible length."""
         return self.request.query.get(name, default).strip()[:500]
 
-    def part(self, name: str) -> str:
-        """A part of the path."""
+    def named(self, name: str) -> str:
+        """What the path names."""
         return self.request.match_info[name]
 
     def may(self, permission: str) -> bool:
         """Whether there is anything on which the person has a permission."""
         return self.principal.anywhere(permission)
 
+    def usage(self, by: str, begin: datetime, **only: str) -> tuple[str, dict[str, Any]]:
+        """What `several` takes to ask for usage from a moment until the end of today.
+
+        Today's end costs nothing, as nothing lies after now; now would be in the middle of an hour, of which every row
+        would have to be read. Let `begin` be a midnight, or at least a full hour, for the same reason.
+        """
+        midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        span = {"from": stamp(begin), "to": stamp(midnight + timedelta(days=1))}
+        return USAGE, {"by": by, **span, **only}
+
+    @property
+    def part(self) -> bool:
+        """Whether a page asks for a part of itself, and not a browser for a page."""
+        return "HX-Request" in self.request.headers and "HX-Boosted" not in self.request.headers
+
     async def call(self, method: str, fields: Mapping[str, Any] | None = None, *, reason: str = "") -> Any:
         """The answer of a method ("KeyService/CreateKey"). Empty texts and None are left out. Raises ApiError."""
+        if method == USAGE:
+            return await self.services.reports.get(
+                self.principal, fields or {}, lambda: self._ask(method, fields, reason)
+            )
+        return await self._ask(method, fields, reason)
+
+    async def _ask(self, method: str, fields: Mapping[str, Any] | None, reason: str) -> Any:
         contract = METHODS[f"tollway.control.v1.{method}"]
         message = contract.request()
         context = CallContext(
@@ -141,9 +167,7 @@ class Visit:
         """The answers of several methods at once, None for those that `maybe` would not give."""
         return list(await asyncio.gather(*(self.maybe(method, fields) for method, fields in asked)))
 
-    def page(
-        self, template: str, *, status: int = 200, problem: ApiError | None = None, **values: Any
-    ) -> web.Response:
+    def page(self, template: str, *, status: int = 200, problem: ApiError | None = None, **values: Any) -> web.Response:
         """A page. `problem` is shown beside its field, or on top where the page has no such field."""
         if problem is not None:
             status = STATUS[problem.code]
@@ -158,6 +182,7 @@ class Visit:
             "problem": problem,
             "once": secrets.token_urlsafe(12),
             "may": self.may,
+            "part": self.part,
             "notice": NOTICES.get(self.asked("done"), ""),
         }
         text = self.services.templates.get_template(template).render(known | values)

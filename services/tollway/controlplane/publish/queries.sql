@@ -14,10 +14,11 @@ ORDER BY version
 LIMIT %(limit)s;
 
 -- name: keys_since
--- Each key once, at its present version, whatever the change log still holds.
-SELECT id, version
-FROM keys
-WHERE (version, id) > (%(version)s, %(key)s)
+-- Each key and identity once, at its present version, whatever the change log still holds.
+(SELECT id, version FROM keys WHERE (version, id) > (%(version)s, %(key)s) ORDER BY version, id LIMIT %(limit)s)
+UNION ALL
+(SELECT id, version FROM identity_entries WHERE (version, id) > (%(version)s, %(key)s)
+ ORDER BY version, id LIMIT %(limit)s)
 ORDER BY version, id
 LIMIT %(limit)s;
 

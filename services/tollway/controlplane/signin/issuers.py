@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.access import identities
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.credentials.vault import Peppers, Vault, ensure_peppers, value_fingerprint
 from tollway.controlplane.db.pool import Pool
@@ -21,7 +22,6 @@ from tollway.controlplane.resources import from_ms
 from tollway.controlplane.signin import postgres
 from tollway.controlplane.signin.fetch import Fetcher, endpoint_problem
 from tollway.controlplane.signin.model import (
-    ALGORITHMS,
     DEFAULT_ALGORITHMS,
     DEFAULT_REFRESH_SECONDS,
     DEFAULT_SCOPES,
@@ -31,6 +31,7 @@ from tollway.controlplane.signin.model import (
     IssuerSpec,
 )
 from tollway.controlplane.signin.providers import Provider
+from tollway.core.bearer import ALGORITHMS
 from tollway.runtime.clock import Clock
 
 READ_SECONDS = 2.0
@@ -46,6 +47,7 @@ SETTLED = (
     "name_claim",
     "trust_email",
     "refresh_seconds",
+    "data_plane",
 )
 """What a document says of an issuer beside name, URL and secret."""
 
@@ -65,6 +67,11 @@ def settled(spec: IssuerSpec, path: str = "") -> dict[str, Any]:
         raise _invalid(f"{path}scopes", "must have openid: people are told apart by ID tokens")
     if spec.client_id in spec.audiences:
         raise _invalid(f"{path}audiences", "must not have the client_id: its ID tokens are no credentials for calls")
+    if spec.data_plane is not None and not spec.data_plane.audiences:
+        raise _invalid(f"{path}data_plane.audiences", "must name what the tokens of applications have as `aud`")
+    if spec.data_plane is not None and spec.client_id in spec.data_plane.audiences:
+        message = "must not have the client_id: its ID tokens are no credentials for calls"
+        raise _invalid(f"{path}data_plane.audiences", message)
     if spec.refresh_seconds and spec.refresh_seconds < MIN_REFRESH_SECONDS:
         raise _invalid(f"{path}refresh_seconds", f"must be at least {MIN_REFRESH_SECONDS}")
     return {
@@ -78,6 +85,7 @@ def settled(spec: IssuerSpec, path: str = "") -> dict[str, Any]:
         "name_claim": spec.name_claim or "name",
         "trust_email": spec.trust_email,
         "refresh_seconds": spec.refresh_seconds or DEFAULT_REFRESH_SECONDS,
+        "data_plane": None if spec.data_plane is None else msgspec.to_builtins(spec.data_plane),
     }
 
 
@@ -136,6 +144,7 @@ async def create(call: Call, spec: IssuerSpec) -> None:
     )
     row = await _sealed(call, row, spec.client_secret)
     await postgres.insert_issuer(call.db, row, from_ms(call.clock.now_ms()))
+    await _push(call, None, row)
     call.audit(f"issuer:{row.name}", None, _shown(row))
 
 
@@ -156,6 +165,7 @@ async def update(call: Call, spec: IssuerSpec, *, secret: bool) -> None:
     if secret:
         changed = await _sealed(call, changed, spec.client_secret)
     await postgres.update_issuer(call.db, changed, from_ms(call.clock.now_ms()))
+    await _push(call, row, changed)
     call.audit(f"issuer:{row.name}", _shown(row), _shown(changed))
 
 
@@ -163,7 +173,19 @@ async def remove(call: Call, name: str) -> None:
     """Removes an issuer: its tokens are refused and its sessions end."""
     row = await _named(call, name)
     await postgres.archive_issuer(call.db, row.id, from_ms(call.clock.now_ms()))
+    await _push(call, row, None)
     call.audit(f"issuer:{row.name}", _shown(row), None)
+
+
+async def _push(call: Call, before: IssuerRow | None, after: IssuerRow | None) -> None:
+    """Tells data planes what they know of an issuer, when its tokens are or were taken there; called once it is so."""
+    was = before is not None and before.data_plane is not None
+    if after is not None and after.data_plane is not None:
+        call.catalog_change()
+        if not was:
+            call.changed_keys |= await identities.of_issuer(call.db, after.issuer)
+    elif was:
+        call.catalog_change()
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,19 @@ from tollway.controlplane.call import Principal
 
 ADMINISTRATOR = Principal(name="administrator")
 """Whoever has the administrator's token of the environment: bootstrap and break-glass."""
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Signatures that may be trusted at all: asymmetric ones, so that what verifies a token cannot make one."""
 DEFAULT_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 DEFAULT_SCOPES = ("openid", "profile", "email", "offline_access")
 DEFAULT_REFRESH_SECONDS = 900
 MIN_REFRESH_SECONDS = 60
 MAX_ISSUERS = 100
-MAX_TOKEN_BYTES = 16 << 10
 MAX_GROUPS = 1_000
-LEEWAY_SECONDS = 30
-"""How far the clocks of an issuer and of this process may be apart."""
+
+
+class DataPlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract: that an issuer's tokens are taken in place of a virtual key. `tags` are the requests'."""
+
+    audiences: list[str] = []
+    tags: dict[str, str] = {}
 
 
 class IssuerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class IssuerSpec(msgspec.Struct, frozen=True, kw_only=True):
     name_claim: str = ""
     trust_email: bool = False
     refresh_seconds: int = 0
+    data_plane: DataPlaneSpec | None = None
 
     def __repr__(self) -> str:
         return f"IssuerSpec(name={self.name!r})"
@@ -57,7 +60,7 @@ class IdentitySpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IssuerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `signin_issuers`."""
+    """A row of `signin_issuers`. `data_plane` holds a `DataPlaneSpec`; None: its tokens are no keys."""
 
     id: UUID
     name: str
@@ -76,6 +79,7 @@ class IssuerRow(msgspec.Struct, frozen=True, kw_only=True):
     trust_email: bool
     refresh_seconds: int
     revision: int
+    data_plane: dict[str, Any] | None = None
     managed_by: str | None = None
     applied_digest: bytes | None = None
 

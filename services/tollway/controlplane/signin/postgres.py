@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.signin.model import Claims, IssuerRow, SessionRow
 
-_SQL = Statements(__package__ or "")
+SQL = Statements(__package__ or "")
 
 
 class Tries(msgspec.Struct, frozen=True):
@@ -28,17 +28,17 @@ class _Id(msgspec.Struct):
 
 async def issuers(db: Database) -> list[IssuerRow]:
     """Live issuers by name."""
-    return await _SQL.all(db, "issuers", IssuerRow)
+    return await SQL.all(db, "issuers", IssuerRow)
 
 
 async def insert_issuer(db: Database, row: IssuerRow, at: datetime) -> None:
     """A new issuer. Raises UniqueViolation when a live one has the name or the URL."""
-    await _SQL.run(db, "insert_issuer", name=row.name, issuer=row.issuer, at=at, **_columns(row))
+    await SQL.run(db, "insert_issuer", name=row.name, issuer=row.issuer, at=at, **_columns(row))
 
 
 async def update_issuer(db: Database, row: IssuerRow, at: datetime) -> None:
     """Writes what can change of an issuer."""
-    await _SQL.run(db, "update_issuer", at=at, **_columns(row))
+    await SQL.run(db, "update_issuer", at=at, **_columns(row))
 
 
 def _columns(row: IssuerRow) -> dict[str, Any]:
@@ -58,13 +58,14 @@ def _columns(row: IssuerRow) -> dict[str, Any]:
         "trust_email",
         "refresh_seconds",
     )
-    return {name: getattr(row, name) for name in names}
+    data_plane = None if row.data_plane is None else Jsonb(row.data_plane)
+    return {name: getattr(row, name) for name in names} | {"data_plane": data_plane}
 
 
 async def archive_issuer(db: Database, issuer_id: UUID, at: datetime) -> None:
     """Marks an issuer as removed, forgets its secret, and ends its sessions."""
-    await _SQL.run(db, "archive_issuer", id=issuer_id, at=at)
-    await _SQL.run(db, "revoke_issuer", issuer_id=issuer_id, at=at, reason="issuer removed")
+    await SQL.run(db, "archive_issuer", id=issuer_id, at=at)
+    await SQL.run(db, "revoke_issuer", issuer_id=issuer_id, at=at, reason="issuer removed")
 
 
 async def insert_session(
@@ -85,7 +86,7 @@ async def insert_session(
     refresh_at: datetime | None = None,
 ) -> None:
     """A new session; `digest` is of what its cookie holds."""
-    await _SQL.run(
+    await SQL.run(
         db,
         "insert_session",
         id=session_id,
@@ -106,24 +107,24 @@ async def insert_session(
 
 async def session(db: Database, digest: bytes, at: datetime, idle: datetime) -> SessionRow | None:
     """The live session of a cookie that was seen after `idle`."""
-    return await _SQL.one(db, "session", SessionRow, digest=digest, at=at, idle=idle)
+    return await SQL.one(db, "session", SessionRow, digest=digest, at=at, idle=idle)
 
 
 async def touch_session(db: Database, session_id: UUID, at: datetime) -> None:
     """Notes that a session was used."""
-    await _SQL.run(db, "touch_session", id=session_id, at=at)
+    await SQL.run(db, "touch_session", id=session_id, at=at)
 
 
 async def claim_refresh(db: Database, session_id: UUID, at: datetime, again: datetime) -> bool:
     """Whether the refresh that is due is the caller's to do."""
-    return await _SQL.one(db, "claim_refresh", _Id, id=session_id, at=at, again=again) is not None
+    return await SQL.one(db, "claim_refresh", _Id, id=session_id, at=at, again=again) is not None
 
 
 async def refresh_session(
     db: Database, session_id: UUID, claims: Claims, sealed: tuple[str, bytes], at: datetime, refresh_at: datetime
 ) -> None:
     """What the provider said anew; `sealed` is data key and ciphertext."""
-    await _SQL.run(
+    await SQL.run(
         db,
         "refresh_session",
         id=session_id,
@@ -137,24 +138,24 @@ async def refresh_session(
 
 async def revoke_session(db: Database, session_id: UUID, at: datetime, reason: str) -> int:
     """Ends a session; returns how many ended (0 or 1)."""
-    return await _SQL.run(db, "revoke_session", id=session_id, at=at, reason=reason)
+    return await SQL.run(db, "revoke_session", id=session_id, at=at, reason=reason)
 
 
 async def revoke_digest(db: Database, digest: bytes, at: datetime, reason: str) -> int:
     """Ends the session of a cookie."""
-    return await _SQL.run(db, "revoke_digest", digest=digest, at=at, reason=reason)
+    return await SQL.run(db, "revoke_digest", digest=digest, at=at, reason=reason)
 
 
 async def revoke_subject(db: Database, issuer_id: UUID, subject: str, at: datetime, reason: str) -> int:
     """Ends all sessions of a person."""
-    return await _SQL.run(db, "revoke_subject", issuer_id=issuer_id, subject=subject, at=at, reason=reason)
+    return await SQL.run(db, "revoke_subject", issuer_id=issuer_id, subject=subject, at=at, reason=reason)
 
 
 async def revoke_provider_session(
     db: Database, issuer_id: UUID, provider_sid: str, subject: str, at: datetime, reason: str
 ) -> int:
     """Ends the sessions that came from one session at the provider."""
-    return await _SQL.run(
+    return await SQL.run(
         db,
         "revoke_provider_session",
         issuer_id=issuer_id,
@@ -167,23 +168,23 @@ async def revoke_provider_session(
 
 async def use_once(db: Database, digest: bytes, expires_at: datetime) -> bool:
     """Whether this is the first use of a value that is good once."""
-    return await _SQL.run(db, "use_once", digest=digest, expires_at=expires_at) == 1
+    return await SQL.run(db, "use_once", digest=digest, expires_at=expires_at) == 1
 
 
 async def count_try(db: Database, scope: str, at: datetime, window_end: datetime) -> Tries:
     """One more try; how many there were in the window, this one included."""
-    found = await _SQL.one(db, "count_try", Tries, scope=scope, at=at, window_end=window_end)
+    found = await SQL.one(db, "count_try", Tries, scope=scope, at=at, window_end=window_end)
     assert found is not None
     return found
 
 
 async def clear_tries(db: Database, scope: str) -> None:
     """Forgets the tries of a scope."""
-    await _SQL.run(db, "clear_tries", scope=scope)
+    await SQL.run(db, "clear_tries", scope=scope)
 
 
 async def forget(db: Database, at: datetime, sessions_before: datetime) -> None:
     """Removes a part of what has ended."""
-    await _SQL.run(db, "forget_once", at=at)
-    await _SQL.run(db, "forget_tries", at=at)
-    await _SQL.run(db, "forget_sessions", before=sessions_before)
+    await SQL.run(db, "forget_once", at=at)
+    await SQL.run(db, "forget_tries", at=at)
+    await SQL.run(db, "forget_sessions", before=sessions_before)

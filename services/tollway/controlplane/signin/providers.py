@@ -10,10 +10,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
 from tollway.controlplane.signin.fetch import Fetcher, ProviderUnavailable, endpoint_problem
+from tollway.core.bearer import MAX_KID, choose_key
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 
@@ -27,10 +25,6 @@ PAUSE_SECONDS = 1.0
 STALE_SECONDS = 86_400.0
 """How long keys serve when the provider does not answer."""
 MAX_KEYS = 100
-MAX_KID = 256
-MIN_RSA_BITS = 2048
-_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
-_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 _ENDPOINTS = (
     "authorization_endpoint",
     "token_endpoint",
@@ -99,13 +93,21 @@ class Provider:
             raise UnknownKey
         if not self._keys or self._clock.monotonic() - self._read > KEYS_SECONDS:
             await self._refresh(0.0 if not self._keys else ROTATE_SECONDS)
-        found = _choose(self._keys, kid, algorithm)
+        found = choose_key(self._keys, kid, algorithm)
         if found is None:
             await self._refresh(ROTATE_SECONDS)
-            found = _choose(self._keys, kid, algorithm)
+            found = choose_key(self._keys, kid, algorithm)
         if found is None:
             raise UnknownKey
         return found
+
+    async def published(self, age: float) -> list[dict[str, Any]]:
+        """All its signing keys, read at most `age` seconds ago. Raises ProviderUnavailable."""
+        if not self._keys or self._clock.monotonic() - self._read > age:
+            await self._refresh(0.0)
+        if self._clock.monotonic() - self._read > age:
+            raise ProviderUnavailable("the identity provider's keys could not be read")
+        return self._keys
 
     async def _refresh(self, pause: float) -> None:
         """Reads the keys anew unless somebody did within `pause` seconds."""
@@ -149,23 +151,3 @@ def _signing_keys(found: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(keys, list) or len(keys) > MAX_KEYS:
         raise ProviderUnavailable(f"the identity provider publishes no list of at most {MAX_KEYS} keys")
     return [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
-
-
-def _choose(keys: list[dict[str, Any]], kid: str | None, algorithm: str) -> Any:
-    """The one key with that id and of the algorithm's type; without an id, the only one of the type."""
-    fitting = [key for key in keys if _fits(key, algorithm) and (kid is None or key.get("kid") == kid)]
-    if len(fitting) != 1:
-        return None
-    try:
-        key = jwt.PyJWK(fitting[0], algorithm=algorithm).key
-    except (jwt.PyJWTError, ValueError, TypeError):
-        return None
-    if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        return None
-    return key
-
-
-def _fits(key: dict[str, Any], algorithm: str) -> bool:
-    if key.get("kty") != _TYPES.get(algorithm[:2]) or key.get("alg", algorithm) != algorithm or "d" in key:
-        return False
-    return key.get("crv") == _CURVES[algorithm] if algorithm in _CURVES else True

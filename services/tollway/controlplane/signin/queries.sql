@@ -1,6 +1,7 @@
 -- name: issuers
 SELECT id, name, issuer, client_id, cli_client_id, sealed, data_key, fingerprint, audiences, scopes, algorithms,
-       groups_claim, email_claim, name_claim, trust_email, refresh_seconds, revision, managed_by, applied_digest
+       groups_claim, email_claim, name_claim, trust_email, refresh_seconds, data_plane, revision, managed_by,
+       applied_digest
 FROM signin_issuers
 WHERE archived_at IS NULL
 ORDER BY name;
@@ -8,17 +9,17 @@ ORDER BY name;
 -- name: insert_issuer
 INSERT INTO signin_issuers
     (id, name, issuer, client_id, cli_client_id, sealed, data_key, fingerprint, audiences, scopes, algorithms,
-     groups_claim, email_claim, name_claim, trust_email, refresh_seconds, created_at, updated_at)
+     groups_claim, email_claim, name_claim, trust_email, refresh_seconds, data_plane, created_at, updated_at)
 VALUES (%(id)s, %(name)s, %(issuer)s, %(client_id)s, %(cli_client_id)s, %(sealed)s, %(data_key)s, %(fingerprint)s,
         %(audiences)s, %(scopes)s, %(algorithms)s, %(groups_claim)s, %(email_claim)s, %(name_claim)s,
-        %(trust_email)s, %(refresh_seconds)s, %(at)s, %(at)s);
+        %(trust_email)s, %(refresh_seconds)s, %(data_plane)s, %(at)s, %(at)s);
 
 -- name: update_issuer
 UPDATE signin_issuers SET client_id = %(client_id)s, cli_client_id = %(cli_client_id)s,
        sealed = %(sealed)s, data_key = %(data_key)s, fingerprint = %(fingerprint)s, audiences = %(audiences)s,
        scopes = %(scopes)s, algorithms = %(algorithms)s, groups_claim = %(groups_claim)s,
        email_claim = %(email_claim)s, name_claim = %(name_claim)s, trust_email = %(trust_email)s,
-       refresh_seconds = %(refresh_seconds)s, revision = revision + 1, updated_at = %(at)s
+       refresh_seconds = %(refresh_seconds)s, data_plane = %(data_plane)s, revision = revision + 1, updated_at = %(at)s
 WHERE id = %(id)s;
 
 -- name: archive_issuer
@@ -105,3 +106,17 @@ WHERE scope IN (SELECT scope FROM signin_tries WHERE window_end < %(at)s ORDER B
 
 -- name: clear_tries
 DELETE FROM signin_tries WHERE scope = %(scope)s;
+
+-- name: pushed_issuers
+-- Those whose tokens are taken by data planes, with their keys.
+SELECT i.id, i.name, i.issuer, i.algorithms, i.data_plane, k.keys, k.read_at
+FROM signin_issuers i LEFT JOIN signin_keys k ON k.issuer_id = i.id
+WHERE i.archived_at IS NULL AND i.data_plane IS NOT NULL
+ORDER BY i.name;
+
+-- name: write_keys
+-- Only over what was known when the read began.
+INSERT INTO signin_keys AS k (issuer_id, keys, read_at)
+SELECT id, %(keys)s, %(read_at)s FROM signin_issuers WHERE id = %(issuer)s AND archived_at IS NULL
+ON CONFLICT (issuer_id) DO UPDATE SET keys = excluded.keys, read_at = excluded.read_at
+WHERE k.read_at IS NOT DISTINCT FROM %(known)s::timestamptz;

@@ -118,10 +118,9 @@ class SignIn:
         try:
             trusted = await self.issuers.trusted()
             identity, first = await self._tokens.bearer(token, trusted.by_issuer, trusted.generation)
-            # What a token says new is recorded when it is first seen, not at each call with it.
-            vault = self._vault if first else None
+            now = from_ms(self._clock.now_ms())
             async with self._pool.connection() as db, db.transaction():
-                return await principal_of(db, identity, from_ms(self._clock.now_ms()), vault=vault, source=source)
+                return await principal_of(db, identity, now, vault=self._vault, source=source, news=first)
         except TokenRefused as refused:
             raise ApiError(ApiCode.UNAUTHENTICATED, f"the token is not valid: {refused}") from None
         except ProviderUnavailable as error:

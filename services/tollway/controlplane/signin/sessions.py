@@ -20,7 +20,7 @@ from aiohttp import web
 from uuid_utils.compat import uuid7
 
 from tollway.controlplane.access.service import principal_of
-from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.call import ApiCode, ApiError, Principal
 from tollway.controlplane.credentials.vault import Vault, VaultError
 from tollway.controlplane.db.pool import OUTAGE, Pool
 from tollway.controlplane.db.statements import Database
@@ -118,8 +118,11 @@ class Sessions:
         value = request.cookies.get(self.cookie, "")
         return value if len(value) <= _MAX_COOKIE else ""
 
-    async def find(self, value: str) -> Session | None:
-        """The live session of a cookie's value. Raises ApiError when database or provider do not answer."""
+    async def find(self, value: str, source: str) -> Session | None:
+        """The live session of a cookie's value. Raises ApiError when database or provider do not answer.
+
+        `source` is the address that it came from, for the audit log.
+        """
         if not value:
             return None
         now = self.now()
@@ -130,20 +133,17 @@ class Sessions:
                     await postgres.touch_session(db, row.id, now)
             if row is None:
                 return None
-            claims = await self._current(row, now)
-            return None if claims is None else await self._opened(row, claims, value, now)
+            claims = await self._current(row, now, source)
+            return None if claims is None else await self._opened(row, claims, value, now, source)
         except OUTAGE as error:
             raise ApiError(ApiCode.UNAVAILABLE, "the database does not answer; try again") from error
 
-    async def _opened(self, row: SessionRow, claims: Claims, value: str, now: datetime) -> Session | None:
+    async def _opened(self, row: SessionRow, claims: Claims, value: str, now: datetime, source: str) -> Session | None:
         principal = ADMINISTRATOR
-        # What a provider says new is recorded when it says so, not at each call.
-        vault = self._vault if row.refresh_at is not None and row.refresh_at <= now else None
         if row.kind == "oidc":
             try:
                 async with self._pool.connection() as db, db.transaction():
-                    identity = claims.identity(row.issuer or "", row.subject)
-                    principal = await principal_of(db, identity, now, vault=vault)
+                    principal = await self._principal(db, row, claims, now, source, news=False)
             except ApiError as error:
                 if error.code is ApiCode.UNAVAILABLE:
                     raise
@@ -160,7 +160,13 @@ class Sessions:
             issuer_name=trusted.name if trusted is not None else "",
         )
 
-    async def _current(self, row: SessionRow, now: datetime) -> Claims | None:
+    async def _principal(
+        self, db: Database, row: SessionRow, claims: Claims, now: datetime, source: str, *, news: bool
+    ) -> Principal:
+        identity = claims.identity(row.issuer or "", row.subject)
+        return await principal_of(db, identity, now, vault=self._vault, source=source, news=news)
+
+    async def _current(self, row: SessionRow, now: datetime, source: str) -> Claims | None:
         """The claims of a session, asked for anew when it is time; None when the session has ended by that."""
         claims = msgspec.convert(row.claims, Claims)
         if row.refresh_at is None or row.refresh_at > now:
@@ -171,7 +177,7 @@ class Sessions:
         if issuer is None:
             return None
         if mine:
-            return await self._refreshed(row, issuer, claims, now)
+            return await self._refreshed(row, issuer, claims, now, source)
         # Another call asks at this moment. What is known serves unless that has failed for too long.
         return claims if self._within_grace(row, issuer, now) else None
 
@@ -179,7 +185,9 @@ class Sessions:
         """Whether what was said last may still be believed while the provider does not answer: two intervals."""
         return now - row.refreshed_at < 2 * timedelta(seconds=issuer.refresh_seconds)
 
-    async def _refreshed(self, row: SessionRow, issuer: IssuerRow, claims: Claims, now: datetime) -> Claims | None:
+    async def _refreshed(
+        self, row: SessionRow, issuer: IssuerRow, claims: Claims, now: datetime, source: str
+    ) -> Claims | None:
         try:
             async with self._pool.connection() as db:
                 kept = await self.kept(db, row)
@@ -196,6 +204,11 @@ class Sessions:
             sealed = await self._vault.seal(db, msgspec.json.encode(granted.kept), place(row.id))
             due = now + timedelta(seconds=issuer.refresh_seconds)
             await postgres.refresh_session(db, row.id, granted.claims, sealed, now, due)
+            try:
+                # Together, so that no call between the two takes the new groups without a trace.
+                await self._principal(db, row, granted.claims, now, source, news=True)
+            except ApiError as error:
+                _log.info("a session was renewed for somebody who is refused", reason=error.message)
         return granted.claims
 
     async def kept(self, db: Database, row: SessionRow) -> Kept:
@@ -238,7 +251,7 @@ async def session_of(request: web.Request) -> Session | None:
     known = request.get(_FOUND)
     if known is None:
         sessions = request.app[SESSIONS]
-        known = request[_FOUND] = [await sessions.find(sessions.value_of(request))]
+        known = request[_FOUND] = [await sessions.find(sessions.value_of(request), request.remote or "")]
     return known[0]
 
 

@@ -16,8 +16,19 @@ import jwt
 
 from tollway.controlplane.access.model import Identity
 from tollway.controlplane.signin.claims import ClaimsRefused, claims_of, subject_of
-from tollway.controlplane.signin.model import ALGORITHMS, LEEWAY_SECONDS, MAX_TOKEN_BYTES, IssuerRow
+from tollway.controlplane.signin.model import IssuerRow
 from tollway.controlplane.signin.providers import Provider, UnknownKey
+from tollway.core.bearer import (
+    MAX_TOKEN_BYTES,
+    TYPES,
+    TokenRefused,
+    algorithm_of,
+    check_times,
+    header_of,
+    issuer_named,
+    seconds,
+    signed_claims,
+)
 from tollway.runtime.clock import Clock
 
 MAX_REMEMBERED = 10_000
@@ -25,15 +36,7 @@ REMEMBER_SECONDS = 300
 """A key that a provider withdrew is trusted at most this long for tokens that were seen before."""
 MAX_LIFETIME_SECONDS = 86_400
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
-_FOREIGN_HEADERS = ("jku", "jwk", "x5u", "x5c", "crit", "b64", "zip")
-"""Headers that would let a token say with what it is to be verified, or change what is signed."""
-_TYPES = frozenset({None, "jwt", "at+jwt", "application/at+jwt"})
 _LOGOUT_TYPES = frozenset({None, "jwt", "logout+jwt", "application/logout+jwt"})
-_DECODER = jwt.PyJWT({"enforce_minimum_key_length": True})
-
-
-class TokenRefused(Exception):
-    """The token is not valid. The message says why and is shown to who sent it."""
 
 
 def token_digest(token: str) -> bytes:
@@ -66,13 +69,13 @@ class Tokens:
                 return known[0], False
             del self._remembered[place]
         row = _issuer(token, issuers)
-        claims = await self.claims(token, row, row.accepted, _TYPES)
+        claims = await self.claims(token, row, row.accepted, TYPES)
         if "events" in claims:
             raise TokenRefused("it is no token for calls")
-        if _seconds(claims, "exp") - _seconds(claims, "iat") > MAX_LIFETIME_SECONDS:
+        if seconds(claims, "exp") - seconds(claims, "iat") > MAX_LIFETIME_SECONDS:
             raise TokenRefused(f"it is good for more than {MAX_LIFETIME_SECONDS // 3600} hours")
         identity = _mapped(row, claims)
-        self._remembered[place] = (identity, min(_seconds(claims, "exp"), now + REMEMBER_SECONDS))
+        self._remembered[place] = (identity, min(seconds(claims, "exp"), now + REMEMBER_SECONDS))
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return identity, True
@@ -81,7 +84,7 @@ class Tokens:
         self, token: str, row: IssuerRow, *, nonce: str | None, access_token: str = ""
     ) -> dict[str, Any]:
         """The claims of an ID token for our own client (OpenID Connect Core, 3.1.3.7). `nonce` None: none was sent."""
-        claims = await self.claims(token, row, (row.client_id,), _TYPES)
+        claims = await self.claims(token, row, (row.client_id,), TYPES)
         if nonce is not None and not _same(claims.get("nonce"), nonce):
             raise TokenRefused("its nonce is not that of this sign-in")
         audience = claims["aud"]
@@ -115,82 +118,23 @@ class Tokens:
         required: Sequence[str] = ("exp", "iat", "iss", "aud", "sub"),
     ) -> dict[str, Any]:
         """The claims of a token of this issuer for one of `audiences`. Raises TokenRefused, ProviderUnavailable."""
-        if len(token) > MAX_TOKEN_BYTES:
-            raise TokenRefused("it is too large")
-        header = _header(token)
-        algorithm, kid = header["alg"], header.get("kid")
-        if algorithm not in row.algorithms or algorithm not in ALGORITHMS:
-            raise TokenRefused("its signature algorithm is not allowed")
-        kind = header.get("typ")
-        if (kind.lower() if isinstance(kind, str) else kind) not in types:
-            raise TokenRefused("it is a token of another kind")
+        header = header_of(token)
+        algorithm = algorithm_of(header, row.algorithms, types)
         if not audiences:
             raise TokenRefused("no audience is configured for its issuer")
         try:
-            key = await self._provider(row).key(kid, algorithm)
+            key = await self._provider(row).key(header.get("kid"), algorithm)
         except UnknownKey:
             raise TokenRefused("its key is not one of its issuer's") from None
-        try:
-            claims: dict[str, Any] = _DECODER.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                audience=list(audiences),
-                issuer=row.issuer,
-                # Times are checked below, by the clock of the process.
-                options={
-                    "require": list(required),
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
-        except jwt.InvalidAudienceError:
-            raise TokenRefused("its audience is another one") from None
-        except jwt.InvalidIssuerError:
-            raise TokenRefused("its issuer is not known here") from None
-        except jwt.exceptions.InvalidSubjectError:
-            raise TokenRefused("it names no subject") from None
-        except jwt.MissingRequiredClaimError as error:
-            raise TokenRefused(f"it has no {error.claim}") from None
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            raise TokenRefused("its signature is not valid") from None
-        self._check_times(claims)
+        claims = signed_claims(token, key, algorithm, issuer=row.issuer, audiences=audiences, required=required)
+        # By the clock of the process.
+        check_times(claims, self._clock.now_ms() / 1000)
         return claims
-
-    def _check_times(self, claims: Mapping[str, Any]) -> None:
-        now = self._clock.now_ms() / 1000
-        if "exp" in claims and _seconds(claims, "exp") + LEEWAY_SECONDS <= now:
-            raise TokenRefused("it has expired")
-        if "nbf" in claims and _seconds(claims, "nbf") - LEEWAY_SECONDS > now:
-            raise TokenRefused("it is not valid yet")
-        if _seconds(claims, "iat") - LEEWAY_SECONDS > now:
-            raise TokenRefused("it was issued in the future")
-        if "exp" not in claims and _seconds(claims, "iat") + LEEWAY_SECONDS * 10 <= now:
-            raise TokenRefused("it has expired")  # a logout token of the old form, which has no end
-
-
-def _header(token: str) -> dict[str, Any]:
-    try:
-        header = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        raise TokenRefused("it is not a signed JWT") from None
-    if not isinstance(header.get("alg"), str) or not isinstance(header.get("kid", ""), str):
-        raise TokenRefused("its header has the wrong form")
-    for name in _FOREIGN_HEADERS:
-        if name in header:
-            raise TokenRefused(f"its header must not have {name}")
-    return header
 
 
 def _issuer(token: str, issuers: Mapping[str, IssuerRow]) -> IssuerRow:
     """The configured issuer that a token names; nothing of the token is trusted yet."""
-    _header(token)
-    try:
-        named = jwt.decode(token, options={"verify_signature": False}).get("iss")
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        raise TokenRefused("it is not a signed JWT") from None
-    row = issuers.get(named) if isinstance(named, str) else None
+    row = issuers.get(issuer_named(token))
     if row is None:
         raise TokenRefused("its issuer is not known here")
     return row
@@ -201,13 +145,6 @@ def _mapped(row: IssuerRow, claims: Mapping[str, Any]) -> Identity:
         return claims_of(row, claims).identity(row.issuer, subject_of(claims))
     except ClaimsRefused as refused:
         raise TokenRefused(str(refused)) from None
-
-
-def _seconds(claims: Mapping[str, Any], name: str) -> float:
-    value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1 << 40:
-        raise TokenRefused(f"its {name} is not a time")
-    return float(value)
 
 
 def _same(found: Any, expected: str) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from tollway.controlplane.access import postgres
+from tollway.controlplane.access import identities, postgres
 from tollway.controlplane.access.postgres import Subject
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.resources import from_ms, snapshot
@@ -30,6 +30,7 @@ async def give(call: Call, role: str, user: UUID, unit: UUID | None, project: UU
     else:
         binding = before.id
         await postgres.end_binding(call.db, binding, None)
+    await identities.role_changed(call, subject)
     after = await postgres.binding(call.db, binding)
     assert after is not None
     call.audit(f"role:{after.label}", None if before is None else snapshot(before.view()), snapshot(after.view()))
@@ -48,4 +49,5 @@ async def take(call: Call, undo: dict[str, Any]) -> None:
     else:
         await postgres.end_binding(call.db, before.id, datetime.fromisoformat(undo["ended"]))
         after = await postgres.binding(call.db, before.id)
+    await identities.role_changed(call, before)
     call.audit(f"role:{before.label}", snapshot(before.view()), None if after is None else snapshot(after.view()))

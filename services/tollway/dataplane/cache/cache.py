@@ -77,7 +77,7 @@ class Cache:
         self._planner = Planner(fleet_keys, limits, by_meaning=embedder is not None)
         self._memory = AnswerMemory(limits.memory_bytes)
         self._flights = Flights(limits.answer_bytes)
-        self._places = Places(clock.monotonic)
+        self._places = Places(clock.monotonic, limits.meaning_bytes)
         self._reading = Breaker(clock.monotonic)
         self._writing = Breaker(clock.monotonic)
         self._writers = asyncio.Semaphore(WRITERS)
@@ -102,7 +102,8 @@ class Cache:
 
     def levels(self) -> Levels:
         """What is held at this moment."""
-        return Levels(len(self._memory), self._memory.held_bytes, len(self._flights))
+        held = self._memory.held_bytes + self._places.held_bytes
+        return Levels(len(self._memory), held, len(self._flights))
 
     # -- finding --------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ store did not take it."""
 
 
 class Levels(NamedTuple):
-    """Answers and bytes held in memory, and calls under way that others may join."""
+    """Answers held in memory, bytes of these and of what is known of questions, and calls that others may join."""
 
     answers: int
     held_bytes: int
@@ -69,7 +69,7 @@ class CacheMetrics:
             **{f"lost:{name}": lost.labels(name) for name in REASONS},
         }
         self._answers = gauge("memory_answers", "Answers held in memory.")
-        self._held = gauge("memory_bytes", "Bytes of these.")
+        self._held = gauge("memory_bytes", "Bytes of these, and of what is known of questions by their meaning.")
         self._flights = gauge("shared_calls", "Calls under way that identical requests may join.")
         self._seen = dict.fromkeys(self._counters, 0)
 

@@ -22,7 +22,8 @@ EMBED_SECONDS = 0.5
 """A request does not wait longer for its meaning."""
 PLACE_ENTRIES = 64
 """How many questions are known of one place; the oldest go first."""
-MAX_PLACES = 4096
+PLACE_BYTES, KNOWN_BYTES = 400, 300
+"""What a place and a question take beside their bytes, roughly."""
 FRESH_SECONDS = 5.0
 """For so long a process does not ask again what others have learnt of a place."""
 MAX_DIMENSIONS = 4096
@@ -43,6 +44,11 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     key: bytes
     until_ms: int
 
+    @property
+    def size(self) -> int:
+        """Bytes in memory, roughly."""
+        return KNOWN_BYTES + len(self.marks) + len(self.vector) + len(self.key)
+
     def near(self, vector: Sequence[float]) -> float:
         """How alike another question is."""
         return similarity(struct.unpack(f"<{len(self.vector) // 2}e", self.vector), vector)
@@ -51,6 +57,10 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 class _Place(NamedTuple):
     known: tuple[Known, ...]
     read_at: float
+
+    @property
+    def size(self) -> int:
+        return PLACE_BYTES + sum(each.size for each in self.known)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -74,11 +84,13 @@ def merged(first: Sequence[Known], second: Sequence[Known], now_ms: int) -> tupl
 
 
 class Places:
-    """What this process knows of each place."""
+    """What this process knows of each place, in at most `capacity` bytes: what was learnt longest ago goes first."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], capacity: int) -> None:
         """`now` tells monotonic seconds."""
         self._now = now
+        self._capacity = capacity
+        self.held_bytes = 0
         self._places: OrderedDict[bytes, _Place] = OrderedDict()
 
     def known(self, place: bytes) -> tuple[Known, ...]:
@@ -95,9 +107,11 @@ class Places:
         """Knows this of a place from now on; `read`: what others know is in it."""
         before = self._places.pop(place, None)
         read_at = self._now() if read else before.read_at if before is not None else float("-inf")
-        self._places[place] = _Place(known, read_at)
-        while len(self._places) > MAX_PLACES:
-            self._places.popitem(last=False)
+        made = self._places[place] = _Place(known, read_at)
+        self.held_bytes += made.size - (before.size if before is not None else 0)
+        while self.held_bytes > self._capacity:
+            _, gone = self._places.popitem(last=False)
+            self.held_bytes -= gone.size
 
 
 async def vector_of(embedder: Embedder, text: str) -> list[float] | None:

@@ -30,14 +30,15 @@ _EXACT, _SIMILAR = b"tollway-answer", b"tollway-meaning"
 
 
 class CacheLimits(NamedTuple):
-    """Bounds in bytes: one answer, one request, all answers of a partition in Redis, of a process in memory, and those
-    that wait to be stored."""
+    """Bounds in bytes: one answer, one request, all answers of a partition in Redis, of a process in memory, those that
+    wait to be stored, and what a process knows of questions by their meaning."""
 
     answer_bytes: int = MEBIBYTE
     request_bytes: int = MEBIBYTE
     partition_bytes: int = 64 * MEBIBYTE
     memory_bytes: int = 32 * MEBIBYTE
     pending_bytes: int = 16 * MEBIBYTE
+    meaning_bytes: int = 8 * MEBIBYTE
 
 
 DEFAULT_LIMITS = CacheLimits()

@@ -28,6 +28,7 @@ SHAPES: dict[Code, Shape] = {
     Code.INVALID_API_KEY: Shape(401, _CLIENT, "authentication_error", False),
     Code.KEY_EXPIRED: Shape(401, _CLIENT, "authentication_error", False),
     Code.KEY_REVOKED: Shape(401, _CLIENT, "authentication_error", False),
+    Code.PROJECT_NOT_ALLOWED: Shape(403, _CLIENT, "permission_error", False),
     Code.MODEL_NOT_ALLOWED: Shape(403, _CLIENT, "permission_error", False),
     Code.GUARDRAIL_BLOCKED: Shape(403, _CLIENT, "permission_error", False),
     Code.MODEL_NOT_PRICED: Shape(403, _CLIENT, "permission_error", False),

@@ -146,6 +146,7 @@ class Routes:
             return exchange.response
         response = self._shape(error, exchange.endpoint.dialect, exchange.shown_id)
         response.headers.update(exchange.rate_headers())
+        response.headers["x-tollway-cache"] = "hit" if exchange.given else exchange.cached or "off"
         made = sum(attempt.sent for attempt in exchange.attempts)
         if made:
             response.headers["x-tollway-attempts"] = str(made)

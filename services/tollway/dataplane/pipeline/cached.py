@@ -77,7 +77,6 @@ async def _serve(exchange: Exchange, cache: Cache, plan: Plan) -> bool:
         if found is None:
             found = cache.enter(plan)
         if isinstance(found, Hit):
-            exchange.cleanup(exchange.book)
             await _give(exchange, found, stream=plan.stream)
             return True
         shared = _lead(exchange, cache, plan, found) if found.first else None
@@ -92,25 +91,20 @@ async def _serve(exchange: Exchange, cache: Cache, plan: Plan) -> bool:
 
 
 async def _give(exchange: Exchange, hit: Hit, *, stream: bool) -> None:
-    """Gives a kept answer as it was given before, at once. It is booked before its end leaves."""
+    """Gives a kept answer as it was given before, at once. It is booked first: so it is, whatever dies meanwhile."""
     exchange.cached = Cached.HIT
     answer = hit.answer
     headers = headers_of(exchange, answer.model, answer.provider, answer.dropped, 0, Cached.HIT)
     headers |= {"Age": str(hit.age), "x-tollway-cost": format_dollars(0), "Content-Type": answer.content_type}
     exchange.status = 200
+    exchange.book()
     if not stream:
-        exchange.book()
         exchange.response = web.Response(body=answer.body, headers=headers)
         return
-    try:
-        sink = await exchange.begin(headers | UNBUFFERED)
-        for piece in answer.pieces():
-            await sink.write(piece)
-        exchange.book()
-        await sink.write_eof()
-    except (asyncio.CancelledError, ConnectionError):
-        exchange.outcome = Outcome.CLIENT_CLOSED
-        raise
+    sink = await exchange.begin(headers | UNBUFFERED)
+    for piece in answer.pieces():
+        await sink.write(piece)
+    await sink.write_eof()
 
 
 # -- an answer that is being made -------------------------------------------------------------------------------------

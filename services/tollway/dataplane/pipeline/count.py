@@ -16,13 +16,15 @@ from tollway.dataplane.pipeline.call import ERROR_BODY_LIMIT, ERROR_STATUS, time
 from tollway.dataplane.pipeline.candidates import target_for
 from tollway.dataplane.pipeline.exchange import Exchange
 from tollway.dataplane.providers.faults import fault_of
-from tollway.dataplane.upstream.port import UnsentError, cut, read_whole
+from tollway.dataplane.upstream.port import read_whole
+from tollway.dataplane.upstream.resend import send_unbilled
 
 
 async def count(exchange: Exchange) -> None:
     """Answers with the number of input tokens."""
     shown = exchange.shown_id  # as `request-id` for Anthropic's SDKs
     headers = {"x-request-id": shown, "request-id": shown, "x-tollway-model": exchange.route.name, "Server": SERVER}
+    headers["x-tollway-cache"] = "off"
     for candidate in exchange.route.candidates:
         body = await _asked(exchange, candidate)
         if body is not None:
@@ -47,10 +49,7 @@ async def _asked(exchange: Exchange, candidate: Candidate) -> bytes | None:
     request = outgoing(codec.payload(), adapter, target, credential, exchange.id)
     watchdog = timeouts_of(exchange, provider)
     with watchdog:
-        try:
-            response = await services.upstream.send(request, lambda _reused: watchdog.sent())
-        except UnsentError as error:
-            raise cut() from error
+        response = await send_unbilled(services.upstream, request, lambda _reused: watchdog.sent())
         body = await read_whole(response, ERROR_BODY_LIMIT, watchdog.beat)
     if response.status >= ERROR_STATUS:
         raise fault_of(response.status, response.headers, body, now=services.clock.now_ms() / 1000)

@@ -295,14 +295,14 @@ class Exchange:
         return response
 
     async def break_off(self, event: bytes, fault: TollwayError, *, told: bool = False) -> None:  # noqa: ARG002
-        """Ends a streamed answer that has begun with the error event of `fault`, and closes the connection.
+        """Ends a streamed answer that has begun with the error event of `fault`; its connection can be used again.
 
         `told`: the event has been written.
         """
         response, transport = self.response, self.request.transport
         assert response is not None
-        response.force_close()
         if not (event or told) and transport is not None:
+            response.force_close()
             transport.abort()  # an answer that has no room for an error must not look complete either
             return
         with suppress(ConnectionError):  # the client may be gone as well; the row is booked either way

@@ -50,7 +50,7 @@ def _captured(exchange: Exchange, answered: web.StreamResponse | None) -> Captur
         if stream is not None:
             stream.let_go()
         return None
-    principal, attempts = exchange.principal, exchange.attempts
+    principal = exchange.principal
     return Captured(
         request_id=exchange.id,
         started_ms=exchange.started_ms,
@@ -59,7 +59,7 @@ def _captured(exchange: Exchange, answered: web.StreamResponse | None) -> Captur
         entry=principal.entry,
         endpoint=exchange.endpoint.path,
         model=_model(exchange),
-        provider=(exchange.answering or attempts[-1]).candidate.provider.name if attempts else "",
+        provider=_provider(exchange, response),
         stream=stream is not None,
         status=response.status if response is not None else 0,
         outcome=_outcome(exchange, answered),
@@ -73,9 +73,24 @@ def _captured(exchange: Exchange, answered: web.StreamResponse | None) -> Captur
         answer_headers=tuple(response.headers.items()) if response is not None else (),
         answer=answer,
         answer_cut=answer_cut,
-        secrets=tuple(attempt.credential.api_key for attempt in attempts if attempt.credential is not None),
+        secrets=_secrets(exchange),
         held=held + (stream.held if stream is not None else 0),
     )
+
+
+def _provider(exchange: Exchange, response: web.StreamResponse | None) -> str:
+    """Who answered, or was asked last; of an answer from the cache, who made it."""
+    attempts = exchange.attempts
+    if attempts:
+        return (exchange.answering or attempts[-1]).candidate.provider.name
+    return response.headers.get("x-tollway-provider", "") if exchange.given and response is not None else ""
+
+
+def _secrets(exchange: Exchange) -> tuple[str, ...]:
+    """Credentials that may be in the answer; of one from the cache it is not known with which it was made."""
+    if exchange.given:
+        return tuple(each.api_key for candidate in exchange.route.candidates for each in candidate.credentials)
+    return tuple(attempt.credential.api_key for attempt in exchange.attempts if attempt.credential is not None)
 
 
 def _model(exchange: Exchange) -> str:

@@ -6,6 +6,7 @@ What comes here has answered: a failure from now on is the dialect's error event
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from urllib.parse import quote
 
@@ -20,7 +21,9 @@ from tollway.dataplane.pipeline.attempt import Attempt
 from tollway.dataplane.pipeline.exchange import Exchange, Sink
 from tollway.dataplane.pipeline.leave import leave
 from tollway.dataplane.pipeline.recall import keep
+from tollway.dataplane.upstream.port import Response
 
+READ_ON_SECONDS = 1.0
 MAX_FIELDS = 50
 MAX_FIELD_NAME = 100
 UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -132,6 +135,9 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
         watchdog.beat()
         if upstream.ended:
             break
+        if stream.done:  # the client need not wait for what a provider keeps open behind the end of its answer
+            exchange.services.tasks.spawn(_read_on(upstream), "end of an answer")
+            break
         data = await upstream.read_some()
         pending = stream.feed(data) if data else b""
         if not attempt.closed:
@@ -142,6 +148,16 @@ async def _pump(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> No
     if pending:
         await response.write(pending)
     await response.write_eof()
+
+
+async def _read_on(upstream: Response) -> None:
+    """Reads what comes behind the end of an answer, so that the connection can be used again; soon it is closed."""
+    with contextlib.suppress(TollwayError, TimeoutError):
+        async with asyncio.timeout(READ_ON_SECONDS):
+            while not upstream.ended:
+                await upstream.read_some()
+    if not upstream.ended:
+        upstream.close()
 
 
 async def _book(exchange: Exchange, attempt: Attempt, stream: StreamRelay) -> None:

@@ -15,7 +15,7 @@ MAX_BARREN = 1 << 16
 MAX_HEADER = 1 << 14
 MAX_HEADERS = 256
 MAX_INTERIM = 8
-_LINE_END = (b"\n", b"\r")
+_LINE_ENDS = frozenset(b"\r\n")
 _NOT_REPEATED = frozenset((b"transfer-encoding", b"content-encoding"))
 
 
@@ -68,7 +68,7 @@ class Framing:
         self._barren += len(data)
         self.begun = True
         try:
-            if len(data) > 1 and data.endswith(_LINE_END):
+            if data[-1] in _LINE_ENDS and len(data) > 1:
                 # The parser passes over line ends behind an answer: the last one may be a byte that nobody asked for.
                 self._feed(data[:-1])
                 if self.complete:

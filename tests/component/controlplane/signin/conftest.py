@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from tollway.controlplane.app import ControlPlane
-from tollway.controlplane.db.migrate import migrate
 from tollway.testkit.browser import Browser, Page
 from tollway.testkit.oidc_provider import AUDIENCE, CLI_CLIENT, CLIENT, SECRET, Issuer, OidcProvider
 from tollway.testkit.servers import PostgresServer
@@ -101,11 +100,14 @@ def issuer_specs() -> Callable[[Issuer, Issuer], list[dict[str, Any]]]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rig(
-    postgres: PostgresServer, oidc: OidcProvider, make_settings: Callable[..., Any], make_api: Callable[..., Any]
+    postgres: PostgresServer,
+    migrated: str,
+    oidc: OidcProvider,
+    make_settings: Callable[..., Any],
+    make_api: Callable[..., Any],
 ) -> AsyncIterator[Rig]:
     """A running control plane with both issuers."""
-    url = postgres.create_database()
-    await migrate(url)
+    url = postgres.create_database(migrated)
     plane = ControlPlane(make_settings(url))
     plane.clock = clock = MovedClock()  # type: ignore[assignment]
     await plane.start()

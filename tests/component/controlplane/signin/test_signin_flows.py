@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -225,6 +226,13 @@ async def test_a_role_that_came_with_a_group_is_gone_with_it(rig: Any, browser: 
     rig.corp.account("nele")
     clock.later(901)
     assert await reads() == 403
+    assert await reads() == 403
+    events = (await rig.api.call("GET", "audit?resource=user:nele@example.com")).body["events"]
+    assert [(event["action"], event["source"]) for event in events] == [("users.sign_in", "127.0.0.1")] * 3
+    lost, had, bound = ([json.loads(event[part] or "null") for part in ("before", "after")] for event in events)
+    assert lost == [{"groups": ["readers"]}, {"groups": []}]
+    assert had == list(reversed(lost))
+    assert bound == [None, {"issuer": rig.corp.url, "subject": "nele"}]
 
 
 async def test_the_same_document_changes_nothing_and_another_secret_is_told_without_being_shown(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tollway.controlplane.app import ControlPlane
 from tollway.testkit.browser import Browser
 from tollway.testkit.oidc_provider import CLIENT, Issuer
+from tollway.testkit.servers import PostgresServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ADMIN = "admin-token-canary-4711"
@@ -178,7 +181,7 @@ async def test_local_sign_in_is_limited_per_address(rig: Any, browser: Browser, 
     assert 0 < int(refused.headers["retry-after"]) <= 900
     assert (await rig.api.call("GET", "projects")).status == 200  # the way with the bearer token stays open
     clock.later(901)
-    assert (await browser.submit(page, token=ADMIN)).status == 404  # signed in, and on to the portal
+    assert (await browser.submit(page, token=ADMIN)).status == 200  # signed in, and on to the portal
 
 
 async def test_pages_carry_the_headers_that_browsers_need(rig: Any, browser: Browser) -> None:
@@ -211,3 +214,26 @@ async def test_what_has_ended_is_forgotten_in_the_end(rig: Any, browser: Browser
     await rig.plane.signin.sessions.forget()
     for table in ("signin_sessions", "signin_once", "signin_tries"):
         assert await rig.api.sql(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+async def test_over_https_cookies_are_bound_to_the_host_and_https_stays(
+    postgres: PostgresServer, migrated: str, make_settings: Callable[..., Any], browser: Browser
+) -> None:
+    url = postgres.create_database(migrated)
+    plane = ControlPlane(make_settings(url, public_url="https://tollway.example.com"))
+    await plane.start()
+    try:
+        base = f"http://127.0.0.1:{plane.ports['control']}"
+        page = await browser.open(f"{base}/auth/local")
+        assert page.headers["strict-transport-security"] == "max-age=31536000"
+        (line,) = page.cookies
+        assert line.startswith("__Host-tollway_form=")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(line.split("; "))
+        cookie = {"Cookie": line.split(";")[0], "Origin": "https://tollway.example.com"}
+        entered = await browser.submit(page, token=ADMIN, headers=cookie, stop="/")
+        session = next(line for line in entered.cookies if line.startswith("__Host-tollway_session="))
+        assert "Secure" in session.split("; ")
+        assert "Domain" not in session
+        assert (await browser.submit(page, token=ADMIN, headers=cookie | {"Origin": base})).status == 403
+    finally:
+        await plane.stop()

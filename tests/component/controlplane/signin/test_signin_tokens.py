@@ -243,3 +243,19 @@ async def test_an_issuer_that_is_removed_is_believed_no_more(rig: Any) -> None:
     assert (await rig.api.call("POST", "configuration:apply", empty)).status == 200
     rig.clock.wait(3)
     assert (await rig.call(token)).status == 401
+
+
+async def test_a_first_call_and_other_groups_are_audited_once_for_each_token(rig: Any) -> None:
+    rich, poor = (
+        rig.corp.token({"sub": "otto", "email": "otto@example.com", "email_verified": True, "groups": groups})
+        for groups in (["readers"], [])
+    )
+    for token, status in ((rich, 200), (poor, 403), (rich, 200), (rich, 200), (poor, 403)):
+        assert (await rig.call(token)).status == status
+    events = (await rig.api.call("GET", "audit?resource=user:otto@example.com&action=users.sign_in")).body["events"]
+    assert [json.loads(event["after"]) for event in reversed(events)] == [
+        {"issuer": rig.corp.url, "subject": "otto"},
+        {"groups": ["readers"]},
+        {"groups": []},
+    ]
+    assert {(event["actor"], event["source"]) for event in events} == {("otto@example.com", "127.0.0.1")}

@@ -14,6 +14,7 @@ from tollway.core.usage import Usage
 from tollway.dataplane.cache.breaker import Breaker
 from tollway.dataplane.cache.counts import CacheMetrics, Counts, Levels
 from tollway.dataplane.cache.entry import OVERHEAD_BYTES, PIECE_BYTES, Answer, open_sealed, seal
+from tollway.dataplane.cache.meaning import Known, Places
 from tollway.dataplane.cache.memory import AnswerMemory
 from tollway.runtime.seal import Sealer, SealError
 from tollway.testkit.fakes.clock import FakeClock
@@ -96,7 +97,12 @@ def test_an_answer_comes_back_as_it_was() -> None:
 @pytest.mark.parametrize("size", [10, 5000])
 def test_a_sealed_answer_is_bound_to_its_key_and_unchanged(size: int) -> None:
     sealed = seal(SEALER, b"key", answer(b"x" * size))
-    for key, value in ((b"other", sealed), (b"key", sealed[:-1]), (b"key", sealed[:-1] + bytes([sealed[-1] ^ 1])), (b"key", b"")):
+    for key, value in (
+        (b"other", sealed),
+        (b"key", sealed[:-1]),
+        (b"key", sealed[:-1] + bytes([sealed[-1] ^ 1])),
+        (b"key", b""),
+    ):
         with pytest.raises(SealError):
             open_sealed(SEALER, key, value, 10_000)
     with pytest.raises(SealError):
@@ -144,3 +150,18 @@ def test_metrics_are_the_counts_and_nothing_names_a_tenant() -> None:
     assert lines["tollway_cache_memory_bytes"] == "5.0"
     assert lines["tollway_cache_shared_calls"] == "6.0"
     assert len(lines) == 18
+
+
+def test_what_is_known_of_questions_is_bounded_by_bytes() -> None:
+    places = Places(lambda: 0.0, 50_000)
+    for number in range(100):
+        known = tuple(Known(b"m" * 16, b"v" * 768, bytes([number, each]) * 16, 1) for each in range(8))
+        places.learn(b"place %d" % number, known)
+        places.learn(b"place %d" % number, known[: 1 + number % 8])
+        assert 0 < places.held_bytes <= 50_000
+    held = [name for number in range(100) if places.known(name := b"place %d" % number)]
+    assert held == [b"place %d" % number for number in range(100 - len(held), 100)]
+    assert len(held) > 5
+    assert places.held_bytes == sum(400 + sum(each.size for each in places.known(name)) for name in held)
+    places.learn(b"one that is too large", tuple(known) * 100)
+    assert places.held_bytes == 0

@@ -143,3 +143,24 @@ def test_a_packed_body_of_nothing() -> None:
 def test_a_status_that_no_answer_has_is_refused(status: bytes) -> None:
     with pytest.raises(BadAnswerError):
         fed(b"HTTP/1.1 " + status + b" X\r\ncontent-length: 2\r\n\r\nhi" + HELLO)
+
+
+@pytest.mark.parametrize("surplus", [b"\n", b"\r", b"\r\n", b"\r\n\r\n", b"\n\r\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HELLO,
+        OK + b"transfer-encoding: chunked\r\n\r\n3\r\na\n\n\r\n0\r\n\r\n",
+        OK + b"transfer-encoding: chunked\r\n\r\n4\r\na\r\n\n\r\n0\r\nx: y\r\n\r\n",
+    ],
+)
+def test_line_ends_that_come_with_an_answer_are_noticed_wherever_it_is_split(answer: bytes, surplus: bytes) -> None:
+    data = answer + surplus
+    for first in range(1, len(data)):
+        for second in range(first, len(data)):
+            framing = fed(data[:first])
+            for piece in (data[first:second], data[second:]):
+                if piece and not framing.complete:
+                    framing.feed(piece)
+            assert framing.complete
+            assert framing.reusable is (len(answer) in (first, second))

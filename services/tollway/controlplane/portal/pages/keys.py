@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tollway.controlplane.call import ApiError
 from tollway.controlplane.portal import charts, forms
-from tollway.controlplane.portal.pages.overview import USAGE, by_day
+from tollway.controlplane.portal.pages.overview import by_day
 from tollway.controlplane.portal.visit import BESIDE, Visit
 
 PAGE = 50
@@ -72,17 +72,17 @@ def _secret(visit: Visit, made: Any, title: str) -> web.Response:
 
 async def one(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """One key: what it may, what it used, and the forms for its end and its next secret."""
-    key = await visit.call("KeyService/GetKey", {"key": visit.part("key")})
+    key = await visit.call("KeyService/GetKey", {"key": visit.named("key")})
     days, begin = forms.period("", visit.now, default=30)
     usage, budget = await visit.several(
-        (USAGE, {"by": "day", "key": key.id, "from": forms.stamp(begin)}),
+        visit.usage("day", begin, key=key.id),
         ("BudgetService/GetBudget", {"subject": f"key:{key.id}"}),
     )
     shown = charts.days(begin.date(), visit.now.date())
     return visit.page(
         "key.html",
         key=key,
-        status=STATUS.get(key.status, "unknown"),
+        state=STATUS.get(key.status, "unknown"),
         graces=GRACES,
         days=days,
         usage=usage,
@@ -96,7 +96,7 @@ async def rotate(visit: Visit) -> web.Response:
     """A new secret; the present one stays valid for the grace."""
     try:
         grace = forms.whole(visit.form, "grace_seconds", high=7_776_000)
-        fields = {"key": visit.part("key"), "grace_seconds": grace, "etag": visit.form.get("etag", "")}
+        fields = {"key": visit.named("key"), "grace_seconds": grace, "etag": visit.form.get("etag", "")}
         made = await visit.call("KeyService/RotateKey", fields)
     except ApiError as error:
         if error.code in BESIDE:
@@ -107,12 +107,12 @@ async def rotate(visit: Visit) -> web.Response:
 
 async def act(visit: Visit) -> web.Response:
     """Revokes a key, or ends the grace of its rotation."""
-    ends = visit.part("action") == "end-grace"
+    ends = visit.named("action") == "end-grace"
     method = "KeyService/EndKeyGrace" if ends else "KeyService/RevokeKey"
     try:
-        await visit.call(method, {"key": visit.part("key"), "etag": visit.form.get("etag", "")})
+        await visit.call(method, {"key": visit.named("key"), "etag": visit.form.get("etag", "")})
     except ApiError as error:
         if error.code in BESIDE:
             return await one(visit, error)
         raise
-    return visit.go(f"/keys/{visit.part('key')}", done="ended" if ends else "revoked")
+    return visit.go(f"/keys/{visit.named('key')}", done="ended" if ends else "revoked")

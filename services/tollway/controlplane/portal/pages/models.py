@@ -45,7 +45,7 @@ async def models(visit: Visit) -> web.Response:
 
 async def model(visit: Visit) -> web.Response:
     """One model, with a piece of code for each library."""
-    found = await visit.call("ModelService/GetModel", {"model": visit.part("model")})
+    found = await visit.call("ModelService/GetModel", {"model": visit.named("model")})
     base = visit.services.gateway or "https://GATEWAY"
     return visit.page(
         "model.html",

@@ -12,9 +12,19 @@ from tollway.controlplane.portal import charts, forms
 from tollway.controlplane.portal.rendering import amount, money, number
 from tollway.controlplane.portal.visit import Visit
 
-USAGE = "UsageService/QueryUsage"
-SHOWN = 10
-"""How many groups a table of the dearest has."""
+SHOWN, MOST = 10, 500
+"""How many groups a table of the dearest has, on the first page and on its own."""
+WAITING = 20
+COUNTS = ("requests", "errors", "input_tokens", "output_tokens")
+TITLES = {
+    "day": "Cost and requests by day",
+    "model": "Models by cost",
+    "project": "Projects by cost",
+    "key": "Keys by cost",
+    "business_unit": "Business units by cost",
+    "provider": "Providers by cost",
+    "user": "Users by cost",
+}
 
 
 def by_day(title: str, usage: Any, days: list[str], *, requests: bool = False) -> charts.Chart:
@@ -45,41 +55,46 @@ def month_forecast(visit: Visit, usage: Any) -> tuple[Decimal, Decimal]:
 
 
 async def overview(visit: Visit) -> web.Response:
-    """Spend and usage of the period, what the month will cost, and the dearest models, projects and keys."""
-    days, begin = forms.period(visit.asked("days"), visit.now, default=30)
-    # The forecast needs the month, which can begin before the period.
-    start = min(begin, visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
-    start = min(start, begin if days > 7 else start)
-    since = {"from": forms.stamp(begin)}
-    daily, models, projects, keys, waiting = await visit.several(
-        (USAGE, {"by": "day", "from": forms.stamp(start)}),
-        (USAGE, {"by": "model", **since}),
-        (USAGE, {"by": "project", **since}),
-        (USAGE, {"by": "key", **since}),
-        ("ApprovalService/ListApprovals", {"decidable": True, "page_size": 20}),
-    )
-    shown = charts.days(begin.date(), visit.now.date())
-    spent, coming = month_forecast(visit, daily) if daily is not None else (Decimal(0), Decimal(0))
-    full = visit.principal.reach("usage.read")
+    """What waits for the person, and the places where the reports come to stand, each by a call of its own."""
+    days, _ = forms.period(visit.asked("days"), visit.now, default=30)
+    waiting = await visit.maybe("ApprovalService/ListApprovals", {"decidable": True, "page_size": WAITING})
     return visit.page(
         "overview.html",
         days=days,
-        usable=daily is not None,
-        total=models.total if models is not None else None,
-        spend=by_day("Cost by day", daily, shown),
-        requests=by_day("Requests by day", daily, shown, requests=True),
+        usable=visit.may("usage.read"),
+        reports=[by for by in ("model", "project", "key")],
+        titles=TITLES,
+        waiting=len(waiting.approvals) if waiting is not None else 0,
+        most=WAITING,
+    )
+
+
+async def usage(visit: Visit) -> web.Response:
+    """One report: by day as charts, by anything else as a table; as a page, or as the part of one."""
+    by, project = visit.named("by"), visit.asked("project")
+    days, begin = forms.period(visit.asked("days"), visit.now, default=30)
+    only = {"project": project} if project else {}
+    known = {"days": days, "by": by, "project": project, "titles": TITLES}
+    if by != "day":
+        found = await visit.call(*visit.usage(by, begin, **only))
+        everything = visit.asked("all") == "1"
+        rows = list(found.rows[: MOST if everything else SHOWN])
+        return visit.page("usage.html", rows=rows, count=len(found.rows), everything=everything, **known)
+    # The forecast needs the month, which can begin before the period.
+    month = visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    found = await visit.call(*visit.usage("day", min(begin, month), **only))
+    shown = charts.days(begin.date(), visit.now.date())
+    spent, coming = month_forecast(visit, found)
+    within = [row for row in found.rows if row.group >= shown[0]]
+    return visit.page(
+        "usage_days.html",
         spent=spent,
         coming=coming,
-        tables=[
-            (title, link, list(found.rows[:SHOWN]), len(found.rows))
-            for title, link, found in (
-                ("Models", "/models/", models),
-                ("Projects", "/projects/", projects),
-                ("Your keys" if full is not None and full.owner is not None else "Keys", "", keys),
-            )
-            if found is not None
-        ],
-        waiting=list(waiting.approvals) if waiting is not None else [],
+        cost=sum((amount(row.cost) for row in within), Decimal(0)),
+        counts={name: sum(getattr(row, name) for row in within) for name in COUNTS},
+        spend=by_day("Cost by day", found, shown),
+        requests=by_day("Requests by day", found, shown, requests=True),
+        **known,
     )
 
 

@@ -146,7 +146,7 @@ class LedgerAttempt(_message.Message):
     def __init__(self, id: _Optional[str] = ..., number: _Optional[int] = ..., provider: _Optional[str] = ..., target_model: _Optional[str] = ..., outcome: _Optional[str] = ..., status: _Optional[int] = ..., error_code: _Optional[str] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., cost: _Optional[str] = ..., price_version: _Optional[str] = ..., estimated: _Optional[bool] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider_request_id: _Optional[str] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., image_input_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., image_output_tokens: _Optional[int] = ..., prediction_accepted_tokens: _Optional[int] = ..., prediction_rejected_tokens: _Optional[int] = ..., images: _Optional[int] = ..., audio_ms: _Optional[int] = ..., characters: _Optional[int] = ..., searches: _Optional[int] = ...) -> None: ...
 
 class LedgerRequest(_message.Message):
-    __slots__ = ("id", "project", "key_public_id", "endpoint", "model", "stream", "outcome", "status", "error_code", "cost", "estimated", "client_request_id", "tags", "started_at", "ended_at", "attempts")
+    __slots__ = ("id", "project", "key_public_id", "endpoint", "model", "stream", "outcome", "status", "error_code", "cost", "estimated", "client_request_id", "tags", "started_at", "ended_at", "attempts", "cache")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +170,7 @@ class LedgerRequest(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
     id: str
     project: str
     key_public_id: str
@@ -186,7 +187,8 @@ class LedgerRequest(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     ended_at: _timestamp_pb2.Timestamp
     attempts: _containers.RepeatedCompositeFieldContainer[LedgerAttempt]
-    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., key_public_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., stream: _Optional[bool] = ..., outcome: _Optional[str] = ..., status: _Optional[int] = ..., error_code: _Optional[str] = ..., cost: _Optional[str] = ..., estimated: _Optional[bool] = ..., client_request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[LedgerAttempt, _Mapping]]] = ...) -> None: ...
+    cache: str
+    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., key_public_id: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., stream: _Optional[bool] = ..., outcome: _Optional[str] = ..., status: _Optional[int] = ..., error_code: _Optional[str] = ..., cost: _Optional[str] = ..., estimated: _Optional[bool] = ..., client_request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[LedgerAttempt, _Mapping]]] = ..., cache: _Optional[str] = ...) -> None: ...
 
 class ListRequestsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "project", "key", "model", "to")

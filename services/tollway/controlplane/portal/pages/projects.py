@@ -1,0 +1,157 @@
+"""Projects and business units: members, keys, budgets, what was spent, and what the month will cost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from aiohttp import web
+
+from tollway.controlplane.call import ApiError
+from tollway.controlplane.portal import charts, forms
+from tollway.controlplane.portal.rendering import amount, money
+from tollway.controlplane.portal.visit import BESIDE, Visit
+
+PAGE = 50
+MEMBERS = 100
+CHARTED = 20
+"""How many projects a chart of a unit shows; the table has all of its page."""
+
+
+async def projects(visit: Visit) -> web.Response:
+    """The projects that the person may see, with what they cost this month."""
+    asked = {"page_size": PAGE, "page_token": visit.asked("page"), "business_unit": visit.asked("business_unit")}
+    month = visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    found, usage = await visit.several(("ProjectService/ListProjects", asked), visit.usage("project", month))
+    if found is None:
+        found = await visit.call("ProjectService/ListProjects", asked)
+    costs = {row.group: row for row in usage.rows} if usage is not None else {}
+    return visit.page(
+        "projects.html",
+        projects=list(found.projects),
+        following=found.next_page_token,
+        costs=costs,
+        unit=visit.asked("business_unit"),
+    )
+
+
+async def project(visit: Visit, problem: ApiError | None = None) -> web.Response:
+    """One project; what it used comes to stand there by calls of its own."""
+    found = await visit.call("ProjectService/GetProject", {"project": visit.named("project")})
+    days, _ = forms.period(visit.asked("days"), visit.now, default=30)
+    keys, members, budget, limits = await visit.several(
+        ("KeyService/ListKeys", {"project": found.name, "page_size": PAGE}),
+        ("RoleService/ListRoles", {"project": found.name, "page_size": MEMBERS}),
+        ("BudgetService/GetBudget", {"subject": f"project:{found.name}"}),
+        ("LimitService/GetLimits", {"subject": f"project:{found.name}"}),
+    )
+    typed = {
+        "description": found.description,
+        "models": ", ".join(found.models),
+        "user": "",
+        "role": "developer",
+        **visit.form,
+    }
+    return visit.page(
+        "project.html",
+        project=found,
+        days=days,
+        keys=list(keys.keys) if keys is not None else None,
+        members=list(members.roles) if members is not None else None,
+        budget=budget,
+        limits=list(limits.limits) if limits is not None else [],
+        typed=typed,
+        problem=problem,
+    )
+
+
+async def save(visit: Visit) -> web.Response:
+    """Changes description and models, unless somebody else has changed the project in the meantime."""
+    name = visit.named("project")
+    try:
+        fields = {
+            "project": name,
+            "description": visit.form.get("description", ""),
+            "models": forms.listed(visit.form.get("models", "")),
+            "update_mask": "description,models",
+            "etag": visit.form.get("etag", ""),
+        }
+        await visit.call("ProjectService/UpdateProject", fields)
+    except ApiError as error:
+        if error.code in BESIDE:
+            return await project(visit, error)
+        raise
+    return visit.go(f"/projects/{name}", done="saved")
+
+
+async def members(visit: Visit) -> web.Response:
+    """Gives a role in the project, or takes one."""
+    name = visit.named("project")
+    try:
+        if visit.form.get("revoke"):
+            await visit.call("RoleService/RevokeRole", {"binding": visit.form["revoke"]})
+            return visit.go(f"/projects/{name}", done="removed")
+        await visit.call("RoleService/GrantRole", {"project": name, **forms.picked(visit.form, "user", "role")})
+    except ApiError as error:
+        if error.code in BESIDE:
+            return await project(visit, error)
+        raise
+    return visit.go(f"/projects/{name}", done="created")
+
+
+async def units(visit: Visit) -> web.Response:
+    """The units that the person may see, with what they cost this month."""
+    month = visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    found = await visit.call(
+        "BusinessUnitService/ListBusinessUnits", {"page_size": PAGE, "page_token": visit.asked("page")}
+    )
+    usage = await visit.maybe(*visit.usage("business_unit", month))
+    costs = {row.group: row for row in usage.rows} if usage is not None else {}
+    return visit.page("units.html", units=list(found.business_units), following=found.next_page_token, costs=costs)
+
+
+async def unit(visit: Visit) -> web.Response:
+    """One unit; what it cost comes to stand there by a call of its own."""
+    found = await visit.call("BusinessUnitService/GetBusinessUnit", {"business_unit": visit.named("unit")})
+    budget = await visit.maybe("BudgetService/GetBudget", {"subject": f"business_unit:{found.name}"})
+    return visit.page("unit.html", unit=found, budget=budget, following=visit.asked("page"))
+
+
+async def unit_costs(visit: Visit) -> web.Response:
+    """The unit's total of the month, by project, and what the month will have cost."""
+    name, now = visit.named("unit"), visit.now
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    recent, month = midnight - timedelta(days=6), midnight.replace(day=1)
+    listed, costs, totals, lately = await visit.several(
+        (
+            "ProjectService/ListProjects",
+            {"business_unit": name, "page_size": PAGE, "page_token": visit.asked("page")},
+        ),
+        visit.usage("project", month),
+        visit.usage("business_unit", month),
+        visit.usage("business_unit", recent),
+    )
+    rows = {row.group: row for row in costs.rows} if costs is not None else {}
+    projects = list(listed.projects) if listed is not None else []
+    spent = _of(totals, name)
+    elapsed = Decimal((now - recent).total_seconds()) / 86_400
+    dearest = sorted(((amount(rows[p.name].cost), p.name) for p in projects if p.name in rows), reverse=True)
+    points = [(title, cost, money(cost)) for cost, title in dearest[:CHARTED]]
+    return visit.page(
+        "unit_costs.html",
+        name=name,
+        spent=spent,
+        coming=charts.forecast(spent, _of(lately, name), elapsed, now),
+        projects=sorted(projects, key=lambda p: -amount(rows[p.name].cost) if p.name in rows else Decimal(0)),
+        following=listed.next_page_token if listed is not None else "",
+        costs=rows,
+        chart=charts.bars("Cost by project this month", points),
+    )
+
+
+def _of(usage: Any, group: str) -> Decimal:
+    """The cost of one group."""
+    if usage is None:
+        return Decimal(0)
+    return sum((amount(row.cost) for row in usage.rows if row.group == group), Decimal(0))

@@ -1,0 +1,184 @@
+"""The addresses of the portal, and what holds for all of them: session, CSRF, one answer for a form sent twice, and
+pages for whatever goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from tollway.controlplane.api.dispatcher import Dispatcher
+from tollway.controlplane.api.rest import STATUS
+from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.portal import rendering
+from tollway.controlplane.portal.once import Once
+from tollway.controlplane.portal.pages import (
+    approvals,
+    budgets,
+    keys,
+    logs,
+    models,
+    overview,
+    people,
+    platform,
+    playground,
+    projects,
+)
+from tollway.controlplane.portal.relay import Relay
+from tollway.controlplane.portal.reports import Reports
+from tollway.controlplane.portal.visit import HEADERS, Services, Visit, title_of
+from tollway.controlplane.signin.sessions import session_of, signed_in
+from tollway.runtime import log
+from tollway.runtime.clock import Clock
+
+_log = log.get(__name__)
+MAX_FORM_BYTES = 256 << 10
+MAX_FIELDS = 200
+ASSET_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+Page = Callable[[Visit], Awaitable[web.StreamResponse]]
+Answer = Callable[[Visit], Awaitable[web.Response]]
+
+LOOKED_AT: tuple[tuple[str, Page], ...] = (
+    ("/", overview.overview),
+    ("/usage/{by:day|model|project|key|business_unit|provider|user}", overview.usage),
+    ("/account", overview.account),
+    ("/keys", keys.keys),
+    ("/keys/new", keys.new),
+    ("/keys/{key}", keys.one),
+    ("/models", models.models),
+    ("/models/{model:.+}", models.model),
+    ("/playground", playground.playground),
+    ("/approvals", approvals.listing),
+    ("/approvals/new", approvals.new),
+    ("/approvals/{approval}", approvals.one),
+    ("/delegations", approvals.delegations),
+    ("/projects", projects.projects),
+    ("/projects/{project}", projects.project),
+    ("/units", projects.units),
+    ("/units/{unit}", projects.unit),
+    ("/units/{unit}/costs", projects.unit_costs),
+    ("/budgets", budgets.budgets),
+    ("/budgets/edit", budgets.edit),
+    ("/request-log", logs.listing),
+    ("/providers", platform.providers),
+    ("/users", people.users),
+    ("/roles", people.roles),
+    ("/service-accounts", people.accounts),
+    ("/policies", platform.policies),
+    ("/policies/{kind}", platform.policy),
+    ("/audit", platform.audit),
+)
+SENT: tuple[tuple[str, Answer], ...] = (
+    ("/keys", keys.create),
+    ("/keys/{key}/rotate", keys.rotate),
+    ("/keys/{key}/{action:revoke|end-grace}", keys.act),
+    ("/playground", playground.send),
+    ("/approvals", approvals.create),
+    ("/approvals/{approval}/{action:decide|comment|cancel|revoke}", approvals.act),
+    ("/delegations", approvals.delegate),
+    ("/projects/{project}", projects.save),
+    ("/projects/{project}/members", projects.members),
+    ("/budgets", budgets.save),
+    ("/budgets/increase", budgets.increase),
+    ("/request-log/{request}", logs.read),
+    ("/providers/{provider}/check", platform.check),
+    ("/users", people.create_user),
+    ("/users/{user}/{action:enable|disable}", people.act),
+    ("/roles", people.grant),
+    ("/service-accounts", people.change_account),
+    ("/policies/{kind}", platform.set_policy),
+    ("/audit/verify", platform.verify),
+)
+
+
+class Portal:
+    """The pages of one process. `gateway` is the data plane's address for clients, empty when it is not set."""
+
+    def __init__(self, dispatcher: Dispatcher, clock: Clock, gateway: str) -> None:
+        self._services = Services(dispatcher, rendering.make_environment(), Reports(clock), clock, gateway)
+        self._once = Once(clock)
+        self._relay = Relay(gateway)
+
+    async def close(self) -> None:
+        """Closes what it has opened."""
+        await self._relay.close()
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds the addresses. Sign-in must have been added before, for its sessions and headers."""
+        app[playground.RELAY] = self._relay
+        app.router.add_get("/assets/{version}/{name}", self._asset)
+        for path, page in LOOKED_AT:
+            app.router.add_get(path, self._guard(signed_in(self._shown(page))))
+        for path, answer in SENT:
+            app.router.add_post(path, self._guard(signed_in(self._done(answer))))
+        app.router.add_post("/playground/stream", self._guard(signed_in(self._streamed)))
+
+    async def _asset(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if name not in rendering.ASSETS:
+            raise web.HTTPNotFound
+        body, kind = rendering.CONTENTS[name], rendering.ASSETS[name]
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=ASSET_HEADERS)
+
+    async def _visit(self, request: web.Request) -> Visit:
+        session = await session_of(request)
+        assert session is not None, "signed_in has looked"
+        form: dict[str, str] = {}
+        if request.method == "POST":
+            sent = await request.post()
+            if len(sent) > MAX_FIELDS:
+                raise ApiError(ApiCode.INVALID, "the form has too many fields")
+            form = {name: value for name, value in sent.items() if isinstance(value, str)}
+        return Visit(request, session, self._services, form)
+
+    def _shown(self, page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            visit = await self._visit(request)
+            try:
+                return await page(visit)
+            except ApiError as error:
+                return visit.problem(error)
+
+        return answer
+
+    def _done(self, work: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            visit = await self._visit(request)
+            try:
+                number = visit.form.get("once", "")[:40]
+                if not number:
+                    return await work(visit)
+                return await self._once.run(f"{visit.session.id}/{request.path}/{number}", lambda: work(visit))
+            except ApiError as error:
+                return visit.problem(error)
+
+        return answer
+
+    async def _streamed(self, request: web.Request) -> web.StreamResponse:
+        return await playground.stream(await self._visit(request))
+
+    def _guard(
+        self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            """Forms are bounded before they are read; what goes wrong before a page knows its person is plain."""
+            try:
+                if request.method == "POST" and not 0 <= (request.content_length or 0) <= MAX_FORM_BYTES:
+                    raise ApiError(ApiCode.INVALID, f"a form can have at most {MAX_FORM_BYTES >> 10} KiB")
+                if request.method == "POST" and request.content_length is None:
+                    raise ApiError(ApiCode.INVALID, "a form needs a length")
+                return await handler(request)
+            except ApiError as error:
+                return self._plain(error.message, title_of(error), STATUS[error.code])
+            except web.HTTPException:
+                raise
+            except Exception:  # noqa: BLE001 - logged and answered; the server goes on
+                _log.exception("a page failed by a defect", path=request.path)
+                return self._plain("This is a defect of Tollway; it was recorded.", "Something went wrong", 500)
+
+        return answer
+
+    def _plain(self, message: str, title: str, status: int) -> web.Response:
+        text = self._services.templates.get_template("plain.html").render(message=message, title=title)
+        return web.Response(status=status, text=text, content_type="text/html", headers=HEADERS)
