@@ -41,7 +41,7 @@ class Statements:
         """The rows of a statement, each as a `row` struct."""
         async with db.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(self._sql[name], params)
-            return [msgspec.convert(found, row) for found in await cursor.fetchall()]
+            return msgspec.convert(await cursor.fetchall(), list[row])  # type: ignore[valid-type]
 
     async def one(self, db: Database, name: str, row: type[T], /, **params: Any) -> T | None:
         """The first row of a statement, or None."""

@@ -241,28 +241,35 @@ class ConfigPublisher:
     async def _whole(self, stream: _Stream, state: State) -> AsyncGenerator[ConfigEvent, None]:
         """The whole directory in parts, as of the position at its beginning.
 
-        Each part is read at its own, later moment, so that a slow subscriber never holds a transaction open: what
-        changed meanwhile is in a part at its newer version, or missing from it, and in either case is sent again by the
-        changes from the beginning's position on.
+        Each part is read at its own, later moment, one ahead at most, so that a slow subscriber never holds a transaction
+        open: what changed meanwhile is in a part at its newer version, or missing from it, and in either case is sent
+        again by the changes from the beginning's position on.
         """
         self.counters.snapshots_sent += 1
         stream.directory = None
-        after: UUID | None = None
-        while True:
-            page = await self._read(partial(self._store.directory_page, after=after))
-            if page is None or not await self._reach(page, state.position.epoch):
-                return
-            if (catalog := self._newer_catalog(stream)) is not None:
-                yield catalog
-            complete = page.following is None
-            if complete:
-                stream.directory = state.position
-            part = tuple(change for _, change in page.changes)
-            self.counters.changes_sent += len(part)
-            yield KeyChanges(state.position, part, snapshot=True, complete=complete)
-            if page.following is None:
-                return
-            after = page.following[1]
+        reading = self._reading(None)
+        try:
+            while True:
+                page = await reading
+                if page is None or not await self._reach(page, state.position.epoch):
+                    return
+                if page.following is not None:  # the next part is read while this one travels
+                    reading = self._reading(page.following[1])
+                if (catalog := self._newer_catalog(stream)) is not None:
+                    yield catalog
+                complete = page.following is None
+                if complete:
+                    stream.directory = state.position
+                part = tuple(change for _, change in page.changes)
+                self.counters.changes_sent += len(part)
+                yield KeyChanges(state.position, part, snapshot=True, complete=complete)
+                if complete:
+                    return
+        finally:
+            reading.cancel()
+
+    def _reading(self, after: UUID | None) -> asyncio.Task[Page | None]:
+        return self._tasks.spawn(self._read(partial(self._store.directory_page, after=after)), "directory-part")
 
     async def _reach(self, page: Page, epoch: str) -> bool:
         """Waits until the catalog in memory is not older than a page, which may name what only a newer one explains.
