@@ -18,7 +18,7 @@ STAMP := .venv/.installed
 UV_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
-.PHONY: help setup run test check fmt lint types gen unit bench test-vllm fuzz soak chaos lock upgrade clean
+.PHONY: help setup run test check fmt lint types gen unit bench test-vllm test-browser fuzz soak chaos lock upgrade clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ bench: setup ## compare CPU per request with bare proxies; BENCH=folder of the h
 test-vllm: setup ## official clients through the gateway against a real vLLM on CPU (gigabytes, minutes)
 	@PYTHON="$(PYTHON)" bash tests/vllm/setup.sh
 	@$(BIN)/python -m pytest -q -p no:randomly -m vllm tests/vllm $(PYTEST_ARGS)
+
+test-browser: setup ## the portal in a real Chromium, with axe; pictures in .cache/browser (apt, hundreds of megabytes)
+	@bash tests/browser/setup.sh
+	@$(BIN)/python -m pytest -q -p no:randomly -m browser tests/browser $(PYTEST_ARGS)
 
 chaos: setup ## kill processes under load for a few minutes
 	@$(BIN)/python -m pytest -q -p no:randomly -m chaos -n 2 --dist loadfile tests $(PYTEST_ARGS)

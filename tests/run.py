@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parent
 PARALLEL = ("unit", "house", "contract", "component", "clients")
 SERIAL = ("e2e",)
-FAST = "not vllm and not chaos and not soak"
+FAST = "not vllm and not browser and not chaos and not soak"
 NO_TESTS_COLLECTED = 5
 
 

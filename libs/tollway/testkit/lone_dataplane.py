@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -118,7 +118,8 @@ class LoneDataPlane:
         )
         return native.text
 
-    async def __aenter__(self) -> LoneDataPlane:
+    async def prepare(self) -> None:
+        """Writes what it starts from: the catalog to disk, the keys to Valkey."""
         sealer = Sealer([self._fleet_key])
         catalog = Catalog(
             epoch=EPOCH,
@@ -134,16 +135,18 @@ class LoneDataPlane:
         self.folder.mkdir(parents=True, exist_ok=True)
         CatalogFile(self.folder / "catalog.sealed").save(SealedCatalog(EPOCH, 1, sealed))
         await self._fill_directory(sealer)
+
+    async def __aenter__(self) -> Self:
+        await self.prepare()
         self.process = Process(
             Settings(
                 redis_url=self._redis_url,
                 fleet_keys=(self._fleet_key,),
-                join_token="join",
                 data_dir=self.folder,
                 segment_bytes=1 << 20,
                 journal_bytes=64 << 20,
                 drain_seconds=2,
-                **{"control_grpc": "127.0.0.1:1", **self._settings},
+                **{"control_grpc": "127.0.0.1:1", "join_token": "join", **self._settings},
             )
         )
         self.process.replica += f"/{self.folder.name}"  # several may share this process
@@ -196,3 +199,24 @@ class LoneDataPlane:
             while len(found := self.rows()) < count:
                 await asyncio.sleep(0.01)
         return found
+
+
+class FollowingDataPlane(LoneDataPlane):
+    """A data plane that has everything from a control plane's push, as it is deployed. Its clients send no key."""
+
+    def __init__(self, folder: Path, redis_url: str, control_grpc: str, *, fleet_key: bytes, join_token: str) -> None:
+        super().__init__(folder, redis_url, control_grpc=control_grpc, join_token=join_token)
+        self._fleet_key = fleet_key
+
+    async def prepare(self) -> None:
+        """It starts from nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        await self.client.close()
+        self.client = aiohttp.ClientSession()
+        async with asyncio.timeout(10):
+            while self.process.follower.problem() is not None:
+                await asyncio.sleep(0.02)
+        return self

@@ -1,4 +1,4 @@
-"""People in front of the portal: sessions made without an identity provider, and a database as large as a big company's.
+"""People in front of the portal: sessions made without an identity provider, and a database as a big company has it.
 
 Owns how that is made; what pages must show is said by the tests.
 """
@@ -6,16 +6,19 @@ Owns how that is made; what pages must show is said by the tests.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from tollway.controlplane.app import ControlPlane
+from tollway.controlplane.db.migrate import migrate
 from tollway.controlplane.signin.flow import Granted
 from tollway.controlplane.signin.model import Claims, Kept
 from tollway.testkit.browser import Browser
+from tollway.testkit.servers import PostgresServer
 
 ISSUER = "https://login.example.com"
 SESSION = "tollway_session"
@@ -77,7 +80,7 @@ class Person:
         if not self.token:
             await self.get("/account")
         form = {"csrf_token": self.token, **{name.replace("__", "."): value for name, value in fields.items()}}
-        page = await self.browser.post(self.origin + path, **form)
+        page = await self.browser.post(self.origin + path, headers=None, **form)
         return page.status, page.text, page.headers
 
 
@@ -101,3 +104,74 @@ async def signed_in(plane: ControlPlane, email: str = "") -> AsyncIterator[Perso
 def issuer() -> dict[str, Any]:
     """The issuer as a configuration has it."""
     return {"name": "login", "issuer": ISSUER, "client_id": "tollway"}
+
+
+XSS = "<script>alert('x')</script>\"'><img src=x>"
+DOCUMENT: dict[str, Any] = {
+    "identity": {"issuers": [issuer()]},
+    "business_units": [{"name": "sales", "description": XSS}],
+    "providers": [
+        {
+            "name": "sim",
+            "kind": "simulator",
+            "base_url": "http://127.0.0.1:9/v1",
+            "credentials": [{"name": "main", "api_key": "k"}],
+        }
+    ],
+    "models": [
+        {
+            "name": "sim/chat",
+            "targets": [{"provider": "sim", "model": "x"}],
+            "price": {"input": "1", "output": "2"},
+        }
+    ],
+    "projects": [
+        {
+            "name": "alpha",
+            "business_unit": "sales",
+            "description": XSS,
+            "budget": {"limit": "25.00", "period": "month"},
+        },
+        {"name": "secret-beta"},
+    ],
+}
+"""A unit with one project, another project beside it, and descriptions that a careless page would run."""
+ROLES = (
+    {"role": "developer", "user": "dev@example.com", "project": "alpha"},
+    {"role": "unit_manager", "user": "boss@example.com", "business_unit": "sales"},
+)
+
+
+@dataclass
+class Rig:
+    """A furnished control plane, and the people in front of it. `api` is the tests' client of the API."""
+
+    api: Any
+    plane: ControlPlane
+    administrator: Person
+    developer: Person
+    manager: Person
+
+
+@asynccontextmanager
+async def rig(
+    postgres: PostgresServer, make_settings: Callable[..., Any], make_api: Callable[..., Any]
+) -> AsyncIterator[Rig]:
+    """A running control plane on a database of its own, with an administrator, a developer and a manager."""
+    url = postgres.create_database()
+    await migrate(url)
+    plane = ControlPlane(make_settings(url, gateway_url="http://127.0.0.1:9"))
+    await plane.start()
+    api = make_api(plane, url)
+    done = await api.call("POST", "configuration:apply", {"configuration": DOCUMENT})
+    assert done.status == 200, done.body
+    for role in ROLES:
+        assert (await api.call("POST", "roles", role)).status == 200
+    async with (
+        signed_in(plane) as administrator,
+        signed_in(plane, "dev@example.com") as developer,
+        signed_in(plane, "boss@example.com") as manager,
+    ):
+        yield Rig(api, plane, administrator, developer, manager)
+    await api.close()
+    await plane.stop()

@@ -45,6 +45,7 @@ from tollway.controlplane.resources import from_ms
 from tollway.controlplane.rotation.worker import RotationWorker
 from tollway.controlplane.settings import Settings
 from tollway.controlplane.signin.headers import Origin
+from tollway.controlplane.signin.pushed import KeyPush
 from tollway.controlplane.signin.routes import SignInRoutes
 from tollway.controlplane.signin.service import SignIn
 from tollway.controlplane.workflows.keeper import Keeper
@@ -202,6 +203,9 @@ class ControlPlane:
         self.signin = SignIn(self.pool, self.vault, self.clock, self.settings.admin_token, origin)
         self._opened.push_async_callback(self.signin.close)
         await self.signin.open()
+        self.key_push = KeyPush(self.pool, self.signin.issuers, self.clock)
+        self._opened.push_async_callback(self.key_push.close)
+        self.key_push.start()
         self.authenticator = Authenticator(self.settings.admin_token, self.signin, self.pool)
 
     def _database_problem(self) -> str | None:

@@ -121,7 +121,7 @@ async def test_a_client_that_leaves_is_charged_at_most_what_was_reserved(fleet: 
         assert fleet.spent() == attempt.cost_nano
 
 
-@pytest.mark.parametrize("fault", ["500", "429", "close-first"])
+@pytest.mark.parametrize("fault", ["500", "429"])
 async def test_what_fails_is_given_back(fleet: Fleet, fault: str) -> None:
     fleet.rules["project:p1"] = budget("b1", "project", 0.1)
     fleet.retries = Retries(attempts=0)
@@ -131,6 +131,21 @@ async def test_what_fails_is_given_back(fleet: Fleet, fault: str) -> None:
         await eventually_free(fleet)
         assert fleet.spent() == 0
         assert (await fleet.ask()).status == 200
+
+
+async def test_what_breaks_without_a_word_is_booked_as_it_may_be_billed(fleet: Fleet) -> None:
+    """The request left on a new connection: nobody knows whether the provider was at work."""
+    fleet.rules["project:p1"] = budget("b1", "project", 0.1)
+    fleet.retries = Retries(attempts=0)
+    async with fleet:
+        fleet.simulator.behave("*", fault="close-first", times=1)
+        assert (await fleet.ask(plane=0)).status == 502
+        await eventually_free(fleet)
+        (row,) = await fleet.first.wait_rows(1)
+        (attempt,) = row.attempts
+        assert attempt.estimated
+        assert 0 < attempt.cost_nano <= COST
+        assert fleet.spent() == attempt.cost_nano
 
 
 async def test_every_level_has_its_own_budget(fleet: Fleet) -> None:

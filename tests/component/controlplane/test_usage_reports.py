@@ -242,6 +242,20 @@ async def test_a_request_is_shown_with_its_attempts(pool: Pool) -> None:
     ]
 
 
+async def test_a_request_that_the_cache_answered_counts_and_costs_nothing(pool: Pool) -> None:
+    before = (await usage(pool, "model")).total
+    rows = [request_row(model="kept", cache=cache, attempts=()) for cache in ("hit", "shared")]
+    await ingest(pool, "dp-1", rows)
+    await ingest(pool, "dp-1", rows)
+    after = (await usage(pool, "model")).total
+    assert (after.requests, after.cost, after.errors) == (before.requests + 2, before.cost, before.errors)
+    shown = {request.id: request for request in (await listed(pool, model="kept")).requests}
+    assert {name: (request.cache, request.cost, request.attempts) for name, request in shown.items()} == {
+        row.id: (row.cache, "0", []) for row in rows
+    }
+    assert {request.cache for request in (await listed(pool, model="small")).requests} == {""}
+
+
 @pytest.mark.parametrize(
     ("method", "fields", "field"),
     [

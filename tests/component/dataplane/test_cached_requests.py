@@ -208,9 +208,28 @@ async def test_a_client_that_left_leaves_nothing_behind(plane: LoneDataPlane, up
     assert said(await ask(plane, stream=True)) == "miss"
 
 
+async def test_large_requests_and_answers(plane: LoneDataPlane, upstream: Upstream) -> None:
+    question = [{"role": "user", "content": "x" * 300_000}]
+    assert [said(await ask(plane, messages=question)) for _ in range(2)] == ["miss", "hit"]
+    for streamed in (False, True):
+        events = [event({"content": "y" * 4096})] * 600
+        upstream.script = stream([*events, *words(1)[-3:]]) if streamed else whole(completion("y" * (2 << 20)))
+        calls = len(upstream.requests)
+        answers = await asyncio.gather(*[ask(plane, stream=streamed) for _ in range(3)])
+        bodies = [await answer.read() for answer in answers]
+        assert len(bodies[0]) > 2 << 20
+        assert (len(set(bodies)), sorted(map(said, answers))) == (1, ["hit", "hit", "miss"])
+        assert said(await ask(plane, stream=streamed)) == "miss", "too large to be kept"
+        assert len(upstream.requests) == calls + 2
+
+
 async def test_rate_limits_count_hits(tmp_path: Path, valkey: ValkeyServer, upstream: Upstream) -> None:
     plane = made(tmp_path / "limited", valkey.url, upstream)
-    plane.rules["project:p1"] = Rules(limits=(limit("hits", Measure.REQUESTS, 3, scope="project"),))
+    at_once, often = (
+        limit("hits at once", Measure.CONCURRENT, 1, scope="project"),
+        limit("hits", Measure.REQUESTS, 3, scope="project"),
+    )
+    plane.rules["project:p1"] = Rules(limits=(at_once, often))
     async with BalanceService() as ledger:
         plane._settings["control_grpc"] = ledger.address
         await plane.__aenter__()

@@ -268,8 +268,8 @@ async def test_a_fallback_without_room_in_its_limits_is_not_used(
     first.script = BROKEN
     plane.add_model("other", ("two", "up"))
     plane.add_model("small", ("one", "up"), retries=Retries(attempts=0), fallbacks=("other",))
-    plane.rules["model:other"] = RuleSet(limits=(limit("l1", Measure.REQUESTS, 1, scope="model"),))
-    async with plane:
+    plane.rules["model:other"] = RuleSet(limits=(limit("without-room", Measure.REQUESTS, 1, 86_400, scope="model"),))
+    async with BalanceService() as ledger, with_ledger(plane, ledger):
         statuses = [(await plane.chat(model="small")).status for _ in range(3)]
         assert (statuses.count(200), len(second.requests)) == (1, 1)
         assert statuses.count(502) == 2

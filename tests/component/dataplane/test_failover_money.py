@@ -101,7 +101,7 @@ async def test_a_limit_counts_the_requests_that_fall_back_to_its_model(
 ) -> None:
     first.script = BROKEN
     plane.add_model("small", ("one", "up"), retries=ONCE, fallbacks=("cheap",))
-    plane.rules["model:cheap"] = Rules(limits=(limit("of-cheap", Measure.REQUESTS, 5, 3600, scope="model"),))
+    plane.rules["model:cheap"] = Rules(limits=(limit("of-cheap", Measure.REQUESTS, 5, 86_400, scope="model"),))
     async with plane:
         statuses = [(await plane.chat(model="small")).status for _ in range(8)]
     assert statuses == [200] * 5 + [502] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,9 +15,10 @@ import aiohttp
 import msgspec
 import pytest
 
-from tollway.core.catalog import Caching, Capabilities, ProviderKind, Retries, Strategy, Target
+from tollway.core.catalog import Caching, Capabilities, ProviderKind, Retries, Strategy, Target, Timeouts
 from tollway.core.ledger import Outcome, RequestRow
 from tollway.core.rules import Measure, Rules
+from tollway.dataplane.outbox.orphans import adopt
 from tollway.testkit.balance_service import BalanceService
 from tollway.testkit.fleet import budget, limit
 from tollway.testkit.lone_dataplane import LoneDataPlane
@@ -206,6 +208,47 @@ async def test_a_stream_that_breaks_breaks_for_all_with_its_error(plane: LoneDat
         assert len(upstream.requests) == 1
         assert plane.process.cache is not None
         assert plane.process.cache.levels() == (0, 0, 0)
+
+
+async def test_a_process_that_dies_leaves_the_call_to_its_successor(
+    plane: LoneDataPlane, upstream: Upstream, tmp_path: Path
+) -> None:
+    """What lies on disk in the middle of a shared call, as another process would find it."""
+    await interrupted(plane, upstream, tmp_path / "copy")
+    (orphan,) = adopt(tmp_path / "copy", now_ms=1 << 41)
+    rows = [row for part in orphan.parts() for row in part]
+    orphan.release()
+    assert kinds(rows) == {("miss", 1): 2, ("hit", 0): 1}
+    assert sorted(row.outcome for row in rows) == [Outcome.LOST, Outcome.OK, Outcome.OK]
+    assert len({row.id for row in rows}) == 3
+
+
+async def interrupted(plane: LoneDataPlane, upstream: Upstream, copy: Path) -> None:
+    """A call, a hit, and a shared call in the middle of which the journal is copied."""
+    async with plane:
+        assert [(await ask(plane, seed=1))[1] for _ in range(2)] == ["miss", "hit"]
+        upstream.script = SLOW
+        answers = [await begin(plane, stream=True) for _ in range(3)]
+        shutil.copytree(plane.folder / "journal", copy)
+        for answer in answers:
+            await answer.read()
+
+
+@pytest.mark.parametrize("events", [[], [event({"content": "x"})]], ids=["from the beginning", "in the middle"])
+async def test_a_silent_provider_is_given_up_for_all(
+    plane: LoneDataPlane, upstream: Upstream, events: list[bytes]
+) -> None:
+    limits = Timeouts(connect=0.5, first_byte=0.4, between_chunks=0.3, total=0.6)
+    plane.add_provider("up", ProviderKind.OPENAI_COMPATIBLE, upstream.url, timeouts=limits)
+    plane.models["m"] = msgspec.structs.replace(plane.models["m"], retries=Retries(attempts=0))
+    upstream.script = stream(events, end="stuck")
+    async with plane:
+        answers = await asyncio.gather(*[ask(plane, stream=True) for _ in range(3)])
+        assert {status for status, *_ in answers} == {200 if events else 504}
+        assert all(b'"error"' in body for *_, body in answers)
+        rows = await plane.wait_rows(3)
+        assert {(row.outcome, row.error_code, row.status) for row in rows} == {(Outcome.ERROR, "provider_timeout", 504)}
+        assert len(upstream.requests) == 1
 
 
 async def test_the_answer_of_a_fallback_is_its_own_requests_alone(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tollway.core.catalog import ProviderKind
+from tollway.core.catalog import Caching, ProviderKind
 from tollway.dataplane.settings import GRPC, HTTP_PROTOBUF
 from tollway.testkit.lone_dataplane import LoneDataPlane
 from tollway.testkit.otlp import Collector, read
@@ -108,6 +108,20 @@ async def test_a_stream_tells_its_model_and_the_time_to_its_first_chunk(
     assert 0 <= found["gen_ai.response.time_to_first_chunk"] < 5
     assert found["gen_ai.usage.output_tokens"] == 3
     assert read(server.attributes)["gen_ai.request.stream"] is True
+
+
+async def test_an_answer_from_the_cache_is_a_server_span_alone(
+    tmp_path: Path, valkey: ValkeyServer, upstream: Upstream, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = traced(tmp_path, valkey, upstream, collector.http, monkeypatch)
+    plane.add_project("p1", caching=Caching(enabled=True))
+    async with plane:
+        for _ in range(2):
+            await plane.chat()
+        spans = await collector.wait(3)
+        servers = [read(span.attributes) for span in spans if span.kind == SERVER]
+        assert [found["tollway.cache"] for found in servers] == ["miss", "hit"]
+        assert [found["tollway.attempts"] for found in servers] == [1, 0]
 
 
 async def test_failures_are_marked_with_their_code(plane: LoneDataPlane, collector: Collector) -> None:

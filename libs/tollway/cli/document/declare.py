@@ -25,6 +25,7 @@ from tollway.cli.document.kinds import (
     Retention,
     Text,
 )
+from tollway.cli.document.policies import POLICY
 from tollway.cli.document.routing import CACHE, PRIORITY, PROBE, QUOTA, routing
 from tollway.cli.document.rules import MODEL_LIMITS, RULES, USER, USER_NAME, Organisations
 
@@ -241,7 +242,7 @@ DOCUMENT = Object(
         "roles": ROLES,
         "users": Field(Items(USER)),
         "prices": UNSUPPORTED,
-        "policies": UNSUPPORTED,
+        "policies": Field(Items(POLICY, maximum=5), doc="how requests of people are decided"),
         "alert_channels": Field(Items(CHANNEL, maximum=1000)),
         "defaults": UNSUPPORTED,
     }

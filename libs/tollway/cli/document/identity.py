@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from tollway.cli.document.kinds import Boolean, Duration, Field, Items, Object, Text
+from tollway.cli.document.kinds import Boolean, Duration, Field, Items, Labels, Object, Text
 
 _CLAIM = Text(minimum=1, maximum=200)
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+_DATA_PLANE = Object(
+    {
+        "audiences": Field(
+            Items(Text(minimum=1, maximum=500), minimum=1, maximum=20),
+            required=True,
+            doc="`aud` of tokens that are taken in place of a virtual key",
+        ),
+        "tags": Field(Labels(), doc="tags of the requests that come with them"),
+    }
+)
 _ISSUER = Object(
     {
         "name": Field(
@@ -43,6 +53,7 @@ _ISSUER = Object(
             to="refresh_seconds",
             doc="how often the issuer is asked whether a session is still good, at least 60s; default: 15m",
         ),
+        "data_plane": Field(_DATA_PLANE, doc="its tokens in place of virtual keys; absent: none"),
     }
 )
 IDENTITY = Object({"issuers": Field(Items(_ISSUER, maximum=100))})

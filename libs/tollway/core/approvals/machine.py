@@ -96,14 +96,28 @@ def decide(case: Case, actor: Person, verdict: Verdict, delegations: Sequence[De
         return msgspec.structs.replace(case, state=State.REJECTED)
     if approvals(case) < case.steps[case.step].quorum:
         return case
-    if case.step + 1 < len(case.steps):
-        return msgspec.structs.replace(case, step=case.step + 1)
-    return msgspec.structs.replace(case, state=State.APPROVED)
+    short = (step for step in range(len(case.steps)) if _approvals(case, step) < case.steps[step].quorum)
+    following = next(short, None)
+    if following is None:
+        return msgspec.structs.replace(case, state=State.APPROVED)
+    return msgspec.structs.replace(case, step=following)
 
 
 def approvals(case: Case) -> int:
     """How many have approved the step that waits."""
-    return sum(vote.step == case.step and vote.verdict is Verdict.APPROVE for vote in case.votes)
+    return _approvals(case, case.step)
+
+
+def _approvals(case: Case, step: int) -> int:
+    return sum(vote.step == step and vote.verdict is Verdict.APPROVE and not vote.void for vote in case.votes)
+
+
+def standing(case: Case) -> Case:
+    """The request with the votes that count: a step that lost one of those it needed waits again."""
+    if case.state is not State.PENDING:
+        return case
+    short = (step for step in range(case.step) if _approvals(case, step) < case.steps[step].quorum)
+    return msgspec.structs.replace(case, step=next(short, case.step))
 
 
 def cancelled(case: Case, actor: str, now_ms: int) -> Case:

@@ -73,12 +73,16 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
-    """What one person said. `on_behalf_of` is whose right was used: the actor's own or that of an absent approver."""
+    """What one person said. `on_behalf_of` is whose right was used: the actor's own or that of an absent approver.
+
+    `void`: one of the two has been disabled since; it is not counted.
+    """
 
     step: int
     actor: str
     on_behalf_of: str
     verdict: Verdict
+    void: bool = False
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,10 +113,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone with the roles that they hold where a request applies."""
+    """Someone with the roles that they hold where a request applies. `machine`: a service account."""
 
     name: str
     roles: frozenset[str] = frozenset()
+    machine: bool = False
 
 
 class Delegation(msgspec.Struct, frozen=True, kw_only=True):

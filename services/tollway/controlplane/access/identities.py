@@ -7,7 +7,7 @@ role is refused by theirs.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,8 @@ from tollway.core.catalog import DirectoryEntry, ProjectGrant
 
 CALLING = frozenset(role for role in Role if "keys.create" in FULL[role] | OWNED[role])
 """The roles that let their holder call models: those with which one could make a key."""
+GROUPS_BELIEVED = timedelta(hours=24)
+"""How long the groups that an issuer named serve where the person is not at hand, after they were last seen."""
 SWEEP = 1_000
 """How many identities without an entry get one at a time."""
 

@@ -299,6 +299,11 @@ WHERE (%(project)s = '' OR p.name = %(project)s OR p.id::text = %(project)s)
        OR (k.user_name = %(owner)s
            AND (%(own_everywhere)s OR p.business_unit_id = ANY (%(own_units)s::uuid[])
                 OR p.id = ANY (%(own_projects)s::uuid[]))))
+UNION ALL
+-- Under which the ledger has what they called with tokens.
+SELECT e.id::text
+FROM identity_entries e JOIN users u ON u.issuer = e.issuer AND u.subject = e.subject
+WHERE coalesce(nullif(u.email, ''), 'user:' || u.id::text) = %(owner)s
 LIMIT %(limit)s;
 
 -- name: reached_unit_names

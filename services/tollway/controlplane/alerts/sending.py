@@ -193,6 +193,9 @@ def parse_smtp(text: str) -> SmtpServer:
         raise ValueError("must look like smtp://user:password@host:587 or smtps://user:password@host:465")
     if query not in ({}, {"tls": ["none"]}) or (query and parts.scheme == "smtps"):
         raise ValueError("knows only the option ?tls=none, for smtp://")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if refusal := url_refusal(f"http://{host}", Guard.OPERATOR):
+        raise ValueError(refusal)
     tls = "tls" if parts.scheme == "smtps" else "none" if query else "starttls"
     return SmtpServer(
         host=parts.hostname,

@@ -21,6 +21,7 @@ from tollway.controlplane.configuration.model import (
     ProviderSpec,
 )
 from tollway.controlplane.configuration.plan import SECRET_FIELD, Kind, Step
+from tollway.controlplane.configuration.policies import Policies
 from tollway.controlplane.configuration.roles import Roles
 from tollway.controlplane.configuration.rules import Rules
 from tollway.controlplane.configuration.state import State
@@ -50,6 +51,7 @@ class Executor:
         self._channels = Channels(call, configuration)
         self._issuers = Issuers(call, configuration)
         self._roles = Roles(call, configuration, before.present)
+        self._policies = Policies(call, configuration)
 
     async def create(self, step: Step) -> None:
         """Makes an object of the document."""
@@ -260,6 +262,7 @@ _CREATE: dict[Kind, Work] = {
     Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.create(step),
     Kind.ISSUER: lambda executor, step: executor._issuers.create(step),
     Kind.ROLE: lambda executor, step: executor._roles.grant(step),
+    Kind.POLICY: lambda executor, step: executor._policies.set(step),
 }
 _UPDATE: dict[Kind, Work] = {
     Kind.BUSINESS_UNIT: Executor._update_unit,
@@ -273,6 +276,7 @@ _UPDATE: dict[Kind, Work] = {
     Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.update(step),
     Kind.ISSUER: lambda executor, step: executor._issuers.update(step),
     Kind.ROLE: lambda executor, step: executor._roles.grant(step),
+    Kind.POLICY: lambda executor, step: executor._policies.set(step),
 }
 _ARCHIVE: dict[Kind, Work] = {
     Kind.BUSINESS_UNIT: Executor._archive_unit,
@@ -286,6 +290,7 @@ _ARCHIVE: dict[Kind, Work] = {
     Kind.ALERT_CHANNEL: lambda executor, step: executor._channels.delete(step),
     Kind.ISSUER: lambda executor, step: executor._issuers.remove(step),
     Kind.ROLE: lambda executor, step: executor._roles.revoke(step),
+    Kind.POLICY: lambda executor, step: executor._policies.set_back(step),
 }
 
 

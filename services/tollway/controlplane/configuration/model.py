@@ -11,6 +11,7 @@ from tollway.controlplane.catalog.routing import Routing
 from tollway.controlplane.credentials.model import NewCredential
 from tollway.controlplane.rules.model import Limit
 from tollway.controlplane.signin.model import IdentitySpec
+from tollway.controlplane.workflows.model import PolicySpec
 
 DEFAULT_SET = "default"
 
@@ -145,6 +146,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     alert_channels: list[AlertChannelSpec] = []
     identity: IdentitySpec = IdentitySpec()
     roles: list[RoleSpec] = []
+    policies: list[PolicySpec] = []
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

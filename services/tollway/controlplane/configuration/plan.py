@@ -35,6 +35,7 @@ class Kind(StrEnum):
     ALERT_CHANNEL = "alert_channel"
     ISSUER = "issuer"
     ROLE = "role"
+    POLICY = "policy"
 
 
 class Action(StrEnum):

@@ -59,6 +59,11 @@ async def stamp(db: Database, kind: Kind, managing_set: str, digests: Mapping[UU
     await _SQL.run(db, f"stamp_{kind.value}", set=managing_set, ids=ids, digests=[digests[found] for found in ids])
 
 
+async def free_policy(db: Database, kind: str, digest: bytes) -> None:
+    """Says of the present policy of a kind that it is nobody's edit: `digest` is that of no field."""
+    await _SQL.run(db, "free_policy", kind=kind, digest=digest)
+
+
 async def release(db: Database, kind: Kind, ids: Sequence[UUID]) -> None:
     """Takes rows out of their set."""
     await _SQL.run(db, f"release_{kind.value}", ids=list(ids))

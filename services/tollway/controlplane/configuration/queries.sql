@@ -135,3 +135,17 @@ WHERE role_bindings.id = given.id
 
 -- name: release_role
 UPDATE role_bindings SET managed_by = NULL, applied_digest = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: stamp_policy
+UPDATE approval_policies SET managed_by = %(set)s, applied_digest = given.digest
+FROM unnest(%(ids)s::uuid[], %(digests)s::bytea[]) AS given (id, digest)
+WHERE approval_policies.id = given.id
+  AND (approval_policies.managed_by, approval_policies.applied_digest) IS DISTINCT FROM (%(set)s::text, given.digest);
+
+-- name: release_policy
+-- What was applied stays known: it is nobody's edit.
+UPDATE approval_policies SET managed_by = NULL WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: free_policy
+UPDATE approval_policies SET managed_by = NULL, applied_digest = %(digest)s
+WHERE kind = %(kind)s AND version = (SELECT max(version) FROM approval_policies WHERE kind = %(kind)s);

@@ -15,7 +15,7 @@ from tollway.controlplane.call import Call
 from tollway.controlplane.catalog import postgres as catalog
 from tollway.controlplane.catalog import routing
 from tollway.controlplane.catalog.model import ModelRow, ProviderRow, effective_timeouts
-from tollway.controlplane.configuration import channels, document, issuers, postgres, roles, rules
+from tollway.controlplane.configuration import channels, document, issuers, policies, postgres, roles, rules
 from tollway.controlplane.configuration.document import ROOT, Known
 from tollway.controlplane.configuration.model import Configuration, KeySpec
 from tollway.controlplane.configuration.plan import SECRET_FIELD, Desired, Kind, Present, Ref, read_applied
@@ -89,6 +89,7 @@ async def load(call: Call, managing_set: str, configuration: Configuration, pepp
     found |= await channels.load(db)
     found |= await issuers.load(db)
     found |= await roles.load(db)
+    found |= await policies.load(db)
     known = Known(
         providers={reference: row.name for row in providers.values() for reference in (str(row.id), row.name)},
         units={reference: row.name for row in units for reference in (str(row.id), row.name)},
@@ -178,6 +179,7 @@ def desired(configuration: Configuration, state: State) -> Iterator[Desired]:
     yield from channels.desired(configuration, state.present, state.peppers)
     yield from issuers.desired(configuration, state.present, state.peppers)
     yield from roles.desired(configuration, state.present)
+    yield from policies.desired(configuration)
 
 
 def _credential_fields(spec: NewCredential, present: Present | None, peppers: Peppers) -> dict[str, Any]:

@@ -258,6 +258,13 @@ CREATE TABLE data_keys (
     retired_at timestamp with time zone
 );
 
+CREATE TABLE identity_entries (
+    id uuid NOT NULL,
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    version bigint NOT NULL DEFAULT 0
+);
+
 CREATE TABLE installation (
     only_row boolean NOT NULL DEFAULT true,
     epoch text NOT NULL,
@@ -787,7 +794,14 @@ CREATE TABLE signin_issuers (
     revision bigint NOT NULL DEFAULT 1,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
-    archived_at timestamp with time zone
+    archived_at timestamp with time zone,
+    data_plane jsonb
+);
+
+CREATE TABLE signin_keys (
+    issuer_id uuid NOT NULL,
+    keys jsonb NOT NULL,
+    read_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE signin_once (
@@ -835,7 +849,8 @@ CREATE TABLE users (
     applied_digest bytea,
     revision bigint NOT NULL DEFAULT 1,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
-    updated_at timestamp with time zone NOT NULL DEFAULT now()
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    tokens_not_before timestamp with time zone
 );
 
 CREATE TABLE ledger_attempts_default PARTITION OF ledger_attempts DEFAULT;
@@ -909,6 +924,8 @@ ALTER TABLE change_log ADD CONSTRAINT change_log_kind_check CHECK ((kind = ANY (
 ALTER TABLE credentials ADD CONSTRAINT credentials_check_outcome_check CHECK ((check_outcome = ANY (ARRAY['accepted'::text, 'refused'::text, 'unproven'::text, 'unreachable'::text, 'blocked'::text])));
 ALTER TABLE credentials ADD CONSTRAINT credentials_pkey PRIMARY KEY (id);
 ALTER TABLE data_keys ADD CONSTRAINT data_keys_pkey PRIMARY KEY (id);
+ALTER TABLE identity_entries ADD CONSTRAINT identity_entries_issuer_subject_key UNIQUE (issuer, subject);
+ALTER TABLE identity_entries ADD CONSTRAINT identity_entries_pkey PRIMARY KEY (id);
 ALTER TABLE installation ADD CONSTRAINT installation_only_row_check CHECK (only_row);
 ALTER TABLE installation ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
 ALTER TABLE key_holders ADD CONSTRAINT key_holders_pkey PRIMARY KEY (id);
@@ -978,6 +995,7 @@ ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_check CHECK (((unit
 ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_pkey PRIMARY KEY (id);
 ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_pkey PRIMARY KEY (id);
 ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_refresh_seconds_check CHECK (((refresh_seconds >= 60) AND (refresh_seconds <= 86400)));
+ALTER TABLE signin_keys ADD CONSTRAINT signin_keys_pkey PRIMARY KEY (issuer_id);
 ALTER TABLE signin_once ADD CONSTRAINT signin_once_pkey PRIMARY KEY (digest);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_digest_key UNIQUE (digest);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_kind_check CHECK ((kind = ANY (ARRAY['oidc'::text, 'local'::text])));
@@ -1011,6 +1029,7 @@ ALTER TABLE service_account_tokens ADD CONSTRAINT service_account_tokens_service
 ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id);
 ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_unit_id_fkey FOREIGN KEY (unit_id) REFERENCES business_units(id);
 ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
+ALTER TABLE signin_keys ADD CONSTRAINT signin_keys_issuer_id_fkey FOREIGN KEY (issuer_id) REFERENCES signin_issuers(id);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_issuer_id_fkey FOREIGN KEY (issuer_id) REFERENCES signin_issuers(id);
 CREATE UNIQUE INDEX alert_channels_name ON alert_channels USING btree (name) WHERE (archived_at IS NULL);
@@ -1037,6 +1056,7 @@ CREATE UNIQUE INDEX budgets_subject ON budgets USING btree (scope, subject) WHER
 CREATE UNIQUE INDEX business_units_name ON business_units USING btree (organisation_id, name) WHERE (archived_at IS NULL);
 CREATE INDEX change_log_version ON change_log USING btree (version);
 CREATE UNIQUE INDEX credentials_name ON credentials USING btree (provider_id, name) WHERE (removed_at IS NULL);
+CREATE INDEX identity_entries_version ON identity_entries USING btree (version, id);
 CREATE UNIQUE INDEX keys_name ON keys USING btree (project_id, name) WHERE (revoked_at IS NULL);
 CREATE UNIQUE INDEX keys_public_id ON keys USING btree (public_id);
 CREATE INDEX keys_rules_of ON keys USING btree (rules_of) WHERE (rules_of IS NOT NULL);

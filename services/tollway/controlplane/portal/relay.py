@@ -22,7 +22,7 @@ _UNREACHABLE = "the gateway does not answer; see TOLLWAY_GATEWAY_URL"
 
 
 class Relay:
-    """One for a process; it opens its connections at the first try."""
+    """One for a process."""
 
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
@@ -34,26 +34,26 @@ class Relay:
             await self._session.close()
             self._session = None
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONCURRENT),
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT_SECONDS),
-                headers={"User-Agent": "tollway-portal", "Accept-Encoding": "identity"},
-            )
-        return self._session
+    def open(self) -> None:
+        """Makes the session; inside the event loop."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MAX_CONCURRENT),
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT_SECONDS),
+            headers={"User-Agent": "tollway-portal", "Accept-Encoding": "identity"},
+        )
 
     @asynccontextmanager
     async def chat(self, key: str, body: dict[str, Any]) -> AsyncIterator[tuple[int, str, AsyncIterator[bytes]]]:
         """Status, content type and parts of the answer to a chat completion. Raises ApiError (unavailable)."""
         if not self._gateway:
             raise ApiError(ApiCode.UNAVAILABLE, "no gateway is set; set TOLLWAY_GATEWAY_URL on the control plane")
+        assert self._session is not None, "open it first"
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         url = f"{self._gateway}/v1/chat/completions"
         try:
-            async with self._opened().post(
+            async with self._session.post(
                 url, data=orjson.dumps(body), headers=headers, allow_redirects=False
             ) as answer:
                 yield answer.status, answer.content_type, _bounded(answer)

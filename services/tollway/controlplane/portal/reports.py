@@ -1,7 +1,7 @@
 """Reports that were asked for a moment ago, for those who may see exactly the same.
 
-A report adds up the days of all projects; many people look at the same one, and everyone looks at it twice. What is kept
-is at most some seconds old, and belongs to one set of rights: whoever has others is answered anew.
+A report adds up the days of all projects; many people look at the same one, and everyone looks at it twice. What is
+kept is at most some seconds old, and belongs to one set of rights: whoever has others is answered anew.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ class Portal:
         await self._relay.close()
 
     def add_to(self, app: web.Application) -> None:
-        """Adds the addresses. Sign-in must have been added before, for its sessions and headers."""
+        """Adds the addresses, inside the event loop. Sign-in must have been added, for its sessions and headers."""
+        self._relay.open()
         app[playground.RELAY] = self._relay
         app.router.add_get("/assets/{version}/{name}", self._asset)
         for path, page in LOOKED_AT:

@@ -27,7 +27,8 @@ from tollway.wire.contract import METHODS
 from tollway.wire.json_codec import fill
 
 USAGE = "UsageService/QueryUsage"
-HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request"}
+HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request", "Referrer-Policy": "same-origin"}
+"""Of every page. Under `no-referrer` browsers send forms with `Origin: null` (Fetch, 3.2), which is refused as foreign."""
 BESIDE = frozenset(
     {
         ApiCode.INVALID,

@@ -19,9 +19,10 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from tollway.controlplane.signin.claims import ClaimsRefused, claims_of, complete, subject_of
 from tollway.controlplane.signin.fetch import Fetcher, ProviderUnavailable
-from tollway.controlplane.signin.model import MAX_TOKEN_BYTES, Claims, IssuerRow, Kept
+from tollway.controlplane.signin.model import Claims, IssuerRow, Kept
 from tollway.controlplane.signin.providers import Provider
-from tollway.controlplane.signin.tokens import TokenRefused, Tokens
+from tollway.controlplane.signin.tokens import Tokens
+from tollway.core.bearer import MAX_TOKEN_BYTES, TokenRefused
 
 MAX_CODE = 4096
 _WORD = re.compile(r"[A-Za-z0-9_]{1,60}")

@@ -25,7 +25,7 @@ MAX_GROUPS = 1_000
 
 
 class DataPlaneSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Message of the contract: that an issuer's tokens are taken in place of a virtual key. `tags` are the requests'."""
+    """Message of the contract: that an issuer's tokens stand for a virtual key. `tags` are those of its requests."""
 
     audiences: list[str] = []
     tags: dict[str, str] = {}

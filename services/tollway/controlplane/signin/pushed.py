@@ -1,7 +1,7 @@
 """Issuers whose tokens data planes take: keeps what they publish in the database, from where it is pushed.
 
-Data planes fetch nothing. Every control plane looks; the one that finds an issuer's keys due reads them, and only a read
-that nobody was faster with is written, so that an older one never replaces a newer one.
+Data planes fetch nothing. Every control plane looks; the one that finds an issuer's keys due reads them, and only a
+read that nobody was faster with is written, so that an older one never replaces a newer one.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from tollway.controlplane.signin.flow import SignInRefused
 from tollway.controlplane.signin.service import PENDING_SECONDS, SignIn, local_path
 from tollway.controlplane.signin.sessions import ORIGIN, SESSIONS, check_csrf, session_of
 from tollway.controlplane.signin.throttle import TooMany
-from tollway.controlplane.signin.tokens import TokenRefused
+from tollway.core.bearer import TokenRefused
 from tollway.runtime import log
 
 _log = log.get(__name__)

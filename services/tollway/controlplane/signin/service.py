@@ -31,7 +31,8 @@ from tollway.controlplane.signin.headers import Origin
 from tollway.controlplane.signin.issuers import Issuers
 from tollway.controlplane.signin.model import ADMINISTRATOR, IssuerRow
 from tollway.controlplane.signin.sessions import Sessions, digest_of
-from tollway.controlplane.signin.tokens import TokenRefused, Tokens
+from tollway.controlplane.signin.tokens import Tokens
+from tollway.core.bearer import TokenRefused
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
 from tollway.runtime.tasks import Tasks

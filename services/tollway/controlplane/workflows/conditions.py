@@ -41,6 +41,7 @@ VARIABLES: Mapping[str, Sort] = {
     "project.business_unit": Sort.TEXT,
     "project.models": Sort.TEXTS,
     "amount": Sort.NUMBER,
+    "budgeted": Sort.TRUTH,
     "permanent": Sort.TRUTH,
     "days": Sort.NUMBER,
     "granted.month": Sort.NUMBER,
@@ -57,7 +58,8 @@ VARIABLES: Mapping[str, Sort] = {
     "limit": Sort.NUMBER,
     "limit_now": Sort.NUMBER,
 }
-"""What every condition may name; docs/guide/approvals.md tells each. What does not apply is empty, 0 or false."""
+"""What every condition may name; docs/guide/approvals.md tells each. What does not apply is empty, 0 or false,
+but for `amount`: a request for a project without a budget has none."""
 
 
 class ConditionInvalid(Exception):

@@ -44,7 +44,7 @@ async def gather(call: Call, caller: Caller, kind: Kind, terms: ApprovalTerms, p
         "project.name": place.project or terms.project,
         "project.business_unit": place.business_unit,
         "project.models": [] if project is None else project.models,
-        "amount": float(terms.amount or 0),
+        "budgeted": bool(terms.amount),
         "permanent": kind is Kind.CREDIT and terms.until is None,
         "days": days,
         "granted.month": month / NANO_PER_DOLLAR,
@@ -58,6 +58,9 @@ async def gather(call: Call, caller: Caller, kind: Kind, terms: ApprovalTerms, p
         "budget.share": 0.0,
         **_NO_BUDGET,
     }
+    if terms.amount or kind is not Kind.PROJECT:
+        # A project without an amount has no budget, which is no small one: a condition on it cannot tell.
+        found["amount"] = float(terms.amount or 0)
     if kind is Kind.CREDIT:
         found |= await _budget(call, place)
     if kind is Kind.LIMIT:

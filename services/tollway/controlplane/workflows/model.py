@@ -198,6 +198,16 @@ class GetPolicyRequest(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
 
 
+class PolicySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract."""
+
+    kind: str
+    rules: list[PolicyRule] = []
+    steps: list[ApprovalStep] = []
+    timing: ApprovalTiming = ApprovalTiming()
+    note: str = ""
+
+
 class SetPolicyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Message of the contract."""
 

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 
+from tollway.controlplane.access.permissions import Role
 from tollway.controlplane.call import Call, Grant, Principal
 from tollway.controlplane.resources import from_ms
 from tollway.controlplane.workflows import postgres
 from tollway.controlplane.workflows.postgres import Seen
 from tollway.controlplane.workflows.rows import ApprovalRow, milliseconds
 from tollway.core.approvals import approvers
-from tollway.core.approvals.model import Case, Delegation, Person, State
+from tollway.core.approvals.model import Case, Delegation, Kind, Person, State
 
 ADMINISTRATOR = "platform_admin"
 _READERS = frozenset({ADMINISTRATOR, "auditor", "unit_manager", "project_owner"})
-_KEEPERS = frozenset({ADMINISTRATOR, "unit_manager"})
+BOOTSTRAP = "administrator"
 MAX_DELEGATIONS = 100
+_LENT = tuple(role.value for role in Role if role is not Role.SERVICE_ACCOUNT)
+_GIVEN_UP: frozenset[Kind] = frozenset({Kind.PLATFORM_ACCESS, Kind.CREDIT, Kind.LIMIT})
+"""What whoever asked may give back by themselves: it was theirs, and nobody else stands on it."""
+_TAKES: Mapping[Kind, str] = {
+    Kind.PLATFORM_ACCESS: "roles.revoke",
+    Kind.PROJECT: "projects.archive",
+    Kind.MODEL_ACCESS: "projects.update",
+    Kind.CREDIT: "budgets.update",
+    Kind.LIMIT: "limits.update",
+}
+"""The permission with which one could take the same away without any request."""
 
 
 def identity_of(principal: Principal) -> str:
     """The name by which requests, votes, policies and delegations know a caller."""
     return principal.name
+
+
+def is_machine(name: str) -> bool:
+    """Whether a name is a service account's."""
+    return name.startswith("service_account:")
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,23 +53,33 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller of one call, with the rights that others have lent. `all_powerful`: the bootstrap administrator."""
+    """The caller of one call, with the rights that others have lent."""
 
     name: str
-    grants: tuple[Grant, ...]
-    all_powerful: bool
+    principal: Principal
     absent: tuple[Absent, ...]
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """The caller's own roles."""
+        return self.principal.grants
+
+    @property
+    def all_powerful(self) -> bool:
+        """Whether it is the bootstrap administrator."""
+        return self.principal.permissions is None
 
     def person(self, row: ApprovalRow) -> Person:
         """The caller as an approver of a request."""
         held = _roles(self.grants, row)
-        return Person(name=self.name, roles=held | {ADMINISTRATOR} if self.all_powerful else held)
+        roles = held | {ADMINISTRATOR} if self.all_powerful else held
+        return Person(name=self.name, roles=roles, machine=self.principal.kind == "service_account")
 
     def delegations(self, row: ApprovalRow) -> list[Delegation]:
         """The rights of others that the caller may use for a request."""
         return [
             Delegation(
-                delegator=Person(name=one.name, roles=_roles(one.grants, row)),
+                delegator=Person(name=one.name, roles=_roles(one.grants, row), machine=is_machine(one.name)),
                 delegate=self.name,
                 starts_ms=one.starts_ms,
                 ends_ms=one.ends_ms,
@@ -76,10 +103,20 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             person.name in among.people or among.role in person.roles for among in named for person in people
         )
 
-    def may_revoke(self, row: ApprovalRow, case: Case) -> bool:
-        """Whether the caller may take back what was given: who asked, who approved, or who is over the place."""
-        voted = any(vote.actor == self.name for vote in case.votes)
-        return voted or self.name == row.requester or bool(self.person(row).roles & _KEEPERS)
+    def may_revoke(self, row: ApprovalRow, case: Case, now_ms: int) -> bool:
+        """Whether the caller may take back what was given.
+
+        Who asked, where it was theirs alone; who could take it away without the request; who approved it and still
+        could.
+        """
+        if self.name == row.requester and row.kind in _GIVEN_UP:
+            return True
+        if self.principal.may(_TAKES[row.kind], unit=row.unit_id, project=row.project_id):
+            return True
+        person, lent = self.person(row), self.delegations(row)
+        return any(
+            vote.actor == self.name and approvers.still_entitled(case, vote, person, lent, now_ms) for vote in case.votes
+        )
 
     def seen(self) -> Seen:
         """What lists show the caller."""
@@ -98,21 +135,22 @@ def _roles(grants: Sequence[Grant], row: ApprovalRow) -> frozenset[str]:
     return frozenset(grant.role for grant in grants if grant.covers(row.unit_id, row.project_id))
 
 
-async def caller_of(call: Call) -> Caller:
-    """The caller with what others have lent them."""
+async def caller_of(call: Call, row: ApprovalRow | None = None) -> Caller:
+    """The caller with what others have lent them; for one request, with what can matter for it."""
     principal, now = call.principal, from_ms(call.clock.now_ms())
     name = identity_of(principal)
-    rows = await postgres.delegations_to(call.db, name, now, MAX_DELEGATIONS)
+    named = [] if row is None else [*(step.approvers for step in row.steps), row.timing.escalate_to]
+    people = None if row is None else [person for among in named for person in among.people]
+    roles_asked = _LENT if row is None else [among.role for among in named if among.role]
+    rows = await postgres.delegations_to(call.db, name, now, MAX_DELEGATIONS, people=people, roles=roles_asked)
     users = {row.user_id for row in rows if row.user_id is not None}
     roles = await postgres.roles_of(call.db, users, now) if users else []
     held: dict[UUID | None, list[Grant]] = {}
     for role in roles:
-        grant = Grant(role=role.role, permissions=frozenset(), unit=role.unit_id, project=role.project_id)
-        held.setdefault(role.user_id, []).append(grant)
+        held.setdefault(role.user_id, []).append(role.grant)
     return Caller(
         name=name,
-        grants=principal.grants,
-        all_powerful=principal.permissions is None,
+        principal=principal,
         absent=tuple(
             Absent(
                 name=row.delegator,

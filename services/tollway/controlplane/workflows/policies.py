@@ -71,11 +71,7 @@ async def set_policy(call: Call, request: SetPolicyRequest) -> Policy:
     if request.version is not None and request.version != before.version:
         message = f"the policy for {kind} is at version {before.version} by now; read it again"
         raise ApiError(ApiCode.ETAG_MISMATCH, message, field="version")
-    document = PolicyDocument(
-        rules=_rules(request.rules),
-        steps=_steps(request.steps, "steps") or DEFAULT_STEPS,
-        timing=_timing(request.timing),
-    )
+    document = document_of(request.rules, request.steps, request.timing)
     if before.version and document == before.document:
         return before.view()
     by, now = identity_of(call.principal), from_ms(call.clock.now_ms())
@@ -83,6 +79,11 @@ async def set_policy(call: Call, request: SetPolicyRequest) -> Policy:
     after = (await present(call, kind)).view()
     call.audit(f"policy:{kind}", snapshot(before.view()) if before.version else None, snapshot(after))
     return after
+
+
+def document_of(rules: list[PolicyRule], steps: list[ApprovalStep], timing: ApprovalTiming) -> PolicyDocument:
+    """What a version of a policy would say. Raises ApiError with the field for what is no policy."""
+    return PolicyDocument(rules=_rules(rules), steps=_steps(steps, "steps") or DEFAULT_STEPS, timing=_timing(timing))
 
 
 def _rules(given: list[PolicyRule]) -> tuple[core.Rule, ...]:

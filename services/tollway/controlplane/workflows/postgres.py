@@ -11,14 +11,16 @@ import msgspec
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.access.identities import GROUPS_BELIEVED
 from tollway.controlplane.db.statements import Database, Statements
-from tollway.controlplane.resources import from_ms
+from tollway.controlplane.resources import as_uuid, from_ms
 from tollway.controlplane.workflows.model import Granted
 from tollway.controlplane.workflows.rows import (
     ApprovalRow,
     CommentRow,
     DelegationRow,
     GrantRow,
+    HomeRow,
     PolicyDocument,
     PolicyRow,
     RoleRow,
@@ -29,8 +31,10 @@ from tollway.core.approvals.model import Case, Kind, State
 
 _SQL = Statements(__package__ or "")
 _KEEPER_LOCK = 0x61707072_6F766C01
-_REQUESTERS, _POLICIES = 0x61707201, 0x61707202
+_REQUESTERS, _POLICIES, _TARGETS = 0x61707201, 0x61707202, 0x61707203
 MAX_COMMENTS = 500
+_USER, _MACHINE = "user:", "service_account:"
+"""How the names of users without an address begin, and those of service accounts."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -40,8 +44,26 @@ class Asked(msgspec.Struct, frozen=True):
     recent: int
 
 
+class ManagedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A present policy with the declarative set that it belongs to."""
+
+    id: UUID
+    kind: Kind
+    document: PolicyDocument
+    managed_by: str | None
+    applied_digest: bytes | None
+
+
 class _Nano(msgspec.Struct):
     nano: int
+
+
+class _Count(msgspec.Struct):
+    found: int
+
+
+class _Name(msgspec.Struct):
+    name: str
 
 
 class _Locked(msgspec.Struct):
@@ -167,6 +189,11 @@ async def open_of(db: Database, requester: str, now: datetime, since: datetime) 
     return found or Asked(0, 0)
 
 
+async def lock_target(db: Database, target: str) -> None:
+    """Nobody else gives this subject anything, or looks at what it was given, until the transaction ends."""
+    await _SQL.run(db, "lock_target", space=_TARGETS, target=target)
+
+
 async def due(db: Database, now: datetime, limit: int) -> list[ApprovalRow]:
     """Requests to which something happens by the passing of time, locked; those that somebody has are left out."""
     return await _SQL.all(db, "due", ApprovalRow, now=now, limit=limit)
@@ -182,15 +209,60 @@ async def insert_vote(db: Database, row: VoteRow) -> None:
     """A vote; the database refuses a second one of a person, and of a right."""
     given = msgspec.structs.asdict(row) | {"verdict": row.verdict.value}
     given["approval"] = given.pop("approval_id")
+    del given["void"]
     await _SQL.run(db, "insert_vote", **given)
 
 
 async def votes(db: Database, approvals: Sequence[UUID]) -> dict[UUID, list[VoteRow]]:
-    """The votes of requests, in their order; every id has its list."""
+    """The votes of requests, in their order; every id has its list. Those of who is disabled now are void."""
     found: dict[UUID, list[VoteRow]] = {approval_id: [] for approval_id in approvals}
-    for row in await _SQL.all(db, "votes", VoteRow, approvals=list(approvals)):
-        found[row.approval_id].append(row)
+    rows = await _SQL.all(db, "votes", VoteRow, approvals=list(approvals))
+    void = await _disabled(db, {name for row in rows for name in (row.actor, row.on_behalf_of)})
+    for row in rows:
+        lost = bool(void & {row.actor, row.on_behalf_of})
+        found[row.approval_id].append(msgspec.structs.replace(row, void=lost))
     return found
+
+
+async def _disabled(db: Database, names: set[str]) -> set[str]:
+    """Those of these users and service accounts who are disabled."""
+    if not names:
+        return set()
+    users = [as_uuid(name.removeprefix(_USER)) for name in names if name.startswith(_USER)]
+    rows = await _SQL.all(
+        db,
+        "disabled_of",
+        _Name,
+        emails=sorted(names),
+        users=[user for user in users if user is not None],
+        accounts=sorted(name.removeprefix(_MACHINE) for name in names if name.startswith(_MACHINE)),
+    )
+    return {row.name for row in rows}
+
+
+async def home_of(db: Database, name: str) -> HomeRow | None:
+    """Where the service account of a name ("service_account:ci") lives, archived or not; None: there is none."""
+    return await _SQL.one(db, "home_of", HomeRow, name=name.removeprefix(_MACHINE))
+
+
+async def live_machine(db: Database, name: str) -> bool:
+    """Whether there is a live service account of this name."""
+    return await _SQL.one(db, "live_machine", HomeRow, name=name.removeprefix(_MACHINE)) is not None
+
+
+async def roles_named(db: Database, name: str, now: datetime) -> list[RoleRow]:
+    """The roles that a user or service account of this name holds now."""
+    user = as_uuid(name.removeprefix(_USER)) if name.startswith(_USER) else None
+    account = name.removeprefix(_MACHINE) if name.startswith(_MACHINE) else None
+    return await _SQL.all(
+        db, "roles_named", RoleRow, email=name, user=user, account=account, now=now, believed=now - GROUPS_BELIEVED
+    )
+
+
+async def comments_since(db: Database, author: str, since: datetime) -> int:
+    """How many comments a person has written from a time on."""
+    found = await _SQL.one(db, "comments_since", _Count, author=author, since=since)
+    return found.found if found is not None else 0
 
 
 async def insert_comment(db: Database, approval_id: UUID, author: str, text: str, at: datetime) -> None:
@@ -236,6 +308,11 @@ async def granted_since(db: Database, subject: str, since: datetime) -> int:
 async def policy(db: Database, kind: Kind, version: int = 0) -> PolicyRow | None:
     """A version of the policy of a kind, 0: the present one."""
     return await _SQL.one(db, "policy", PolicyRow, kind=kind.value, version=version)
+
+
+async def managed_policies(db: Database) -> list[ManagedPolicy]:
+    """The present policy of every kind that has one."""
+    return await _SQL.all(db, "managed_policies", ManagedPolicy)
 
 
 async def lock_policy(db: Database, kind: Kind) -> None:
@@ -291,11 +368,26 @@ async def revoke_delegation(db: Database, delegation_id: UUID, at: datetime) -> 
     await _SQL.run(db, "revoke_delegation", id=delegation_id, at=at)
 
 
-async def delegations_to(db: Database, delegate: str, now: datetime, limit: int) -> list[DelegationRow]:
-    """Delegations in force to a person, of people who are not disabled."""
-    return await _SQL.all(db, "delegations_to", DelegationRow, delegate=delegate, now=now, limit=limit)
+async def delegations_to(
+    db: Database, delegate: str, now: datetime, limit: int, *, people: Sequence[str] | None, roles: Sequence[str]
+) -> list[DelegationRow]:
+    """Delegations in force to a person, of those among `people` and of those who hold one of `roles` anywhere.
+
+    `people` None: also of whoever is named in a request that waits. The disabled lend nothing.
+    """
+    return await _SQL.all(
+        db,
+        "delegations_to",
+        DelegationRow,
+        delegate=delegate,
+        now=now,
+        believed=now - GROUPS_BELIEVED,
+        people=None if people is None else list(people),
+        roles=list(roles),
+        limit=limit,
+    )
 
 
 async def roles_of(db: Database, users: Iterable[UUID], now: datetime) -> list[RoleRow]:
     """The roles that users hold now, by themselves or by their groups."""
-    return await _SQL.all(db, "roles_of", RoleRow, users=list(users), now=now)
+    return await _SQL.all(db, "roles_of", RoleRow, users=list(users), now=now, believed=now - GROUPS_BELIEVED)

@@ -65,6 +65,10 @@ FROM approvals WHERE requester = %(requester)s AND (state = 'pending' OR created
 -- One request of a person at a time, so that their number stays bounded; ends with the transaction.
 SELECT pg_advisory_xact_lock(%(space)s, hashtext(%(requester)s));
 
+-- name: lock_target
+-- What was given to a subject and what is given now are looked at by one transaction at a time.
+SELECT pg_advisory_xact_lock(%(space)s, hashtext(%(target)s));
+
 -- name: due
 SELECT a.id, a.kind, a.state, a.requester, a.reason, a.terms, a.target, a.unit_id, a.project_id, a.business_unit,
        a.project, a.facts, a.policy_version, a.rule, a.outcome, a.outcome_reason, a.steps, a.step, a.timing,
@@ -95,6 +99,9 @@ VALUES (%(id)s, %(approval)s, %(author)s, %(text)s, %(at)s);
 -- name: comments
 SELECT id, author, text, at FROM approval_comments WHERE approval_id = %(approval)s ORDER BY id LIMIT %(limit)s;
 
+-- name: comments_since
+SELECT count(*) AS found FROM approval_comments WHERE author = %(author)s AND at > %(since)s;
+
 -- name: insert_grant
 INSERT INTO approval_grants (approval_id, subject, amount_nano, undo, summary, granted_at)
 VALUES (%(approval)s, %(subject)s, %(amount_nano)s, %(undo)s, %(summary)s, %(at)s);
@@ -115,6 +122,11 @@ SELECT kind, version, document, note, created_by, created_at
 FROM approval_policies WHERE kind = %(kind)s AND (%(version)s = 0 OR version = %(version)s)
 ORDER BY version DESC
 LIMIT 1;
+
+-- name: managed_policies
+-- The present policy of every kind that has one, as declarative configuration knows it.
+SELECT DISTINCT ON (kind) id, kind, document, managed_by, applied_digest
+FROM approval_policies ORDER BY kind, version DESC;
 
 -- name: lock_policy
 -- One change of a policy at a time; ends with the transaction.
@@ -145,16 +157,61 @@ FROM approval_delegations WHERE id = %(id)s AND revoked_at IS NULL FOR UPDATE;
 UPDATE approval_delegations SET revoked_at = %(at)s WHERE id = %(id)s;
 
 -- name: delegations_to
--- In force, of delegators who are not disabled.
-SELECT d.id, d.delegator, d.user_id, d.delegate, d.starts_at, d.ends_at, d.reason, d.created_by, d.created_at
+-- In force, of delegators who are not disabled and whose right can matter: strangers' do not use up the limit. Of one
+-- delegator the one that lasts longest.
+SELECT DISTINCT ON (d.delegator)
+       d.id, d.delegator, d.user_id, d.delegate, d.starts_at, d.ends_at, d.reason, d.created_by, d.created_at
 FROM approval_delegations d LEFT JOIN users u ON u.id = d.user_id
 WHERE d.delegate = %(delegate)s AND d.revoked_at IS NULL AND d.starts_at <= %(now)s AND d.ends_at > %(now)s
   AND u.disabled_at IS NULL
-ORDER BY d.delegator, d.id
+  AND (d.delegator = ANY (%(people)s::text[])
+       OR (%(people)s::text[] IS NULL
+           AND EXISTS (SELECT FROM approvals a WHERE a.state = 'pending' AND d.delegator = ANY (a.people)))
+       OR EXISTS (SELECT FROM role_bindings b
+                  WHERE b.role = ANY (%(roles)s::text[]) AND (b.expires_at IS NULL OR b.expires_at > %(now)s)
+                    AND (b.user_id = u.id
+                         OR (b.group_name = ANY (u.groups) AND b.group_issuer IN ('', u.issuer)
+                             AND u.last_seen_at > %(believed)s))))
+ORDER BY d.delegator, d.ends_at DESC, d.id
 LIMIT %(limit)s;
 
 -- name: roles_of
+-- Groups are believed for a time after the issuer said them.
 SELECT u.id AS user_id, b.role, b.unit_id, b.project_id
 FROM users u JOIN role_bindings b
-  ON b.user_id = u.id OR (b.group_name = ANY (u.groups) AND b.group_issuer IN ('', u.issuer))
+  ON b.user_id = u.id
+     OR (b.group_name = ANY (u.groups) AND b.group_issuer IN ('', u.issuer) AND u.last_seen_at > %(believed)s)
 WHERE u.id = ANY (%(users)s) AND u.disabled_at IS NULL AND (b.expires_at IS NULL OR b.expires_at > %(now)s);
+
+-- name: roles_named
+-- Of a user or a service account by their name, wherever they hold.
+SELECT u.id AS user_id, b.role, b.unit_id, b.project_id
+FROM users u JOIN role_bindings b
+  ON b.user_id = u.id
+     OR (b.group_name = ANY (u.groups) AND b.group_issuer IN ('', u.issuer) AND u.last_seen_at > %(believed)s)
+WHERE ((u.email = %(email)s AND u.email <> '') OR u.id = %(user)s::uuid)
+  AND (b.expires_at IS NULL OR b.expires_at > %(now)s)
+UNION ALL
+SELECT a.id, b.role, b.unit_id, b.project_id
+FROM service_accounts a JOIN role_bindings b ON b.service_account_id = a.id
+WHERE a.name = %(account)s::text AND (b.expires_at IS NULL OR b.expires_at > %(now)s);
+
+-- name: home_of
+SELECT a.id, coalesce(a.unit_id, p.business_unit_id) AS unit_id, a.project_id
+FROM service_accounts a LEFT JOIN projects p ON p.id = a.project_id
+WHERE a.name = %(name)s
+ORDER BY a.archived_at DESC NULLS FIRST LIMIT 1;
+
+-- name: live_machine
+SELECT id, unit_id, project_id FROM service_accounts WHERE name = %(name)s AND archived_at IS NULL;
+
+-- name: disabled_of
+SELECT u.email AS name FROM users u
+WHERE u.email = ANY (%(emails)s::text[]) AND u.email <> '' AND u.disabled_at IS NOT NULL
+UNION ALL
+SELECT 'user:' || u.id::text FROM users u WHERE u.id = ANY (%(users)s::uuid[]) AND u.disabled_at IS NOT NULL
+UNION ALL
+SELECT 'service_account:' || a.name FROM service_accounts a
+WHERE a.name = ANY (%(accounts)s::text[])
+GROUP BY a.name
+HAVING bool_and(a.disabled_at IS NOT NULL OR a.archived_at IS NOT NULL);

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,7 +18,7 @@ from uuid_utils.compat import uuid7
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.resources import as_uuid, from_ms, not_found, page_limit, page_start, page_token, snapshot
 from tollway.controlplane.rules.checks import invalid
-from tollway.controlplane.workflows import announce, facts, policies, postgres, provision, refusals, terms
+from tollway.controlplane.workflows import announce, facts, hands, policies, postgres, provision, refusals, terms
 from tollway.controlplane.workflows.cel import engine
 from tollway.controlplane.workflows.model import (
     Approval,
@@ -42,6 +43,7 @@ MAX_WAITING = 20
 """Requests of one person that may wait at the same time."""
 MAX_LOOKED_AT = 1000
 MAX_A_DAY = 100
+MAX_COMMENTS_A_DAY = 100
 DAY = timedelta(days=1)
 BY_POLICY = "policy"
 
@@ -63,7 +65,7 @@ async def _held(call: Call, reference: str, *, lock: bool = False) -> Held:
     """A request that the caller may see; with `lock`, nobody else changes it meanwhile."""
     found = as_uuid(reference)
     row = None if found is None else await postgres.approval(call.db, found, lock=lock)
-    caller = await caller_of(call)
+    caller = await caller_of(call, row)
     votes = [] if row is None else (await postgres.votes(call.db, [row.id]))[row.id]
     if row is None or not caller.may_see(row, row.case(votes)):
         raise not_found("request", reference, "approval")
@@ -88,6 +90,8 @@ async def create(call: Call, request: CreateApprovalRequest) -> Approval:
     if before.recent >= MAX_A_DAY:
         raise ApiError(ApiCode.FAILED_PRECONDITION, f"you have made {MAX_A_DAY} requests in 24 hours; go on tomorrow")
     asked, place = await terms.checked(call, kind, request.terms)
+    # What was given to it before is summed up next, and this one may be given at once.
+    await postgres.lock_target(call.db, place.target)
     known = await facts.gather(call, caller, kind, asked, place, before.waiting)
     policy = await policies.present(call, kind)
     outcome = judge(policy.document.policy(), engine().over(known))
@@ -121,8 +125,13 @@ async def create(call: Call, request: CreateApprovalRequest) -> Approval:
     event = "requested" if case.state is State.PENDING else case.state.value
     await announce.announce(call.db, row, case, event, row.ended_by, now)
     shown = await _shown(call, row.id, caller)
-    call.audit(f"approval:{row.id}", None, snapshot(shown))
+    call.audit(f"approval:{row.id}", None, _kept(shown))
     return shown
+
+
+def _kept(shown: Approval) -> dict[str, Any]:
+    """A request as the audit log keeps it: comments have entries of their own, or each would repeat all before it."""
+    return snapshot(msgspec.structs.replace(shown, comments=[]))
 
 
 async def get(call: Call, request: GetApprovalRequest) -> Approval:
@@ -183,7 +192,8 @@ async def decide(call: Call, request: DecideApprovalRequest) -> Approval:
         raise refusals.error(refused, row, held.votes) from None
     if after is before:
         return await _shown(call, row.id, caller)
-    was = snapshot(await _shown(call, row.id, caller))
+    await hands.refuse_one_person(call, row.requester, after.votes)
+    was = _kept(await _shown(call, row.id, caller))
     now, vote = _now(call), after.votes[-1]
     noted = VoteRow(
         approval_id=row.id,
@@ -196,6 +206,7 @@ async def decide(call: Call, request: DecideApprovalRequest) -> Approval:
     )
     await postgres.insert_vote(call.db, noted)
     if after.state is State.APPROVED:
+        await postgres.lock_target(call.db, row.target)
         await postgres.insert_grant(call.db, row.id, await provision.grant(call, row), now)
     ended = after.state is not State.PENDING
     await postgres.update_approval(call.db, row.id, after, now, caller.name if ended else "")
@@ -207,7 +218,7 @@ async def decide(call: Call, request: DecideApprovalRequest) -> Approval:
 async def _changed(call: Call, approval_id: UUID, caller: Caller, was: dict[str, object]) -> Approval:
     """Audits what was done to a request; returns its present form."""
     shown = await _shown(call, approval_id, caller)
-    call.audit(f"approval:{approval_id}", was, snapshot(shown))
+    call.audit(f"approval:{approval_id}", was, _kept(shown))
     return shown
 
 
@@ -216,9 +227,14 @@ async def comment(call: Call, request: CommentApprovalRequest) -> Approval:
     held = await _held(call, request.approval, lock=True)
     if len(await postgres.comments(call.db, held.row.id)) >= postgres.MAX_COMMENTS:
         raise ApiError(ApiCode.FAILED_PRECONDITION, f"a request has at most {postgres.MAX_COMMENTS} comments")
-    was = snapshot(await _shown(call, held.row.id, held.caller))
-    await postgres.insert_comment(call.db, held.row.id, held.caller.name, request.text.strip(), _now(call))
-    return await _changed(call, held.row.id, held.caller, was)
+    text, now = request.text.strip(), _now(call)
+    if await postgres.comments_since(call.db, held.caller.name, now - DAY) >= MAX_COMMENTS_A_DAY:
+        raise ApiError(
+            ApiCode.FAILED_PRECONDITION, f"you have written {MAX_COMMENTS_A_DAY} comments in 24 hours; go on tomorrow"
+        )
+    await postgres.insert_comment(call.db, held.row.id, held.caller.name, text, now)
+    call.audit(f"approval:{held.row.id}", None, {"comment": text})
+    return await _shown(call, held.row.id, held.caller)
 
 
 async def cancel(call: Call, request: CancelApprovalRequest) -> Approval:
@@ -234,11 +250,13 @@ async def cancel(call: Call, request: CancelApprovalRequest) -> Approval:
 
 
 async def revoke(call: Call, request: RevokeApprovalRequest) -> Approval:
-    """Takes back what a request gave: by whoever asked, whoever approved, or whoever is over the place."""
+    """Takes back what a request gave, by whoever may; see `Caller.may_revoke`."""
     held = await _held(call, request.approval, lock=True)
-    if not held.caller.may_revoke(held.row, held.case):
+    if not held.caller.may_revoke(held.row, held.case, call.clock.now_ms()):
         raise ApiError(
-            ApiCode.PERMISSION_DENIED, "a request is revoked by who asked, who approved, or who is over the place"
+            ApiCode.PERMISSION_DENIED,
+            "a request is revoked by who may take the same away without it, and by who approved it and still could; "
+            "who asked gives back credit, limits and roles",
         )
     try:
         after = machine.revoked(held.case)
@@ -253,7 +271,7 @@ async def revoke(call: Call, request: RevokeApprovalRequest) -> Approval:
 
 
 async def _end(call: Call, held: Held, after: Case, reason: str) -> Approval:
-    was, now = snapshot(await _shown(call, held.row.id, held.caller)), _now(call)
+    was, now = _kept(await _shown(call, held.row.id, held.caller)), _now(call)
     await postgres.update_approval(call.db, held.row.id, after, now, held.caller.name)
     if reason:
         await postgres.insert_comment(call.db, held.row.id, held.caller.name, reason, now)

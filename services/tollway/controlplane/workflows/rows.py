@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from tollway.controlplane.call import Grant
 from tollway.controlplane.resources import from_ms
 from tollway.controlplane.workflows.model import (
     Approval,
@@ -24,12 +25,13 @@ from tollway.controlplane.workflows.model import (
     shown_steps,
 )
 from tollway.controlplane.workflows.model import ApprovalTiming as ShownTiming
+from tollway.core.approvals.machine import standing
 from tollway.core.approvals.model import Case, Effect, Kind, Rule, State, Step, Timing, Verdict, Vote
 from tollway.core.approvals.model import Policy as CorePolicy
 
 
 class VoteRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `approval_votes`."""
+    """A row of `approval_votes`. `void`: who voted, or whose right it was, has been disabled since."""
 
     approval_id: UUID
     step: int
@@ -38,6 +40,7 @@ class VoteRow(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str
     at: datetime
+    void: bool = False
 
     def view(self) -> ApprovalVote:
         """The vote as it is shown."""
@@ -106,8 +109,8 @@ class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def case(self, votes: Sequence[VoteRow]) -> Case:
-        """The request as the state machine sees it."""
-        return Case(
+        """The request as the state machine sees it, by the votes that count."""
+        found = Case(
             requester=self.requester,
             state=self.state,
             steps=self.steps,
@@ -115,11 +118,13 @@ class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
             opened_ms=milliseconds(self.created_at),
             step=self.step,
             votes=tuple(
-                Vote(step=v.step, actor=v.actor, on_behalf_of=v.on_behalf_of, verdict=v.verdict) for v in votes
+                Vote(step=v.step, actor=v.actor, on_behalf_of=v.on_behalf_of, verdict=v.verdict, void=v.void)
+                for v in votes
             ),
             escalated=self.escalated,
             remind_ms=None if self.remind_at is None else milliseconds(self.remind_at),
         )
+        return standing(found)
 
     def view(
         self, case: Case, votes: Sequence[VoteRow], comments: Sequence[CommentRow], *, now_ms: int, decidable: bool
@@ -138,7 +143,7 @@ class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
             outcome=self.outcome.value,
             outcome_reason=self.outcome_reason,
             steps=shown_steps(self.steps),
-            step=self.step,
+            step=case.step,
             votes=[vote.view() for vote in votes],
             comments=[comment.view() for comment in comments],
             escalated=self.escalated,
@@ -231,10 +236,23 @@ class DelegationRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoleRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A role that a delegator holds, and where."""
+    """A role that somebody holds, and where."""
 
     user_id: UUID
     role: str
+    unit_id: UUID | None
+    project_id: UUID | None
+
+    @property
+    def grant(self) -> Grant:
+        """The role with its scope; what it permits is not in it."""
+        return Grant(role=self.role, permissions=frozenset(), unit=self.unit_id, project=self.project_id)
+
+
+class HomeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a service account lives; `unit_id` is also set for one that lives in a project. Both None: the platform."""
+
+    id: UUID
     unit_id: UUID | None
     project_id: UUID | None
 

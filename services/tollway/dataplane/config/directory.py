@@ -14,13 +14,13 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
-from typing import Any
 
 from tollway.core import ids
-from tollway.core.catalog import DirectoryEntry, Project, decode_entry
+from tollway.core.catalog import DirectoryEntry, decode_entry
 from tollway.core.errors import Code, TollwayError
-from tollway.core.rules import Chain
+from tollway.dataplane.config.bearers import Bearers
 from tollway.dataplane.config.holder import CatalogHolder, Routes
+from tollway.dataplane.config.principal import Principal as Principal
 from tollway.dataplane.stores.ports import Change, DirectoryStore, Marker, StoreUnavailable
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
@@ -31,20 +31,6 @@ REVALIDATE_SECONDS = 2.0
 AWAY_SECONDS = 5.0
 """For how long a store that did not answer is not asked again by requests; the background looks more often."""
 RETRY_AFTER_SECONDS = 1.0
-
-
-class Principal:
-    """Who calls: a verified key, its project as it is in the catalog in force, and until when that holds."""
-
-    __slots__ = ("chain", "entry", "not_after_ms", "project", "routes", "seats")
-
-    def __init__(self, entry: DirectoryEntry, project: Project, routes: Routes, not_after_ms: int | None) -> None:
-        self.entry = entry
-        self.project = project
-        self.routes = routes
-        self.not_after_ms = not_after_ms
-        self.chain: Chain | None = None  # admission: the rules that hold for it
-        self.seats: dict[str, Any] = {}  # admission: the accounts that count its requests, by model
 
 
 class _Cached:
@@ -109,6 +95,7 @@ class Directory:
         self.known_at = clock.monotonic()
         """Monotonic time when L1 was last known to be right, by push or by the store."""
         holder.on_swap(lambda _routes: self._verified.clear())
+        self.bearers = Bearers(self, holder, clock)
 
     # -- what the push stream tells ---------------------------------------------------------------------------------
 
@@ -161,6 +148,19 @@ class Directory:
         if principal is not None and self._clock.monotonic() - self.fresh_at < REVALIDATE_SECONDS:
             return self._still_valid(principal)
         return self._authenticate(token, digest)
+
+    def at_once(self, lookup: str) -> DirectoryEntry | None:
+        """The entry, if it is known and fresh enough to be used without a look at the store."""
+        cached = self._l1.get(lookup)
+        if cached is None or self._clock.monotonic() - max(self.fresh_at, cached.checked) >= REVALIDATE_SECONDS:
+            return None
+        self._l1.move_to_end(lookup)
+        return cached.entry
+
+    async def find(self, lookup: str) -> DirectoryEntry | None:
+        """The entry; None when there is none. Raises TollwayError when that cannot be known."""
+        cached = await self._entry(lookup)
+        return cached.entry if cached is not None else None
 
     def _still_valid(self, principal: Principal) -> Principal:
         not_after = principal.not_after_ms

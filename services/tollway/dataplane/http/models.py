@@ -12,15 +12,15 @@ from tollway.core.money import format_dollars
 from tollway.core.pricing import TOKEN_RATES, UNIT_RATES, Price
 from tollway.dataplane.config.directory import Principal
 from tollway.dataplane.config.holder import Candidate, Route, capabilities
-from tollway.dataplane.pipeline.authenticate import presented_key
+from tollway.dataplane.pipeline import authenticate
 from tollway.dataplane.pipeline.exchange import Services
 
 OWNER = "tollway"
 
 
 async def principal_of(services: Services, headers: Mapping[str, str]) -> Principal:
-    """Who asks, by the key in the headers. Raises TollwayError."""
-    result = services.directory.authenticate(presented_key(headers))
+    """Who asks, by the key or token in the headers. Raises TollwayError."""
+    result = authenticate.principal_of(services.directory, headers)
     return result if isinstance(result, Principal) else await result
 
 

@@ -1,11 +1,13 @@
-"""Who calls: finds the presented key in the headers and has the directory verify it."""
+"""Who calls: finds the presented key or token in the headers and has the directory verify it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 
 from tollway.core.errors import Code, TollwayError
-from tollway.dataplane.config.directory import Principal
+from tollway.core.ids import KEY_PREFIX
+from tollway.dataplane.config.bearers import PROJECT_HEADER
+from tollway.dataplane.config.directory import Directory, Principal
 from tollway.dataplane.pipeline.exchange import Exchange
 
 _BEARER = "bearer "
@@ -38,9 +40,17 @@ def _missing(message: str) -> TollwayError:
     return TollwayError(Code.INVALID_API_KEY, message)
 
 
+def principal_of(directory: Directory, headers: Mapping[str, str]) -> Principal | Awaitable[Principal]:
+    """Who a request's headers are of: at once when that is known, else an awaitable. Raises TollwayError."""
+    key = presented_key(headers)
+    if not key.startswith(KEY_PREFIX) and directory.bearers.takes(key):
+        return directory.bearers.authenticate(key, headers.get(PROJECT_HEADER))
+    return directory.authenticate(key)
+
+
 def authenticate(exchange: Exchange) -> Awaitable[None] | None:
     """Puts the principal on the exchange; at once when the key was verified before."""
-    result = exchange.services.directory.authenticate(presented_key(exchange.request.headers))
+    result = principal_of(exchange.services.directory, exchange.request.headers)
     if isinstance(result, Principal):
         exchange.principal = result
         return None

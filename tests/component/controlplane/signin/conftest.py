@@ -92,7 +92,7 @@ def issuers(corp: Issuer, other: Issuer) -> list[dict[str, Any]]:
     return [{"name": "corp", "issuer": corp.url, **known}, {"name": "other", "issuer": other.url, **known}]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def issuer_specs() -> Callable[[Issuer, Issuer], list[dict[str, Any]]]:
     """`issuers(corp, other)`."""
     return issuers

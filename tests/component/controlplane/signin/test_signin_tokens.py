@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -16,114 +11,10 @@ import pytest
 
 from tollway.controlplane.call import ApiCode, ApiError
 from tollway.controlplane.signin.tokens import token_digest
-from tollway.testkit.oidc_provider import AUDIENCE, CLI_CLIENT, CLIENT, Issuer, signing_key
+from tollway.testkit.oidc_provider import AUDIENCE, CLI_CLIENT, signing_key
+from tollway.testkit.token_attacks import ATTACKS, WHY, encoded, good, other_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def encoded(part: Any) -> str:
-    """A part of a JWT."""
-    raw = part if isinstance(part, bytes) else json.dumps(part).encode()
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def good(issuer: Issuer, **more: Any) -> dict[str, Any]:
-    """The claims of a token that would be taken."""
-    now = int(time.time())
-    known = {"iss": issuer.url, "aud": AUDIENCE, "sub": "mallory", "iat": now, "exp": now + 600, "groups": ["readers"]}
-    return known | more
-
-
-def unsigned(issuer: Issuer, algorithm: str) -> str:
-    """A token without signature."""
-    return f"{encoded({'alg': algorithm, 'typ': 'JWT', 'kid': issuer.keys[0].kid})}.{encoded(good(issuer))}."
-
-
-def symmetric(issuer: Issuer, secret: bytes) -> str:
-    """A token signed with what everybody may know, as if that were a secret."""
-    head = f"{encoded({'alg': 'HS256', 'typ': 'JWT', 'kid': issuer.keys[0].kid})}.{encoded(good(issuer))}"
-    return f"{head}.{encoded(hmac.digest(secret, head.encode(), hashlib.sha256))}"
-
-
-def other_key(issuer: Issuer, **header: Any) -> str:
-    """A token signed with a key that the issuer does not publish."""
-    key = signing_key("of-the-attacker")
-    return jwt.encode(good(issuer), key.private, algorithm="RS256", headers={"kid": issuer.keys[0].kid, **header})
-
-
-def own_key() -> dict[str, Any]:
-    """The attacker's public key, to be put into a header."""
-    known = signing_key("of-the-attacker").jwk()
-    return {name: known[name] for name in ("kty", "n", "e")}
-
-
-ATTACKS: dict[str, Callable[[Issuer, Issuer], str]] = {
-    "alg none": lambda corp, _: unsigned(corp, "none"),
-    "alg None": lambda corp, _: unsigned(corp, "None"),
-    "alg empty": lambda corp, _: unsigned(corp, ""),
-    "signature cut off": lambda corp, _: corp.token().rpartition(".")[0] + ".",
-    "HS256 with the public key": lambda corp, _: symmetric(corp, corp.keys[0].public_pem()),
-    "HS256 with the JWK": lambda corp, _: symmetric(corp, json.dumps(corp.keys[0].jwk()).encode()),
-    "HS256 with nothing": lambda corp, _: symmetric(corp, b""),
-    "wrong key": lambda corp, _: other_key(corp),
-    "wrong key, unknown kid": lambda corp, _: other_key(corp, kid="of-the-attacker"),
-    "kid is a path": lambda corp, _: other_key(corp, kid="../../../../dev/null"),
-    "kid is a URL": lambda corp, _: other_key(corp, kid="https://evil.example/jwks"),
-    "kid is SQL": lambda corp, _: other_key(corp, kid="' OR 1=1 --"),
-    "kid is very long": lambda corp, _: other_key(corp, kid="k" * 5000),
-    "kid is a number": lambda corp, _: f"{encoded({'alg': 'RS256', 'kid': 7})}.{encoded(good(corp))}.{encoded(b's')}",
-    "kid of the other issuer": lambda corp, other: corp.token(header={"kid": other.keys[0].kid}),
-    "jku": lambda corp, _: other_key(corp, jku="http://127.0.0.1:1/jwks"),
-    "x5u": lambda corp, _: other_key(corp, x5u="http://127.0.0.1:1/chain.pem"),
-    "jwk": lambda corp, _: other_key(
-        corp, jwk={"kty": "RSA", "n": signing_key("of-the-attacker").jwk()["n"], "e": "AQAB"}
-    ),
-    "crit": lambda corp, _: corp.token(header={"crit": ["exp"]}),
-    "expired": lambda corp, _: corp.token({"exp": int(time.time()) - 31}),
-    "no expiry": lambda corp, _: corp.token({"exp": None}),
-    "expiry is a text": lambda corp, _: corp.token({"exp": "tomorrow"}),
-    "not yet valid": lambda corp, _: corp.token({"nbf": int(time.time()) + 60}),
-    "issued in the future": lambda corp, _: corp.token({"iat": int(time.time()) + 60, "exp": int(time.time()) + 90}),
-    "good for days": lambda corp, _: corp.token({"exp": int(time.time()) + 100_000}),
-    "wrong audience": lambda corp, _: corp.token({"aud": "https://another.example"}),
-    "no audience": lambda corp, _: corp.token({"aud": None}),
-    "an ID token of the portal": lambda corp, _: corp.token({"aud": CLIENT}),
-    "a logout token": lambda corp, _: corp.token(
-        {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}
-    ),
-    "type of a logout token": lambda corp, _: corp.token(header={"typ": "logout+jwt"}),
-    "wrong issuer": lambda corp, _: corp.token({"iss": "https://evil.example"}),
-    "issuer with a slash more": lambda corp, _: corp.token({"iss": f"{corp.url}/"}),
-    "issuer is a list": lambda corp, _: (
-        f"{encoded({'alg': 'RS256'})}.{encoded(good(corp, iss=[corp.url]))}.{encoded(b's')}"
-    ),
-    "mixed issuers": lambda corp, other: other.token({"iss": corp.url}),
-    "no subject": lambda corp, _: corp.token({"sub": None}),
-    "subject is a number": lambda corp, _: corp.token({"sub": 7}),
-    "not JSON": lambda corp, _: f"{encoded({'alg': 'RS256'})}.{encoded(b'{')}.{encoded(b's')}",
-    "a thousand brackets": lambda corp, _: f"{encoded({'alg': 'RS256'})}.{encoded(b'[' * 5000)}.{encoded(b's')}",
-    "three dots of nothing": lambda *_: "..",
-}
-
-
-WHY = {
-    "alg none": "algorithm is not allowed",
-    "HS256 with the public key": "algorithm is not allowed",
-    "wrong key": "signature is not valid",
-    "kid is a path": "key is not one of its issuer's",
-    "kid of the other issuer": "key is not one of its issuer's",
-    "jku": "must not have jku",
-    "expired": "has expired",
-    "not yet valid": "not valid yet",
-    "good for days": "more than 24 hours",
-    "wrong audience": "audience is another one",
-    "an ID token of the portal": "audience is another one",
-    "a logout token": "no token for calls",
-    "wrong issuer": "issuer is not known",
-    "mixed issuers": "key is not one of its issuer's",
-    "subject is a number": "names no subject",
-}
-"""What is said of those that could be refused for another reason than the one that they are named for."""
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -7,8 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from tollway.controlplane.call import ApiError
-from tollway.controlplane.portal import charts, forms
-from tollway.controlplane.portal.pages.overview import by_day
+from tollway.controlplane.portal import forms
 from tollway.controlplane.portal.visit import BESIDE, Visit
 
 PAGE = 50
@@ -46,8 +45,10 @@ async def projects_to_choose(visit: Visit) -> list[str]:
 
 async def new(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """The form for a key."""
-    typed = {"project": visit.asked("project"), "name": "", "models": "", "days": "90", **visit.form}
-    return visit.page("key_new.html", typed=typed, projects=await projects_to_choose(visit), problem=problem)
+    projects = await projects_to_choose(visit)
+    project = visit.asked("project") or (projects[0] if len(projects) == 1 else "")
+    typed = {"project": project, "name": "", "models": "", "days": "90", **visit.form}
+    return visit.page("key_new.html", typed=typed, projects=projects, problem=problem)
 
 
 async def create(visit: Visit) -> web.Response:
@@ -71,23 +72,15 @@ def _secret(visit: Visit, made: Any, title: str) -> web.Response:
 
 
 async def one(visit: Visit, problem: ApiError | None = None) -> web.Response:
-    """One key: what it may, what it used, and the forms for its end and its next secret."""
+    """One key: what it may, and the forms for its end and its next secret."""
     key = await visit.call("KeyService/GetKey", {"key": visit.named("key")})
-    days, begin = forms.period("", visit.now, default=30)
-    usage, budget = await visit.several(
-        visit.usage("day", begin, key=key.id),
-        ("BudgetService/GetBudget", {"subject": f"key:{key.id}"}),
-    )
-    shown = charts.days(begin.date(), visit.now.date())
+    budget = await visit.maybe("BudgetService/GetBudget", {"subject": f"key:{key.id}"})
     return visit.page(
         "key.html",
         key=key,
         state=STATUS.get(key.status, "unknown"),
         graces=GRACES,
-        days=days,
-        usage=usage,
         budget=budget,
-        spend=by_day("Cost by day", usage, shown),
         problem=problem,
     )
 

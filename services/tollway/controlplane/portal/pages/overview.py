@@ -62,7 +62,7 @@ async def overview(visit: Visit) -> web.Response:
         "overview.html",
         days=days,
         usable=visit.may("usage.read"),
-        reports=[by for by in ("model", "project", "key")],
+        reports=("model", "project", "key"),
         titles=TITLES,
         waiting=len(waiting.approvals) if waiting is not None else 0,
         most=WAITING,
@@ -71,10 +71,10 @@ async def overview(visit: Visit) -> web.Response:
 
 async def usage(visit: Visit) -> web.Response:
     """One report: by day as charts, by anything else as a table; as a page, or as the part of one."""
-    by, project = visit.named("by"), visit.asked("project")
+    by, project, key = visit.named("by"), visit.asked("project"), visit.asked("key")
     days, begin = forms.period(visit.asked("days"), visit.now, default=30)
-    only = {"project": project} if project else {}
-    known = {"days": days, "by": by, "project": project, "titles": TITLES}
+    only = {name: value for name, value in (("project", project), ("key", key)) if value}
+    known: dict[str, Any] = {"days": days, "by": by, "project": project, "titles": TITLES}
     if by != "day":
         found = await visit.call(*visit.usage(by, begin, **only))
         everything = visit.asked("all") == "1"

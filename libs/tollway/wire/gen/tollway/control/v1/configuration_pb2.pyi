@@ -6,6 +6,7 @@ from tollway.wire.gen.tollway.control.v1 import budgets_pb2 as _budgets_pb2
 from tollway.wire.gen.tollway.control.v1 import catalog_pb2 as _catalog_pb2
 from tollway.wire.gen.tollway.control.v1 import options_pb2 as _options_pb2
 from tollway.wire.gen.tollway.control.v1 import signin_pb2 as _signin_pb2
+from tollway.wire.gen.tollway.control.v1 import workflows_pb2 as _workflows_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -200,7 +201,7 @@ class ProjectSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ..., logging: _Optional[_Union[LoggingSpec, _Mapping]] = ..., cache: _Optional[_Union[CacheSpec, _Mapping]] = ..., priority: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class Configuration(_message.Message):
-    __slots__ = ("providers", "models", "business_units", "projects", "organisations", "users", "alert_channels", "identity", "roles")
+    __slots__ = ("providers", "models", "business_units", "projects", "organisations", "users", "alert_channels", "identity", "roles", "policies")
     PROVIDERS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -210,6 +211,7 @@ class Configuration(_message.Message):
     ALERT_CHANNELS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
     providers: _containers.RepeatedCompositeFieldContainer[ProviderSpec]
     models: _containers.RepeatedCompositeFieldContainer[ModelSpec]
     business_units: _containers.RepeatedCompositeFieldContainer[BusinessUnitSpec]
@@ -219,7 +221,8 @@ class Configuration(_message.Message):
     alert_channels: _containers.RepeatedCompositeFieldContainer[_alerts_pb2.AlertChannelSpec]
     identity: _signin_pb2.IdentitySpec
     roles: _containers.RepeatedCompositeFieldContainer[_access_pb2.RoleSpec]
-    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSpec, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ..., business_units: _Optional[_Iterable[_Union[BusinessUnitSpec, _Mapping]]] = ..., projects: _Optional[_Iterable[_Union[ProjectSpec, _Mapping]]] = ..., organisations: _Optional[_Iterable[_Union[OrganisationSpec, _Mapping]]] = ..., users: _Optional[_Iterable[_Union[UserSpec, _Mapping]]] = ..., alert_channels: _Optional[_Iterable[_Union[_alerts_pb2.AlertChannelSpec, _Mapping]]] = ..., identity: _Optional[_Union[_signin_pb2.IdentitySpec, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[_access_pb2.RoleSpec, _Mapping]]] = ...) -> None: ...
+    policies: _containers.RepeatedCompositeFieldContainer[_workflows_pb2.PolicySpec]
+    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSpec, _Mapping]]] = ..., models: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ..., business_units: _Optional[_Iterable[_Union[BusinessUnitSpec, _Mapping]]] = ..., projects: _Optional[_Iterable[_Union[ProjectSpec, _Mapping]]] = ..., organisations: _Optional[_Iterable[_Union[OrganisationSpec, _Mapping]]] = ..., users: _Optional[_Iterable[_Union[UserSpec, _Mapping]]] = ..., alert_channels: _Optional[_Iterable[_Union[_alerts_pb2.AlertChannelSpec, _Mapping]]] = ..., identity: _Optional[_Union[_signin_pb2.IdentitySpec, _Mapping]] = ..., roles: _Optional[_Iterable[_Union[_access_pb2.RoleSpec, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[_workflows_pb2.PolicySpec, _Mapping]]] = ...) -> None: ...
 
 class Change(_message.Message):
     __slots__ = ("action", "kind", "name", "details")

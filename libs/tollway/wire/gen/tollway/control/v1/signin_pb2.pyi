@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class IssuerSpec(_message.Message):
-    __slots__ = ("name", "issuer", "client_id", "client_secret", "cli_client_id", "audiences", "scopes", "algorithms", "groups_claim", "email_claim", "name_claim", "trust_email", "refresh_seconds")
+    __slots__ = ("name", "issuer", "client_id", "client_secret", "cli_client_id", "audiences", "scopes", "algorithms", "groups_claim", "email_claim", "name_claim", "trust_email", "refresh_seconds", "data_plane")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ISSUER_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class IssuerSpec(_message.Message):
     NAME_CLAIM_FIELD_NUMBER: _ClassVar[int]
     TRUST_EMAIL_FIELD_NUMBER: _ClassVar[int]
     REFRESH_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
     name: str
     issuer: str
     client_id: str
@@ -36,7 +37,23 @@ class IssuerSpec(_message.Message):
     name_claim: str
     trust_email: bool
     refresh_seconds: int
-    def __init__(self, name: _Optional[str] = ..., issuer: _Optional[str] = ..., client_id: _Optional[str] = ..., client_secret: _Optional[str] = ..., cli_client_id: _Optional[str] = ..., audiences: _Optional[_Iterable[str]] = ..., scopes: _Optional[_Iterable[str]] = ..., algorithms: _Optional[_Iterable[str]] = ..., groups_claim: _Optional[str] = ..., email_claim: _Optional[str] = ..., name_claim: _Optional[str] = ..., trust_email: _Optional[bool] = ..., refresh_seconds: _Optional[int] = ...) -> None: ...
+    data_plane: DataPlaneSpec
+    def __init__(self, name: _Optional[str] = ..., issuer: _Optional[str] = ..., client_id: _Optional[str] = ..., client_secret: _Optional[str] = ..., cli_client_id: _Optional[str] = ..., audiences: _Optional[_Iterable[str]] = ..., scopes: _Optional[_Iterable[str]] = ..., algorithms: _Optional[_Iterable[str]] = ..., groups_claim: _Optional[str] = ..., email_claim: _Optional[str] = ..., name_claim: _Optional[str] = ..., trust_email: _Optional[bool] = ..., refresh_seconds: _Optional[int] = ..., data_plane: _Optional[_Union[DataPlaneSpec, _Mapping]] = ...) -> None: ...
+
+class DataPlaneSpec(_message.Message):
+    __slots__ = ("audiences", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    AUDIENCES_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    audiences: _containers.RepeatedScalarFieldContainer[str]
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, audiences: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class IdentitySpec(_message.Message):
     __slots__ = ("issuers",)

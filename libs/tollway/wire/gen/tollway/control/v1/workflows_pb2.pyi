@@ -268,6 +268,20 @@ class GetPolicyRequest(_message.Message):
     version: int
     def __init__(self, kind: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
+class PolicySpec(_message.Message):
+    __slots__ = ("kind", "rules", "steps", "timing", "note")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    TIMING_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    rules: _containers.RepeatedCompositeFieldContainer[PolicyRule]
+    steps: _containers.RepeatedCompositeFieldContainer[ApprovalStep]
+    timing: ApprovalTiming
+    note: str
+    def __init__(self, kind: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[PolicyRule, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[ApprovalStep, _Mapping]]] = ..., timing: _Optional[_Union[ApprovalTiming, _Mapping]] = ..., note: _Optional[str] = ...) -> None: ...
+
 class SetPolicyRequest(_message.Message):
     __slots__ = ("kind", "rules", "steps", "timing", "note", "version")
     KIND_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,107 @@
+"""From the first sign-in to a bigger budget, in real browsers: nobody writes to anybody."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tollway.testkit.stack import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+SECONDS_AFTER_THE_CLICK = 2.0
+
+
+def call(stack: Any, key: str) -> tuple[int, Any]:
+    """Status and answer of a small call of the gateway."""
+    status, _, body = stack.chat(key=key, max_tokens=50)
+    return status, body
+
+
+def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -> None:
+    stack = office.stack
+    alice = desk("alice")
+    page = alice.page
+
+    alice.sign_in("alice")
+    page.get_by_role("link", name="Request access").wait_for()
+    alice.picture("1-welcome")
+    page.get_by_role("link", name="Request access").click()
+    page.get_by_label("Role").select_option("developer")
+    page.get_by_label("Where").fill("project:demo")
+    page.get_by_label("Why it is needed").fill("I build the assistant of the shop.")
+    alice.picture("2-request")
+    page.get_by_role("button", name="Send request").click()
+    page.locator(".row .state", has_text="approved").wait_for()
+    alice.picture("3-approved-at-once")
+
+    page.get_by_role("navigation").get_by_role("link", name="Keys").click()
+    page.get_by_role("link", name="New key").click()
+    page.get_by_role("heading", name="New key").wait_for()
+    page.get_by_label("Project").fill("demo")
+    page.get_by_label("Name").fill("laptop")
+    page.get_by_role("button", name="Create key").click()
+    key = page.locator("#secret").inner_text()
+    alice.picture("4-key-shown-once")
+    assert key.startswith("sk-tw-")
+    called = until(lambda: call(stack, key) if call(stack, key)[0] != 401 else None, 5, "the new key's arrival")
+    assert called[0] == 200, called
+
+    page.get_by_role("navigation").get_by_role("link", name="Playground").click()
+    page.get_by_role("heading", name="Playground").wait_for()
+    page.get_by_label("Key").fill(key)
+    page.get_by_label("Model").fill("sim/chat")
+    page.get_by_label("Prompt").fill("Hello")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("The answer is complete.").wait_for()
+    assert page.locator("#answer").inner_text().strip()
+    alice.picture("5-playground")
+
+    status, body = 200, None
+    for _ in range(200):
+        status, body = call(stack, key)
+        if status != 200:
+            break
+    assert status != 200, "the budget was never used up"
+    assert body["error"]["code"] == "budget_exceeded", body
+
+    page.get_by_role("navigation").get_by_role("link", name="Requests").click()
+    page.get_by_role("link", name="New request").click()
+    page.get_by_role("link", name="Credit").click()
+    page.get_by_label("Whose budget").fill("project:demo")
+    page.get_by_label("US dollars to add").fill("5")
+    page.get_by_label("Why it is needed").fill("The launch is tomorrow.")
+    page.get_by_role("button", name="Send request").click()
+    page.locator(".row .state", has_text="pending").wait_for()
+    assert page.get_by_role("button", name="Approve").count() == 0
+    alice.picture("6-credit-pending")
+    assert call(stack, key)[0] == status
+
+    bob = desk("bob")
+    bob.sign_in("bob")
+    bob.page.get_by_role("link", name="1 request waits for your decision").click()
+    bob.picture("1-inbox")
+    bob.page.get_by_role("row").get_by_role("link", name="Credit").click()
+    bob.page.get_by_label("Reason").fill("Good luck.")
+    bob.picture("2-request")
+    clicked = time.monotonic()
+    bob.page.get_by_role("button", name="Approve").click(no_wait_after=True)
+    until(lambda: call(stack, key)[0] == 200, 5, "a call after the approval")
+    waited = time.monotonic() - clicked
+    bob.page.locator(".row .state", has_text="approved").wait_for()
+    bob.picture("3-approved")
+    print(f"\nthe call succeeded {waited:.2f} s after the click")
+    assert waited < SECONDS_AFTER_THE_CLICK
+
+    page.reload()
+    page.locator(".row .state", has_text="approved").wait_for()
+    assert "bob@example.com" in page.inner_text("main")
+    alice.picture("7-credit-given")
+    alice.go("/")
+    alice.picture("8-overview")
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.wait_for_url(lambda url: not url.startswith(office.portal) or "signed-out" in url)
+    alice.picture("9-signed-out")
+    alice.go("/keys")
+    assert "/auth/login" in page.url
