@@ -44,6 +44,7 @@ from tollway.controlplane.requestlog.store import ContentStore, StoreUnavailable
 from tollway.controlplane.resources import from_ms
 from tollway.controlplane.rotation.worker import RotationWorker
 from tollway.controlplane.settings import Settings
+from tollway.controlplane.signin import forwarded
 from tollway.controlplane.signin.headers import Origin
 from tollway.controlplane.signin.pushed import KeyPush
 from tollway.controlplane.signin.routes import SignInRoutes
@@ -216,6 +217,8 @@ class ControlPlane:
         internal = settings.bind_internal or settings.bind
         rest = RestApi(self.dispatcher, self.authenticator, openapi.document_bytes)
         control = rest.application(self.health, settings.max_body_bytes)
+        if settings.trusted_proxies:
+            control.middlewares.insert(0, forwarded.middleware(settings.trusted_proxies))
         SignInRoutes(self.signin, self.authenticator.of_request).add_to(control)
         portal = Portal(self.dispatcher, self.clock, settings.gateway_url)
         self._opened.push_async_callback(portal.close)

@@ -122,6 +122,13 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = setting(
         "TOLLWAY_MAX_BODY_BYTES", "largest request body of the management API", parse=positive, default=16 * MEBIBYTE
     )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
+        "TOLLWAY_TRUSTED_PROXIES",
+        "networks of the proxies before the REST port, as 10.0.0.0/8: their X-Forwarded-For says who called; "
+        "default: none",
+        parse=networks,
+        default=(),
+    )
     webhook_networks: tuple[IPv4Network | IPv6Network, ...] = setting(
         "TOLLWAY_WEBHOOK_NETWORKS",
         "private networks that webhooks may reach, as 10.0.0.0/8,192.168.0.0/16; default: public addresses alone",

@@ -60,7 +60,6 @@ def right_of(case: Case, actor: Person, delegations: Sequence[Delegation], now_m
     absent = {
         delegation.delegator.name
         for delegation in lent_to(actor, delegations, now_ms)
-        if entitled(case, delegation.delegator)
-        and delegation.delegator.name not in used
+        if entitled(case, delegation.delegator) and delegation.delegator.name not in used
     }
     return min(absent, default=None)

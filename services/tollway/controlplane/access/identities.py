@@ -24,6 +24,8 @@ CALLING = frozenset(role for role in Role if "keys.create" in FULL[role] | OWNED
 """The roles that let their holder call models: those with which one could make a key."""
 GROUPS_BELIEVED = timedelta(hours=24)
 """How long the groups that an issuer named serve where the person is not at hand, after they were last seen."""
+BUCKET = timedelta(hours=6)
+"""How often that end moves on for who is seen all the time: each time is a change for every data plane."""
 SWEEP = 1_000
 """How many identities without an entry get one at a time."""
 
@@ -68,6 +70,11 @@ async def missing(db: Database) -> set[UUID]:
     return {row.id for row in await SQL.all(db, "missing_identities", _Id, limit=SWEEP)}
 
 
+def believed_longer(seen: datetime | None, now: datetime) -> bool:
+    """Whether the groups of who was seen, and now is, are believed until a later time than data planes know."""
+    return seen is None or seen.timestamp() // BUCKET.total_seconds() < now.timestamp() // BUCKET.total_seconds()
+
+
 async def user_changed(call: Call, user: UUID) -> None:
     """Says that what data planes know of a user changes; before it, where the user is unbound."""
     call.changed_keys |= await of_users(call.db, {user})
@@ -99,7 +106,10 @@ async def _entries(db: Database, rows: Sequence[_EntryRow], index_pepper: bytes)
     grants: dict[UUID, list[ProjectGrant]] = {row.user_id: [] for row in rows if row.user_id is not None}
     if grants:
         roles = [role.value for role in sorted(CALLING)]
-        for found in await SQL.all(db, "identity_grants", _GrantRow, users=list(grants), roles=roles):
+        found_rows = await SQL.all(
+            db, "identity_grants", _GrantRow, users=list(grants), roles=roles, believed=GROUPS_BELIEVED, bucket=BUCKET
+        )
+        for found in found_rows:
             grants[found.user_id].append(_grant(found))
     return [
         DirectoryEntry(

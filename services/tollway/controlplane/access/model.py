@@ -11,7 +11,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A person or machine as a token says it whose signature, issuer, audience and times were checked.
 
     `issuer` and `subject` together are the identity; `email` may change hands and binds only once, and only when
-    `email_verified`. `groups` are the names in the issuer's claim, already mapped by its configuration.
+    `email_verified`. `groups` are the names in the issuer's claim, already mapped by its configuration. `issued` is
+    when the token was made; None: at this moment, for this purpose.
     """
 
     issuer: str
@@ -20,6 +21,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     email_verified: bool = False
     name: str = ""
     groups: tuple[str, ...] = ()
+    issued: datetime | None = None
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,8 +98,21 @@ async def bind_user(db: Database, user_id: UUID, issuer: str, subject: str, at: 
 
 
 async def unbind_user(db: Database, user_id: UUID, at: datetime) -> None:
-    """Forgets the identity of a user."""
+    """Forgets the identity of a user for good: it is not bound to them again, and its sessions end."""
+    await SQL.run(db, "end_sessions", id=user_id, at=at)
+    await SQL.run(db, "remember_unbound", id=user_id, at=at)
     await SQL.run(db, "unbind_user", id=user_id, at=at)
+
+
+async def bindable(db: Database, user_id: UUID, issuer: str, subject: str, issued: datetime | None) -> bool:
+    """Whether an identity may be bound to a user, by a token of a time; None: of this moment."""
+    params = {"issuer": issuer, "subject": subject, "issued": issued}
+    return await SQL.one(db, "bindable", _Id, id=user_id, **params) is not None
+
+
+async def forget_groups(db: Database, user_id: UUID, at: datetime) -> None:
+    """Forgets what the issuer said of a user's groups."""
+    await SQL.run(db, "forget_groups", id=user_id, at=at)
 
 
 async def see_user(db: Database, user_id: UUID, groups: Sequence[str], display_name: str, at: datetime) -> None:

@@ -36,9 +36,33 @@ UPDATE users SET issuer = %(issuer)s, subject = %(subject)s, bound_at = %(at)s, 
 WHERE id = %(id)s;
 
 -- name: unbind_user
-UPDATE users SET issuer = NULL, subject = NULL, bound_at = NULL, groups = '{}', updated_at = %(at)s,
-       revision = revision + 1
+-- Tokens that were issued before bind nobody to this user.
+UPDATE users SET issuer = NULL, subject = NULL, bound_at = NULL, groups = '{}', tokens_not_before = %(at)s,
+       updated_at = %(at)s, revision = revision + 1
 WHERE id = %(id)s;
+
+-- name: remember_unbound
+INSERT INTO unbound_identities (user_id, issuer, subject, unbound_at)
+SELECT id, issuer, subject, %(at)s FROM users WHERE id = %(id)s AND issuer IS NOT NULL
+ON CONFLICT (user_id, issuer, subject) DO UPDATE SET unbound_at = excluded.unbound_at;
+
+-- name: end_sessions
+-- Of whoever is bound to a user.
+UPDATE signin_sessions s SET revoked_at = %(at)s, revoked_for = 'unbound', sealed = NULL, data_key = NULL
+FROM users u JOIN signin_issuers i ON i.issuer = u.issuer
+WHERE u.id = %(id)s AND s.issuer_id = i.id AND s.subject = u.subject AND s.revoked_at IS NULL;
+
+-- name: bindable
+-- Whether an identity may be bound to a user: it was not unbound from them, nor is its token older than an unbinding.
+SELECT u.id FROM users u
+WHERE u.id = %(id)s
+  AND NOT EXISTS (SELECT FROM unbound_identities x
+                  WHERE x.user_id = u.id AND x.issuer = %(issuer)s AND x.subject = %(subject)s)
+  AND (%(issued)s::timestamptz IS NULL OR u.tokens_not_before IS NULL OR u.tokens_not_before < %(issued)s);
+
+-- name: forget_groups
+-- What the issuer said is not believed any more.
+UPDATE users SET groups = '{}', updated_at = %(at)s WHERE id = %(id)s;
 
 -- name: see_user
 -- What the issuer says now; written when it differs or was last written a while ago.
@@ -175,8 +199,11 @@ ORDER BY a.name
 LIMIT %(limit)s;
 
 -- name: insert_account
+-- A name is not used again: policies, votes and the audit log would mean another account by it.
 INSERT INTO service_accounts (id, name, description, unit_id, project_id, created_by, created_at, updated_at)
-VALUES (%(id)s, %(name)s, %(description)s, %(unit)s, %(project)s, %(by)s, %(at)s, %(at)s)
+SELECT %(id)s::uuid, %(name)s::text, %(description)s::text, %(unit)s::uuid, %(project)s::uuid, %(by)s::text,
+       %(at)s::timestamptz, %(at)s::timestamptz
+WHERE NOT EXISTS (SELECT FROM service_accounts WHERE name = %(name)s::text)
 ON CONFLICT (name) WHERE archived_at IS NULL DO NOTHING;
 
 -- name: disable_account
@@ -372,17 +399,19 @@ LIMIT %(limit)s;
 
 -- name: identity_grants
 -- Where these users may call models, by name or by a group of their issuer. Ends are checked when a request comes.
+-- Groups are believed for a time after the issuer said them.
 SELECT DISTINCT found.user_id, found.unit_id, found.project_id, found.expires_at
 FROM (
     SELECT b.user_id, b.unit_id, b.project_id, b.expires_at
     FROM role_bindings b
     WHERE b.user_id = ANY (%(users)s::uuid[]) AND b.role = ANY (%(roles)s::text[])
     UNION ALL
-    SELECT u.id, b.unit_id, b.project_id, b.expires_at
+    SELECT u.id, b.unit_id, b.project_id,
+           least(b.expires_at, date_bin(%(bucket)s, u.last_seen_at, 'epoch'::timestamptz) + %(believed)s)
     FROM users u
     CROSS JOIN LATERAL unnest(u.groups) AS member (group_name)
     JOIN role_bindings b ON b.group_name = member.group_name AND b.group_issuer IN ('', u.issuer)
-    WHERE u.id = ANY (%(users)s::uuid[]) AND b.role = ANY (%(roles)s::text[])
+    WHERE u.id = ANY (%(users)s::uuid[]) AND b.role = ANY (%(roles)s::text[]) AND u.last_seen_at IS NOT NULL
 ) AS found
 WHERE found.expires_at IS NULL OR found.expires_at > now()
 ORDER BY found.user_id, found.project_id, found.unit_id, found.expires_at;

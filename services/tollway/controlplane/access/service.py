@@ -66,18 +66,22 @@ async def principal_of(
     vault: Vault | None = None,
     source: str = "",
     news: bool = True,
+    binds: bool = True,
 ) -> Principal:
     """The principal behind an identity. Raises ApiError (permission_denied) for one that is refused.
 
     A first sign-in binds the user who was named by the verified e-mail address, or makes one without any role. Groups
     are those of `identity`, whatever they were before. With a `vault`, what changes is in the audit log; `source` is
     the address that it came from. `news` False: the issuer said this before, so that groups are not audited once more,
-    as they would be at every call when two tokens differ; who is bound or made always is.
+    as they would be at every call when two tokens differ; who is bound or made always is. `binds` False: nobody is
+    bound or made, as the issuer did not just vouch for them.
     """
     if not identity.issuer or not identity.subject or len(identity.subject) > MAX_SUBJECT or "\0" in identity.subject:
         raise ApiError(ApiCode.PERMISSION_DENIED, "the token names no subject that can sign in")
     changes: list[AuditRecord] = []
     known = await postgres.user_by_identity(db, identity.issuer, identity.subject)
+    if known is None and not binds:
+        raise ApiError(ApiCode.PERMISSION_DENIED, "this sign-in belongs to no user any more; sign in again")
     row = known if known is not None else await _first_time(db, identity, now, changes)
     _refuse_disabled(row)
     groups = _groups(identity.groups)
@@ -89,7 +93,8 @@ async def principal_of(
         changes.append(AuditRecord(f"user:{row.name}", {"groups": row.groups}, {"groups": groups}))
     principal = await _principal(db, row, groups, now)
     pushed: set[UUID] = set()
-    if known is None or (groups != row.groups and await _other_roles(db, row, groups, now)):
+    longer = bool(groups) and stale and identities.believed_longer(row.last_seen_at, now)
+    if known is None or longer or (groups != row.groups and await _other_roles(db, row, groups, now)):
         pushed = await identities.of_users(db, {row.id})
     await _record(db, principal, changes, vault, source)
     if pushed:
@@ -115,6 +120,23 @@ async def principal_of_user(db: Database, issuer: str, subject: str, now: dateti
         return None
     _refuse_disabled(row)
     return await _principal(db, row, row.groups, now)
+
+
+async def groups_withdrawn(
+    db: Database, issuer: str, subject: str, now: datetime, *, vault: Vault, source: str
+) -> None:
+    """The issuer vouches for somebody no more: what it said of their groups is forgotten, on the data planes too."""
+    row = await postgres.user_by_identity(db, issuer, subject)
+    if row is None or not row.groups:
+        return
+    principal = await _principal(db, row, (), now)
+    await postgres.forget_groups(db, row.id, now)
+    pushed = await identities.of_users(db, {row.id})
+    await _record(
+        db, principal, [AuditRecord(f"user:{row.name}", {"groups": row.groups}, {"groups": []})], vault, source
+    )
+    if pushed:
+        await publish(db, catalog=False, keys=pushed)
 
 
 def _refuse_disabled(row: UserRow) -> None:
@@ -144,6 +166,9 @@ async def _first_time(db: Database, identity: Identity, now: datetime, changes: 
     named = await postgres.user(db, email, "_for_update") if email else None
     new = named is not None and named.issuer is None
     if named is not None and new:
+        if not await postgres.bindable(db, named.id, identity.issuer, identity.subject, identity.issued):
+            message = "this sign-in was unbound from the user of its e-mail address, and is not bound to it again"
+            raise ApiError(ApiCode.PERMISSION_DENIED, message)
         await postgres.bind_user(db, named.id, identity.issuer, identity.subject, now)
     else:
         name = _clean(identity.name, MAX_NAME)

@@ -148,7 +148,10 @@ async def rename_user(call: Call, user_id: UUID, display_name: str) -> User:
 
 
 async def unbind_user(call: Call, request: UserRequest) -> User:
-    """Forgets issuer and subject, so that the next sign-in with the verified address binds the user anew."""
+    """Forgets issuer and subject, so that the next sign-in with the verified address binds the user anew.
+
+    Whoever was bound is signed out, and is not bound to this user again.
+    """
     row = await _user(call, request.user)
     check_etag(request.etag, row.id, row.revision, f"user {row.name!r}")
     if row.issuer is None:

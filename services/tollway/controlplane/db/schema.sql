@@ -91,7 +91,9 @@ CREATE TABLE approval_policies (
     document jsonb NOT NULL,
     note text NOT NULL,
     created_by text NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    managed_by text,
+    applied_digest bytea
 );
 
 CREATE TABLE approval_votes (
@@ -835,6 +837,13 @@ CREATE TABLE signin_tries (
     tries integer NOT NULL
 );
 
+CREATE TABLE unbound_identities (
+    user_id uuid NOT NULL,
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    unbound_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE users (
     id uuid NOT NULL,
     email text NOT NULL DEFAULT ''::text,
@@ -1001,6 +1010,7 @@ ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_digest_key UNIQUE (di
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_kind_check CHECK ((kind = ANY (ARRAY['oidc'::text, 'local'::text])));
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_pkey PRIMARY KEY (id);
 ALTER TABLE signin_tries ADD CONSTRAINT signin_tries_pkey PRIMARY KEY (scope);
+ALTER TABLE unbound_identities ADD CONSTRAINT unbound_identities_pkey PRIMARY KEY (user_id, issuer, subject);
 ALTER TABLE users ADD CONSTRAINT users_check CHECK (((issuer IS NULL) = (subject IS NULL)));
 ALTER TABLE users ADD CONSTRAINT users_email_check CHECK ((email = lower(email)));
 ALTER TABLE users ADD CONSTRAINT users_pkey PRIMARY KEY (id);
@@ -1032,11 +1042,13 @@ ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_data_key_fkey FOREIGN K
 ALTER TABLE signin_keys ADD CONSTRAINT signin_keys_issuer_id_fkey FOREIGN KEY (issuer_id) REFERENCES signin_issuers(id);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_issuer_id_fkey FOREIGN KEY (issuer_id) REFERENCES signin_issuers(id);
+ALTER TABLE unbound_identities ADD CONSTRAINT unbound_identities_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id);
 CREATE UNIQUE INDEX alert_channels_name ON alert_channels USING btree (name) WHERE (archived_at IS NULL);
 CREATE INDEX alert_deliveries_channel ON alert_deliveries USING btree (channel_id);
 CREATE INDEX alert_deliveries_due ON alert_deliveries USING btree (next_at) WHERE (state = 'pending'::text);
 CREATE INDEX alerts_forget ON alerts USING btree (forget_at) WHERE (forget_at IS NOT NULL);
 CREATE INDEX approval_comments_approval ON approval_comments USING btree (approval_id, id);
+CREATE INDEX approval_comments_author ON approval_comments USING btree (author, at);
 CREATE INDEX approval_delegations_delegate ON approval_delegations USING btree (delegate, ends_at) WHERE (revoked_at IS NULL);
 CREATE INDEX approval_delegations_delegator ON approval_delegations USING btree (delegator, ends_at) WHERE (revoked_at IS NULL);
 CREATE INDEX approval_grants_subject ON approval_grants USING btree (subject, granted_at);

@@ -36,7 +36,7 @@ def claims_of(row: IssuerRow, claims: Mapping[str, Any]) -> Claims:
         name = name or _text(claims.get(other))
     return Claims(
         email=email,
-        email_verified=bool(email) and _verified(row, claims.get("email_verified")),
+        email_verified=bool(email) and _verified(row, claims),
         name=name or email or subject_of(claims),
         groups=_groups(found_claim(claims, row.groups_claim)),
     )
@@ -63,7 +63,9 @@ def _text(value: Any) -> str:
     return value.strip() if isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable() else ""
 
 
-def _verified(row: IssuerRow, value: Any) -> bool:
+def _verified(row: IssuerRow, claims: Mapping[str, Any]) -> bool:
+    """`email_verified` is about the claim `email` (OpenID Connect Core, 5.1); of another one it says nothing."""
+    value = claims.get("email_verified") if row.email_claim == "email" else None
     if value is None:
         return row.trust_email
     return value is True or value == "true"  # some providers write it as text

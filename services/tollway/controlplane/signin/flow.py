@@ -30,7 +30,11 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class SignInRefused(Exception):
-    """The sign-in, or its renewal, does not succeed. The message is for the person."""
+    """The sign-in, or its renewal, does not succeed. The message is for the person; `code` is the provider's."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ class Flow:
         url, headers, sent = ClientAuth(*client, method).prepare("POST", endpoint, dict(_FORM), body)
         status, found = await self._fetcher.post(url, sent, headers)
         if status != 200:
-            raise SignInRefused(f"the identity provider refused: {_error_word(found.get('error'))}")
+            code = _error_word(found.get("error"))
+            raise SignInRefused(f"the identity provider refused: {code}", code=code)
         return found
 
     async def _granted(

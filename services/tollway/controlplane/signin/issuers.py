@@ -232,6 +232,11 @@ class Issuers:
             found = self._providers[row.issuer] = Provider(row.issuer, self._fetcher, self._clock)
         return found
 
+    async def close(self) -> None:
+        """Ends what is read in the background."""
+        for provider in self._providers.values():
+            await provider.close()
+
     async def secret(self, db: Database, row: IssuerRow) -> str:
         """The client's secret; empty for a public client. Raises VaultError."""
         if row.sealed is None or row.data_key is None:

@@ -178,6 +178,11 @@ async def count_try(db: Database, scope: str, at: datetime, window_end: datetime
     return found
 
 
+async def tries(db: Database, scope: str, at: datetime) -> Tries | None:
+    """How many tries there were in the present window; None: none."""
+    return await SQL.one(db, "tries", Tries, scope=scope, at=at)
+
+
 async def clear_tries(db: Database, scope: str) -> None:
     """Forgets the tries of a scope."""
     await SQL.run(db, "clear_tries", scope=scope)

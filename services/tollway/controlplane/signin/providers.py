@@ -7,13 +7,14 @@ token says of where keys are (`jku`, `x5u`, a `kid` that looks like a path) is n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from tollway.controlplane.signin.fetch import Fetcher, ProviderUnavailable, endpoint_problem
 from tollway.core.bearer import MAX_KID, choose_key
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
+from tollway.runtime.tasks import Tasks
 
 _log = log.get(__name__)
 METADATA_SECONDS = 3600.0
@@ -21,7 +22,9 @@ KEYS_SECONDS = 600.0
 ROTATE_SECONDS = 10.0
 """An unknown key is looked for at the provider at most once in this time, whoever asks."""
 PAUSE_SECONDS = 1.0
-"""A provider that does not answer is not asked again for so long."""
+"""A provider of which nothing is known and that does not answer is not asked again for so long after that."""
+RETRY_SECONDS = 10.0
+"""The same for one of which something is known, which serves meanwhile."""
 STALE_SECONDS = 86_400.0
 """How long keys serve when the provider does not answer."""
 MAX_KEYS = 100
@@ -53,15 +56,39 @@ class Provider:
         self._asked = 0.0
         self._read = 0.0
         self._lock = asyncio.Lock()
+        self._tasks = Tasks()
+        self._renewing: set[str] = set()
         self.reads = 0
         """How often keys were asked for."""
 
     async def metadata(self) -> Mapping[str, Any]:
         """What the provider says of itself. Raises ProviderUnavailable."""
-        if not self._metadata or self._clock.monotonic() - self._described > METADATA_SECONDS:
-            async with self._lock:
-                await self._describe()
+        age = self._clock.monotonic() - self._described
+        if not self._metadata or age > METADATA_SECONDS + STALE_SECONDS:
+            await self._described_anew()
+        elif age > METADATA_SECONDS:
+            self._renew("metadata", self._described_anew)
         return self._metadata
+
+    def _renew(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Renews in the background, one at a time: what is known serves meanwhile, so that nobody waits."""
+        if what in self._renewing:
+            return
+        self._renewing.add(what)
+
+        async def renewed() -> None:
+            try:
+                await work()
+            except ProviderUnavailable as error:
+                _log.warning("an issuer could not be asked anew", issuer=self.issuer, what=what, reason=str(error))
+            finally:
+                self._renewing.discard(what)
+
+        self._tasks.spawn(renewed(), f"signin-{what}")
+
+    async def close(self) -> None:
+        """Ends what is renewed in the background."""
+        await self._tasks.close()
 
     async def endpoint(self, name: str) -> str:
         """An endpoint that the provider must have. Raises ProviderUnavailable."""
@@ -70,28 +97,34 @@ class Provider:
             raise ProviderUnavailable(f"the identity provider has no {name}")
         return str(found)
 
+    async def _described_anew(self) -> None:
+        async with self._lock:
+            await self._describe()
+
     async def _describe(self) -> None:
         now = self._clock.monotonic()
         if self._metadata and now - self._described <= METADATA_SECONDS:
             return  # another call was faster
-        if self._failed is not None and now - self._failed[0] < PAUSE_SECONDS:
+        if self._failed is not None and now - self._failed[0] < (RETRY_SECONDS if self._metadata else PAUSE_SECONDS):
             raise ProviderUnavailable(str(self._failed[1]))
         try:
             found = await self._fetcher.get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
             self._metadata = _checked(self.issuer, found)
         except ProviderUnavailable as error:
-            if not self._metadata or now - self._described > STALE_SECONDS:
-                self._failed = (self._clock.monotonic(), error)
-                raise
-            _log.warning("an issuer's description could not be renewed", issuer=self.issuer)
-            return
+            # From its end on: one that hangs would be due again by then, and everybody would wait in turn.
+            self._failed = (self._clock.monotonic(), error)
+            raise
+        self._failed = None
         self._described = now
 
     async def key(self, kid: str | None, algorithm: str) -> Any:
         """The public key for a token's header. Raises UnknownKey or ProviderUnavailable."""
         if kid is not None and not 0 < len(kid) <= MAX_KID:
             raise UnknownKey
-        if not self._keys or self._clock.monotonic() - self._read > KEYS_SECONDS:
+        age = self._clock.monotonic() - self._read
+        if self._keys and self._asked > self._read and KEYS_SECONDS < age <= STALE_SECONDS:
+            self._renew("keys", self._refresh_later)  # it failed before: nobody waits for it to fail again
+        elif not self._keys or age > KEYS_SECONDS:
             await self._refresh(0.0 if not self._keys else ROTATE_SECONDS)
         found = choose_key(self._keys, kid, algorithm)
         if found is None:
@@ -109,6 +142,9 @@ class Provider:
             raise ProviderUnavailable("the identity provider's keys could not be read")
         return self._keys
 
+    async def _refresh_later(self) -> None:
+        await self._refresh(ROTATE_SECONDS)
+
     async def _refresh(self, pause: float) -> None:
         """Reads the keys anew unless somebody did within `pause` seconds."""
         endpoint = await self.endpoint("jwks_uri")
@@ -123,6 +159,7 @@ class Provider:
             try:
                 self._keys = _signing_keys(await self._fetcher.get(endpoint))
             except ProviderUnavailable:
+                self._asked = self._clock.monotonic()  # from its end on
                 if not self._keys or now - self._read > STALE_SECONDS:
                     self._keys = []
                     raise

@@ -100,6 +100,9 @@ ON CONFLICT (scope) DO UPDATE SET
     window_end = CASE WHEN t.window_end <= %(at)s THEN excluded.window_end ELSE t.window_end END
 RETURNING tries, window_end;
 
+-- name: tries
+SELECT tries, window_end FROM signin_tries WHERE scope = %(scope)s AND window_end > %(at)s;
+
 -- name: forget_tries
 DELETE FROM signin_tries
 WHERE scope IN (SELECT scope FROM signin_tries WHERE window_end < %(at)s ORDER BY window_end LIMIT 500);

@@ -172,6 +172,7 @@ class SignInRoutes:
         form = await request.post()
         url = await self._signin.leave(
             self._signin.sessions.value_of(request),
+            session.principal,
             base=self._base(request),
             everywhere=form.get("everywhere") == "true",
             at_provider=form.get("provider") == "true",

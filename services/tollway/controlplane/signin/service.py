@@ -104,6 +104,7 @@ class SignIn:
     async def close(self) -> None:
         """Ends what `open` began."""
         await self._tasks.close()
+        await self.issuers.close()
         await self._fetcher.close()
 
     async def _clean(self) -> None:
@@ -183,9 +184,12 @@ class SignIn:
 
         Raises SignInRefused, ProviderUnavailable, ApiError.
         """
+        # Only an answer to a sign-in that this browser began calls a provider, and so is counted.
+        pending = await self._pending(kept, name)
+        if not hmac.compare_digest(query.get("state", "").encode("utf-8", "surrogatepass"), pending.state.encode()):
+            raise SignInRefused("this sign-in was not begun in this browser, or it is too old")
         async with self._pool.connection() as db:
             await throttle.count(db, throttle.CALLBACK, source, self.sessions.now())
-        pending = await self._pending(kept, name)
         row = await self.issuer(name)
         provider = self.issuers.provider(row)
         code = await self.flow.check_answer(row, provider, query, pending.state)
@@ -243,21 +247,31 @@ class SignIn:
         return cookie
 
     async def leave(
-        self, value: str, *, base: str, everywhere: bool, at_provider: bool, source: str, request_id: str
+        self,
+        value: str,
+        who: Principal,
+        *,
+        base: str,
+        everywhere: bool,
+        at_provider: bool,
+        source: str,
+        request_id: str,
     ) -> str | None:
-        """Ends a session, or all of the person's (`everywhere`); returns where to go on at the provider, if asked."""
+        """Ends a session, or all of the person's (`everywhere`); returns where to go on at the provider, if asked.
+
+        `who` is the session's principal.
+        """
         row = await self.sessions.row(value)
         if row is None:
             return None
         issuer = (await self.issuers.trusted()).by_issuer.get(row.issuer or "")
-        name = str(row.claims.get("email") or row.subject or ADMINISTRATOR.name)
         async with self._pool.connection() as db, db.transaction():
             kept = await self.sessions.kept(db, row)
             await postgres.revoke_session(db, row.id, self.sessions.now(), "signed out")
             if everywhere and row.issuer_id is not None:
                 await postgres.revoke_subject(db, row.issuer_id, row.subject, self.sessions.now(), "signed out")
             detail: dict[str, object] = {"everywhere": everywhere}
-            await self._record(db, Principal(name=name), SIGN_OUT, f"session:{name}", detail, source, request_id)
+            await self._record(db, who, SIGN_OUT, f"session:{who.name}", detail, source, request_id)
         if issuer is None or not at_provider:
             return None
         provider = self.issuers.provider(issuer)

@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 from uuid_utils.compat import uuid7
 
-from tollway.controlplane.access.service import principal_of
+from tollway.controlplane.access.service import groups_withdrawn, principal_of
 from tollway.controlplane.call import ApiCode, ApiError, Principal
 from tollway.controlplane.credentials.vault import Vault, VaultError
 from tollway.controlplane.db.pool import OUTAGE, Pool
@@ -164,7 +164,8 @@ class Sessions:
         self, db: Database, row: SessionRow, claims: Claims, now: datetime, source: str, *, news: bool
     ) -> Principal:
         identity = claims.identity(row.issuer or "", row.subject)
-        return await principal_of(db, identity, now, vault=self._vault, source=source, news=news)
+        # Whoever was unbound since is not bound again by what was said then.
+        return await principal_of(db, identity, now, vault=self._vault, source=source, news=news, binds=False)
 
     async def _current(self, row: SessionRow, now: datetime, source: str) -> Claims | None:
         """The claims of a session, asked for anew when it is time; None when the session has ended by that."""
@@ -199,6 +200,11 @@ class Sessions:
         except (SignInRefused, VaultError) as error:
             _log.info("a session ended at its renewal", issuer=issuer.name, reason=str(error))
             await self.end(row.id, "not renewed")
+            if isinstance(error, SignInRefused) and error.code == "invalid_grant":
+                # It does not vouch for this person any more (RFC 6749, 5.2), so not for their groups either.
+                async with self._pool.connection() as db, db.transaction():
+                    subject = (row.issuer or "", row.subject)
+                    await groups_withdrawn(db, *subject, now, vault=self._vault, source=source)
             return None
         async with self._pool.connection() as db, db.transaction():
             sealed = await self._vault.seal(db, msgspec.json.encode(granted.kept), place(row.id))

@@ -1,6 +1,7 @@
 """How often may be tried: per address and in all, in windows that Postgres keeps, so that replicas count together.
 
-What comes from everybody is looked at first, so that the number of rows is bounded however many addresses try.
+An address that tries too often is not counted with the others, so that one of them alone cannot shut everybody out.
+When all together tried too often nothing is written any more, so that the number of rows is bounded however many try.
 """
 
 from __future__ import annotations
@@ -51,10 +52,18 @@ def scope_of(limit: Limit, address: str) -> str:
 
 async def count(db: Database, limit: Limit, address: str, now: datetime) -> None:
     """One more try. Raises TooMany when there were too many already."""
-    for scope, most in ((f"{limit.kind}|*", limit.of_all), (scope_of(limit, address), limit.of_address)):
+    together = f"{limit.kind}|*"
+    before = await postgres.tries(db, together, now)
+    if before is not None and before.tries >= limit.of_all:
+        raise _too_many(before, now)
+    for scope, most in ((scope_of(limit, address), limit.of_address), (together, limit.of_all)):
         found = await postgres.count_try(db, scope, now, now + limit.window)
         if found.tries > most:
-            raise TooMany(max(1, round((found.window_end - now).total_seconds())))
+            raise _too_many(found, now)
+
+
+def _too_many(found: postgres.Tries, now: datetime) -> TooMany:
+    return TooMany(max(1, round((found.window_end - now).total_seconds())))
 
 
 async def forgive(db: Database, limit: Limit, address: str) -> None:

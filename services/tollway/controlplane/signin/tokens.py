@@ -10,9 +10,11 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
+import msgspec
 
 from tollway.controlplane.access.model import Identity
 from tollway.controlplane.signin.claims import ClaimsRefused, claims_of, subject_of
@@ -142,9 +144,10 @@ def _issuer(token: str, issuers: Mapping[str, IssuerRow]) -> IssuerRow:
 
 def _mapped(row: IssuerRow, claims: Mapping[str, Any]) -> Identity:
     try:
-        return claims_of(row, claims).identity(row.issuer, subject_of(claims))
+        identity = claims_of(row, claims).identity(row.issuer, subject_of(claims))
     except ClaimsRefused as refused:
         raise TokenRefused(str(refused)) from None
+    return msgspec.structs.replace(identity, issued=datetime.fromtimestamp(seconds(claims, "iat"), UTC))
 
 
 def _same(found: Any, expected: str) -> bool:

@@ -17,7 +17,7 @@ from tollway.controlplane.workflows.model import (
     ListDelegationsResponse,
     RevokeDelegationRequest,
 )
-from tollway.controlplane.workflows.people import ADMINISTRATOR, caller_of, identity_of
+from tollway.controlplane.workflows.people import ADMINISTRATOR, caller_of, identity_of, is_machine
 from tollway.controlplane.workflows.rows import DelegationRow
 
 MAX_OWN = 20
@@ -33,6 +33,10 @@ async def create(call: Call, request: CreateDelegationRequest) -> Delegation:
         raise invalid("delegate", "must be somebody else")
     if not delegate or not delegate.isprintable():
         raise invalid("delegate", "must be a name as the audit log has it, for example ana@example.com")
+    if is_machine(delegate) or is_machine(me):
+        raise invalid(
+            "delegate", "must be a person, of a person: service accounts decide only where a policy names them"
+        )
     starts_at = request.starts_at or now
     if request.ends_at is None or request.ends_at <= max(starts_at, now):
         raise invalid("ends_at", "must be in the future and after starts_at")

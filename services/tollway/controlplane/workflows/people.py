@@ -115,7 +115,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             return True
         person, lent = self.person(row), self.delegations(row)
         return any(
-            vote.actor == self.name and approvers.still_entitled(case, vote, person, lent, now_ms) for vote in case.votes
+            vote.actor == self.name and approvers.still_entitled(case, vote, person, lent, now_ms)
+            for vote in case.votes
         )
 
     def seen(self) -> Seen:

@@ -30,7 +30,7 @@ from tollway.controlplane.workflows.model import (
     approvers_of,
     steps_of,
 )
-from tollway.controlplane.workflows.people import ADMINISTRATOR, identity_of
+from tollway.controlplane.workflows.people import ADMINISTRATOR, identity_of, is_machine
 from tollway.controlplane.workflows.rows import PolicyDocument, PolicyRow
 from tollway.core.approvals import model as core
 from tollway.core.approvals.policy import judge
@@ -72,6 +72,7 @@ async def set_policy(call: Call, request: SetPolicyRequest) -> Policy:
         message = f"the policy for {kind} is at version {before.version} by now; read it again"
         raise ApiError(ApiCode.ETAG_MISMATCH, message, field="version")
     document = document_of(request.rules, request.steps, request.timing)
+    await _machines_exist(call, document)
     if before.version and document == before.document:
         return before.view()
     by, now = identity_of(call.principal), from_ms(call.clock.now_ms())
@@ -79,6 +80,15 @@ async def set_policy(call: Call, request: SetPolicyRequest) -> Policy:
     after = (await present(call, kind)).view()
     call.audit(f"policy:{kind}", snapshot(before.view()) if before.version else None, snapshot(after))
     return after
+
+
+async def _machines_exist(call: Call, document: PolicyDocument) -> None:
+    """Refuses service accounts that are not there: whoever makes one of that name later would be its approver."""
+    steps = [*document.steps, *(step for rule in document.rules for step in rule.steps)]
+    named = [person for step in steps for person in step.approvers.people]
+    for name in dict.fromkeys([*named, *document.timing.escalate_to.people]):
+        if is_machine(name) and not await postgres.live_machine(call.db, name):
+            raise invalid("steps", f"name {name!r}, and there is no such service account; create it first")
 
 
 def document_of(rules: list[PolicyRule], steps: list[ApprovalStep], timing: ApprovalTiming) -> PolicyDocument:
