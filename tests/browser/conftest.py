@@ -9,13 +9,15 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tollway.testkit.oidc_provider import CLIENT, SECRET, Issuer, OidcProvider
 from tollway.testkit.stack import SIMULATED, Stack
+
+if TYPE_CHECKING:  # it is there after tests/browser/setup.sh alone
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / ".cache" / "browser"
@@ -142,12 +144,23 @@ def office(tmp_path_factory: pytest.TempPathFactory, oidc: OidcProvider) -> Iter
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The browser."""
+    from playwright.sync_api import sync_playwright
+
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert path, "no Chromium: run tests/browser/setup.sh"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def expect(chromium: Browser) -> Any:
+    """Playwright's `expect`, which waits for what it is told."""
+    from playwright.sync_api import expect as waits
+
+    assert chromium.is_connected()
+    return waits
 
 
 @pytest.fixture

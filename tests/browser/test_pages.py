@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PHONE = {"width": 375, "height": 740}
@@ -47,7 +46,7 @@ def test_every_page_can_be_used_by_everybody(office: Any, desk: Any, name: str, 
     assert found == {}
 
 
-def test_the_menu_of_a_phone_opens_and_closes_by_keyboard(desk: Any) -> None:
+def test_the_menu_of_a_phone_opens_and_closes_by_keyboard(desk: Any, expect: Any) -> None:
     one = desk("phone-menu", viewport=PHONE)
     one.sign_in("carol")
     menu, button = one.page.locator("#menu"), one.page.get_by_role("button", name="Menu")
@@ -63,7 +62,7 @@ def test_the_menu_of_a_phone_opens_and_closes_by_keyboard(desk: Any) -> None:
     expect(menu).to_be_hidden()
 
 
-def test_everything_works_without_scripts(office: Any, desk: Any) -> None:
+def test_everything_works_without_scripts(office: Any, desk: Any, expect: Any) -> None:
     one = desk("plain", java_script_enabled=False)
     one.sign_in("carol")
     one.page.get_by_role("link", name="Cost and requests by day").click()

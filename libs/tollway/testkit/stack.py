@@ -21,10 +21,15 @@ from typing import Any
 
 import psycopg
 
-from tollway.testkit.servers import PostgresServer, ValkeyServer
+from tollway.testkit.servers import PostgresServer, ValkeyServer, lasting_port
 
 START_SECONDS = 30.0
 SIMULATED = "sim/chat"
+
+
+def _port(name: str, value: str) -> str:
+    """A setting; a port that may be any becomes one that stays free for a restart."""
+    return str(lasting_port()) if name.startswith("TOLLWAY_PORT_") and value == "0" else value
 
 
 class Service:
@@ -40,7 +45,7 @@ class Service:
 
     def start(self, *, wait: bool = True) -> Service:
         """Starts the process and waits until it announces its ports; later starts keep them."""
-        environment = dict(self._environment)
+        environment = {name: _port(name, value) for name, value in self._environment.items()}
         for port, number in self.ports.items():
             environment[f"TOLLWAY_PORT_{port.upper()}"] = str(number)
         with self.log.open("a") as log:

@@ -1,4 +1,4 @@
-"""The command `tollway-controlplane`: `serve`, `migrate`, `check` and `settings`."""
+"""The command `tollway-controlplane`: `serve`, `migrate`, `check`, `accept-audit` and `settings`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ def _check() -> int:
     return lifecycle.run(run)
 
 
+def _accept_audit() -> int:
+    settings = load(Settings)
+    log.configure("controlplane", settings.log_level, settings.log_format)
+
+    async def run(_stop: asyncio.Event) -> None:
+        accepted = await app.accept_audit(settings)
+        sys.stdout.write(f"entries up to {accepted} are accepted as unproven\n" if accepted else "nothing to accept\n")
+
+    return lifecycle.run(run)
+
+
 def _serve() -> int:
     settings = load(Settings)
     log.configure("controlplane", settings.log_level, settings.log_format)
@@ -68,6 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="pre: before new processes start; post: when the release before is gone; default: all",
     )
     commands.add_parser("check", help="verify settings, database and schema, and change nothing")
+    commands.add_parser(
+        "accept-audit", help="vouch, once after an upgrade, for entries of the audit log that are older than its seals"
+    )
     commands.add_parser("settings", help="print the effective settings, secrets redacted")
     given = parser.parse_args(arguments)
     try:
@@ -76,6 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
                 return _migrate(PHASES if given.phase == "all" else (given.phase,))
             case "check":
                 return _check()
+            case "accept-audit":
+                return _accept_audit()
             case "settings":
                 return _settings()
         return _serve()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tollway.controlplane.access import tokens
+from tollway.controlplane.access import identities, tokens
 from tollway.controlplane.access.model import Identity
 from tollway.controlplane.access.service import principal_of
 from tollway.controlplane.api.dispatcher import CallContext
@@ -289,3 +289,37 @@ async def test_nobody_gives_what_they_do_not_have(two_units: Any) -> None:
     assert (await api.call("GET", "projects/tills", token=lead)).status == 403
     actors = await api.sql("SELECT DISTINCT actor FROM audit_events WHERE action = 'projects.update' ORDER BY actor")
     assert actors == [("administrator",), ("service_account:lead",), ("service_account:owner",)]
+
+
+async def test_the_name_of_an_archived_service_account_is_not_used_again(api: Any) -> None:
+    await ok(api, "POST", "service-accounts", {"name": "approver"})
+    await ok(api, "DELETE", "service-accounts/approver")
+    again = await api.call("POST", "service-accounts", {"name": "approver"})
+    assert (again.status, again.error["code"]) == (409, "already_exists")
+
+
+async def test_data_planes_believe_stored_groups_for_a_day_and_longer_for_who_is_seen(
+    api: Any, plane: ControlPlane
+) -> None:
+    await api.sql(
+        "INSERT INTO signin_issuers (id, name, issuer, client_id, groups_claim, email_claim, name_claim,"
+        " refresh_seconds, data_plane) VALUES (gen_random_uuid(), 'corp', %s, 'x', 'g', 'e', 'n', 900, '{}')",
+        ISSUER,
+    )
+    await ok(api, "POST", "roles", {"role": "developer", "group": "devs"})
+    dev = Identity(issuer=ISSUER, subject="dev", email="dev@example.com", email_verified=True, groups=("devs",))
+    now = datetime.now(UTC)
+
+    async def known(at: datetime) -> tuple[int, timedelta]:
+        await signed_in(plane, dev, at=at)
+        async with plane.pool.connection() as db:
+            (entry,) = await identities.page(db, None, 10, b"p" * 32)
+        (granted,) = entry.grants
+        assert granted.not_after_ms is not None
+        return entry.version, datetime.fromtimestamp(granted.not_after_ms / 1000, UTC) - at
+
+    version, left = await known(now)
+    assert timedelta(hours=18) <= left <= timedelta(hours=24)
+    later, left = await known(now + timedelta(hours=7))
+    assert later > version, "data planes are told"
+    assert timedelta(hours=18) <= left <= timedelta(hours=24)

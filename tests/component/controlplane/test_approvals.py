@@ -18,9 +18,9 @@ MANAGERS = [{"approvers": {"role": "unit_manager"}}]
 
 
 @pytest.fixture(scope="module")
-def template(postgres: PostgresServer) -> str:
+def template(postgres: PostgresServer, migrated: str) -> str:
     """A furnished database that every test copies."""
-    return furnished(postgres)
+    return furnished(postgres, migrated)
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ REQUESTS = 20
 
 
 @pytest.fixture(scope="module")
-def template(postgres: PostgresServer) -> str:
+def template(postgres: PostgresServer, migrated: str) -> str:
     """A furnished database that every test copies."""
-    return furnished(postgres)
+    return furnished(postgres, migrated)
 
 
 async def outcome(vote: Callable[[], Awaitable[dict[str, Any]]]) -> str:

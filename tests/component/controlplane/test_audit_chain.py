@@ -16,7 +16,7 @@ from tollway.controlplane.api.telemetry import Telemetry
 from tollway.controlplane.audit.model import Change, Origin, VerifyAuditRequest, VerifyAuditResponse
 from tollway.controlplane.audit.service import append
 from tollway.controlplane.audit.verify import verify_audit
-from tollway.controlplane.audit.watch import accept_earlier
+from tollway.controlplane.audit.watch import AuditWatch, accept_earlier, accept_growth
 from tollway.controlplane.call import Call, Method, Principal
 from tollway.controlplane.credentials.vault import Vault
 from tollway.controlplane.db.migrate import connect, migrate, shipped
@@ -221,7 +221,9 @@ async def test_entries_of_the_release_before_are_chained_as_unproven(postgres: P
         for _ in range(3):
             await db.execute(OLD_INSERT.encode())
         await migrate(url)
-        await accept_earlier(db, vault, now)
+        assert await accept_earlier(db, vault, now) == 0
+        assert await kinds(db, vault) == {"unsealed", "unmarked"}, "a process does not vouch by itself"
+        assert await accept_earlier(db, vault, now, vouch=True) == 3
 
         async def found() -> tuple[int, int, int]:
             piece = await check(db, vault)
@@ -231,17 +233,51 @@ async def test_entries_of_the_release_before_are_chained_as_unproven(postgres: P
         async with db.transaction():
             await append(db, vault, ORIGIN, [Change("key:a/b")])
         await db.execute(OLD_INSERT.encode())  # a process of the release before, while the upgrade is under way
-        await accept_earlier(db, vault, now + timedelta(hours=23))
+        assert await found() == (5, 4, 1), "told of before it is accepted"
+        assert await accept_growth(db, vault, now + timedelta(hours=23)) == 5
         assert await found() == (5, 4, 0)
         await db.execute(OLD_INSERT.encode())
-        await accept_earlier(db, vault, now + timedelta(hours=25))
+        assert await accept_growth(db, vault, now + timedelta(hours=25)) == 0
         assert await found() == (6, 5, 1)
         assert await kinds(db, vault) == {"unsealed"}
         # Nobody without the key can extend what is accepted, and what was accepted cannot be changed.
         await db.execute("UPDATE audit_heads SET unproven_to = 6")
-        assert await kinds(db, vault) == {"unsealed"}
+        assert await kinds(db, vault) == {"unsealed", "unmarked"}
         await db.execute("ALTER TABLE audit_events DISABLE TRIGGER USER")
         assert "changed" in await after(db, vault, "UPDATE audit_events SET actor = 'eve' WHERE seq = 2")
+
+
+REWRITTEN = (
+    "UPDATE audit_heads SET unproven_to = 0, unproven_until = NULL, unproven_seal = NULL",
+    "DO $$ DECLARE e audit_events; prior bytea := decode(repeat('00', 32), 'hex'); BEGIN "
+    "FOR e IN SELECT * FROM audit_events ORDER BY seq LOOP e.actor := 'nobody'; prior := audit_hash(prior, e); "
+    "UPDATE audit_events SET actor = 'nobody', seal = NULL, hash = prior WHERE id = e.id; END LOOP; "
+    "UPDATE audit_heads SET hash = prior; END $$",
+)
+
+
+async def test_a_log_made_anew_without_seals_is_not_accepted(chain: Db, vault: Vault) -> None:
+    for statement in REWRITTEN:
+        await chain.execute(statement.encode())
+    await accept_earlier(chain, vault, datetime.now(UTC))  # what every start does
+    assert await accept_growth(chain, vault, datetime.now(UTC)) == 0
+    assert await kinds(chain, vault) == {"unsealed", "unmarked"}
+
+
+async def test_what_was_written_anew_is_told_of_at_every_look(chain: Db, vault: Vault, database: str) -> None:
+    async with create_pool(database, 2) as pool:
+        watch = AuditWatch(pool, vault, SystemClock())
+        first = await watch.look()
+        assert first is not None
+        assert first.found == 0
+        for statement in REWRITTEN:
+            await chain.execute(statement.encode())
+        for again in (watch, watch, AuditWatch(pool, vault, SystemClock())):
+            found = await again.look()
+            assert found is not None
+            assert {"rewritten", "unmarked"} <= {problem.kind for problem in found.problems}
+    kept = await (await chain.execute("SELECT count(*) FROM audit_checks WHERE found > 0")).fetchall()
+    assert kept == [(2,)], "of one process the same is kept once in an hour"
 
 
 async def test_a_superuser_who_did_not_switch_it_off_is_refused_too(database: str) -> None:

@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode, checks
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks as openapi
@@ -143,7 +145,8 @@ class Campaign:
                 if time.monotonic() < until:
                     self._operation(right, described, GenerationMode.POSITIVE, seed, session)
                     if (number + seed) % 3 == 0:  # wrong calls are dear to make
-                        self._operation(described, described, GenerationMode.NEGATIVE, seed, session)
+                        with suppress(Unsatisfiable):  # nothing of what some take can be wrong
+                            self._operation(described, described, GenerationMode.NEGATIVE, seed, session)
 
     def _operation(
         self, made_from: Any, described: Any, mode: GenerationMode, seed: int, session: requests.Session
@@ -169,8 +172,7 @@ class Campaign:
         headers = {"Authorization": f"Bearer {token}"}
         answer = case.call(base_url=self.base, session=session, headers=headers, timeout=30)
         self.statuses[token][answer.status_code] += 1
-        if len(answer.request.url) > MAX_URL:
-            assert answer.status_code == 400
+        if answer.status_code == 400 and len(answer.request.url) > MAX_URL:
             return
         try:
             case.validate_response(answer, checks=CHECKS + ([] if lenient(case) else [openapi.negative_data_rejection]))

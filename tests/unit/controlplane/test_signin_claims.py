@@ -49,7 +49,9 @@ def test_names_groups_and_addresses_come_from_the_claims_that_are_configured() -
     found = claims_of(
         row(email_claim="upn", groups_claim="realm_access.roles", name_claim="https://example.com/name"), told
     )
-    assert (found.email, found.email_verified, found.name, found.groups) == ("ana@example.com", True, "Ana", ("a", "b"))
+    assert (found.email, found.name, found.groups) == ("ana@example.com", "Ana", ("a", "b"))
+    assert not found.email_verified, "the provider verified the claim `email`, not this one"
+    assert claims_of(row(email_claim="upn", trust_email=True), told | {"email_verified": False}).email_verified
 
 
 @pytest.mark.parametrize(

@@ -93,25 +93,24 @@ class Deliverer:
         return len(claimed)
 
     async def _try(self, claimed: Claimed) -> None:
+        channel: ChannelRow | None = None
+        target: Target | None = None
         async with self._pool.connection() as db:
             alert = await postgres.alert(db, claimed.alert_id)
-            channel = await postgres.channel_by_id(db, claimed.channel_id)
-            target: Target | None = None
-            try:
-                target = await opened(db, self._vault, channel)
-            except VaultError:
-                _log.error("the target of an alert channel cannot be opened", channel=channel.name)
+            if claimed.channel_id is not None:
+                channel = await postgres.channel_by_id(db, claimed.channel_id)
+                try:
+                    target = await opened(db, self._vault, channel)
+                except VaultError:
+                    _log.error("the target of an alert channel cannot be opened", channel=channel.name)
+            elif not self._mailer.usable:
+                # Nobody has asked for it: people are told by mail where there is a mail server.
+                await postgres.drop_delivery(db, claimed.id)
+                return
         if alert is None:
             return
         at_ms, started = self._clock.now_ms(), self._clock.monotonic()
-        if target is None:
-            outcome = Outcome((False, 0, "the channel's URL and secret cannot be opened: check TOLLWAY_KEK"))
-        else:
-            try:
-                outcome = await self.send(alert, channel, target, claimed.id)
-            except Exception:  # noqa: BLE001 - the boundary: one message must not hold up all others, nor try forever
-                _log.exception("a message of an alert could not be made", delivery=str(claimed.id))
-                outcome = Outcome((False, 0, "the message could not be made: see the control plane's log"))
+        outcome = await self._sent(alert, claimed, channel, target)
         seconds = self._clock.monotonic() - started
         tried = {"at_ms": at_ms, "status": outcome.status, "error": outcome.error, "seconds": round(seconds, 3)}
         pause = None if outcome.delivered else self._retry.pause(claimed.tried + 1, claimed.age + seconds)
@@ -120,7 +119,22 @@ class Deliverer:
             if await postgres.finish(db, claimed, state, tried, pause or 0):
                 self._count(state, claimed, channel, outcome)
 
-    def _count(self, state: str, claimed: Claimed, channel: ChannelRow, outcome: Outcome) -> None:
+    async def _sent(
+        self, alert: AlertRow, claimed: Claimed, channel: ChannelRow | None, target: Target | None
+    ) -> Outcome:
+        try:
+            if channel is None:
+                recipients = claimed.recipients or []
+                made = messages.mail(alert, claimed.id, self._mailer.sender, recipients)
+                return await self._mailer.send(made, recipients)
+            if target is None:
+                return Outcome((False, 0, "the channel's URL and secret cannot be opened: check TOLLWAY_KEK"))
+            return await self.send(alert, channel, target, claimed.id)
+        except Exception:  # noqa: BLE001 - the boundary: one message must not hold up all others, nor try forever
+            _log.exception("a message of an alert could not be made", delivery=str(claimed.id))
+            return Outcome((False, 0, "the message could not be made: see the control plane's log"))
+
+    def _count(self, state: str, claimed: Claimed, channel: ChannelRow | None, outcome: Outcome) -> None:
         if state == "delivered":
             self.counters.delivered += 1
         elif state == "pending":
@@ -131,7 +145,7 @@ class Deliverer:
                 "an alert could not be delivered and is given up",
                 delivery=str(claimed.id),
                 alert=str(claimed.alert_id),
-                channel=channel.name,
+                channel="" if channel is None else channel.name,
                 tries=claimed.tried + 1,
                 reason=outcome.error,
             )

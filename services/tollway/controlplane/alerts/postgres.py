@@ -40,11 +40,15 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that is this process's to try, until `claimed_until`. `age` is in seconds."""
+    """A delivery that is this process's to try, until `claimed_until`. `age` is in seconds.
+
+    It goes to a channel or, by mail, to people.
+    """
 
     id: UUID
     alert_id: UUID
-    channel_id: UUID
+    channel_id: UUID | None
+    recipients: list[str] | None
     claimed_until: datetime
     tried: int
     age: float
@@ -153,6 +157,16 @@ async def fire(db: Database, firing: Firing, at: datetime) -> UUID | None:
         return None
     await _SQL.run(db, "address", alert=alert_id)
     return alert_id
+
+
+async def address_people(db: Database, alert_id: UUID, recipients: Sequence[str]) -> None:
+    """Addresses an alert to people at their own addresses, in one mail; without a mail server it is dropped."""
+    await _SQL.run(db, "address_people", alert=alert_id, recipients=list(recipients))
+
+
+async def drop_delivery(db: Database, delivery_id: UUID) -> None:
+    """Removes a delivery that nothing can send."""
+    await _SQL.run(db, "drop_delivery", id=delivery_id)
 
 
 async def count_again(db: Database, firing: Firing, at: datetime) -> None:

@@ -134,6 +134,14 @@ FROM alerts a JOIN alert_channels c ON c.archived_at IS NULL
 WHERE a.id = %(alert)s
 ON CONFLICT (alert_id, channel_id) DO NOTHING;
 
+-- name: address_people
+-- One delivery for all of them, at their own addresses.
+INSERT INTO alert_deliveries (id, alert_id, recipients, created_at, next_at)
+VALUES (gen_random_uuid(), %(alert)s, %(recipients)s, clock_timestamp(), clock_timestamp());
+
+-- name: drop_delivery
+DELETE FROM alert_deliveries WHERE id = %(id)s;
+
 -- name: alert
 SELECT id, kind, severity, scope, subject, organisation, business_unit, project, summary, details, occurrences,
        fired_at, last_at, acknowledged_at, acknowledged_by, note
@@ -156,8 +164,9 @@ LIMIT %(limit)s;
 UPDATE alerts SET acknowledged_at = %(at)s, acknowledged_by = %(by)s, note = %(note)s WHERE id = %(id)s;
 
 -- name: deliveries
-SELECT d.id, d.alert_id, c.name AS channel, a.kind, a.summary, d.state, d.created_at, d.next_at, d.ended_at, d.attempts
-FROM alert_deliveries d JOIN alerts a ON a.id = d.alert_id JOIN alert_channels c ON c.id = d.channel_id
+SELECT d.id, d.alert_id, coalesce(c.name, '') AS channel, a.kind, a.summary, d.state, d.created_at, d.next_at,
+       d.ended_at, d.attempts
+FROM alert_deliveries d JOIN alerts a ON a.id = d.alert_id LEFT JOIN alert_channels c ON c.id = d.channel_id
 WHERE (%(before_at)s::timestamptz IS NULL OR (d.created_at, d.id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
   AND (%(alert)s::uuid IS NULL OR d.alert_id = %(alert)s::uuid)
   AND (%(channel)s::uuid IS NULL OR d.channel_id = %(channel)s::uuid)
@@ -180,7 +189,7 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE d.id = due.id
-RETURNING d.id, d.alert_id, d.channel_id, d.claimed_until, jsonb_array_length(d.attempts) AS tried,
+RETURNING d.id, d.alert_id, d.channel_id, d.recipients, d.claimed_until, jsonb_array_length(d.attempts) AS tried,
           extract(epoch FROM clock_timestamp() - d.created_at)::float8 AS age;
 
 -- name: finish

@@ -217,6 +217,11 @@ class Mailer:
         self._tls = tls
         self._seconds = seconds
 
+    @property
+    def usable(self) -> bool:
+        """Whether a mail server is set."""
+        return self._server is not None
+
     async def send(self, message: EmailMessage, recipients: list[str]) -> Outcome:
         """Sends a message; delivered is what the server has taken for one recipient at least."""
         server = self._server

@@ -108,15 +108,18 @@ def mark(key: bytes, organisation: str, unproven_to: int, entry_hash: bytes, unt
     return hmac.digest(key, _MARK + _joined(fields), "sha256")
 
 
+def marked(key: bytes, head: Head) -> bool:
+    """Whether somebody with the key has said up to where entries need no seal, be it that none is without."""
+    found = FIRST if head.unproven_to == 0 else head.unproven_hash
+    if head.unproven_until is None or head.unproven_seal is None or found is None:
+        return False
+    expected = mark(key, head.organisation, head.unproven_to, found, head.unproven_until)
+    return hmac.compare_digest(expected, head.unproven_seal)
+
+
 def accepted_to(key: bytes, head: Head) -> int:
     """Up to which number entries need no seal; 0 when nobody with the key has said so."""
-    if head.unproven_until is None or head.unproven_seal is None:
-        return 0
-    found = FIRST if head.unproven_to == 0 else head.unproven_hash
-    if found is None:
-        return 0
-    expected = mark(key, head.organisation, head.unproven_to, found, head.unproven_until)
-    return head.unproven_to if hmac.compare_digest(expected, head.unproven_seal) else 0
+    return head.unproven_to if marked(key, head) else 0
 
 
 class Verifier:
@@ -154,7 +157,9 @@ class Verifier:
         self.verified += 1
 
     def end(self, head: Head) -> None:
-        """After the last entry up to the head: whether the head says the same."""
+        """After the last entry up to the head: whether the head says the same, and has its mark."""
+        if head.last and not marked(self._key, head):
+            self.problem("unmarked", 1, "the mark that says which entries need no seal is gone, or was not made here")
         if head.last > head.seq:
             self.problem("head", head.seq + 1, f"the head was set back; there are entries up to {head.last}")
         if self.seq < head.seq:

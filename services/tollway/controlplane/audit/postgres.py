@@ -137,6 +137,11 @@ async def last_check(db: Database, *, whole: bool) -> Checked | None:
     return await _SQL.one(db, "last_check", Checked, organisation=ORGANISATION, whole=whole)
 
 
+async def last_sound(db: Database) -> Checked | None:
+    """How far the last check was that found nothing."""
+    return await _SQL.one(db, "last_sound", Checked, organisation=ORGANISATION)
+
+
 async def record_check(db: Database, **check: Any) -> None:
     """Keeps what a check found."""
     await _SQL.run(db, "record_check", organisation=ORGANISATION, **check)

@@ -103,6 +103,10 @@ SELECT checked_at, to_seq, hash FROM audit_checks WHERE organisation = %(organis
   AND (whole OR NOT %(whole)s)
 ORDER BY checked_at DESC LIMIT 1;
 
+-- name: last_sound
+SELECT checked_at, to_seq, hash FROM audit_checks WHERE organisation = %(organisation)s AND found = 0
+ORDER BY checked_at DESC LIMIT 1;
+
 -- name: record_check
 INSERT INTO audit_checks (organisation, checked_at, whole, from_seq, to_seq, hash, found, problems)
 VALUES (%(organisation)s, %(at)s, %(whole)s, %(from)s, %(to)s, %(hash)s, %(found)s, %(problems)s)

@@ -70,6 +70,9 @@ async def append(db: Database, vault: Vault, origin: Origin, changes: Sequence[C
     if held is None:
         raise ApiError(ApiCode.FAILED_PRECONDITION, "the audit log is damaged: the row of its head is gone")
     origin = msgspec.structs.replace(origin, reason=scrub_text(cleaned(origin.reason)))
+    if held.seq == 0:
+        # The chain begins with a seal: from now on nobody has to vouch for entries without one.
+        await postgres.accept(db, 0, held.at, chain.mark(key, postgres.ORGANISATION, 0, chain.FIRST, held.at))
     prior, made = held.hash, list[Link]()
     for n, change in enumerate(changes):
         content = Content(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from psycopg.types.json import Jsonb
 
 from tollway.controlplane.audit import postgres
-from tollway.controlplane.audit.chain import FIRST, Head, Verifier, accepted_to, mark
+from tollway.controlplane.audit.chain import FIRST, Head, Verifier, accepted_to, mark, marked
 from tollway.controlplane.audit.sealing import seal_key
 from tollway.controlplane.audit.service import present_head
 from tollway.controlplane.audit.verify import PIECE, START, Place, take
@@ -34,6 +34,8 @@ INTERVAL_SECONDS = 60.0
 WHOLE_EVERY = timedelta(days=1)
 UPGRADE = timedelta(days=1)
 """How long after the first start with the chain processes of the release before may still add entries."""
+TELL_AGAIN = timedelta(hours=1)
+"""How often what is still wrong is kept, and so told of, again."""
 KEEP = timedelta(days=90)
 """How long results are kept."""
 
@@ -48,38 +50,56 @@ class AuditCounters:
     failures: int = 0
 
 
-async def accept_earlier(db: Database, vault: Vault, now: datetime) -> None:
-    """Vouches, once, that the entries which are there before any sealed one need no seal; during an upgrade also for
-    those of the release before. To be called at every start, outside of a transaction.
+async def accept_earlier(db: Database, vault: Vault, now: datetime, *, vouch: bool = False) -> int:
+    """Marks an empty log as one that needs no entry without a seal. To be called at every start, not in a transaction.
+
+    With `vouch` an operator says that entries which are there without a seal, and with none that has one after them,
+    are older than the chain; returns up to which number they are accepted, 0: there was nothing to accept. Nobody else
+    can say so: to a process, a log that was made anew without seals looks the same.
     """
-    key, seen = await seal_key(db, vault), await postgres.head(db)
-    if seen is None or await _acceptable(db, seen, key, now) is None:
-        return
+    key = await seal_key(db, vault)
     async with db.transaction():
         await postgres.hold_head(db)
-        head = await present_head(db)
-        found = await _acceptable(db, head, key, now)
-        if found is None:
-            return
-        to, until = found
-        entry_hash = FIRST if to == 0 else await postgres.hash_at(db, to)
-        assert entry_hash is not None
-        await postgres.accept(db, to, until, mark(key, head.organisation, to, entry_hash, until))
-    if to:
-        _log.warning("entries of the audit log without a seal are accepted as unproven", up_to=to)
-
-
-async def _acceptable(db: Database, head: Head, key: bytes, now: datetime) -> tuple[int, datetime] | None:
-    """Up to which number, and until when more may come; None: there is nothing to note."""
-    if head.unproven_seal is None or head.unproven_until is None:
+        head = await postgres.head(db)
+        if head is None or marked(key, head):
+            return 0
+        if head.seq == head.last == 0:
+            await _accept(db, key, head, 0, now)
+            return 0
         there = await postgres.unsealed(db)
-        if there.others:
-            return None
-        return there.last, now + UPGRADE if there.last else now
-    if now >= head.unproven_until or accepted_to(key, head) != head.unproven_to:
-        return None
-    there = await postgres.unsealed(db)
-    return (there.last, head.unproven_until) if there.last > head.unproven_to else None
+        if not vouch or there.others:
+            _log.error("the audit log has no mark; after an upgrade see: tollway-controlplane accept-audit")
+            return 0
+        await _accept(db, key, head, there.last, now + UPGRADE)
+        return there.last
+
+
+async def accept_growth(db: Database, vault: Vault, now: datetime) -> int:
+    """During an upgrade, accepts what the release before has added since; returns up to where, 0: nothing.
+
+    To be called when a check has told of it, not in a transaction.
+    """
+    key = await seal_key(db, vault)
+    if not _growing(await postgres.head(db), key, now):
+        return 0
+    async with db.transaction():
+        await postgres.hold_head(db)
+        head, there = await present_head(db), await postgres.unsealed(db)
+        if not _growing(head, key, now) or head.unproven_until is None or there.last <= head.unproven_to:
+            return 0
+        await _accept(db, key, head, there.last, head.unproven_until)
+    _log.warning("entries of the audit log without a seal are accepted as unproven", up_to=there.last)
+    return there.last
+
+
+def _growing(head: Head | None, key: bytes, now: datetime) -> bool:
+    return head is not None and head.unproven_until is not None and now < head.unproven_until and marked(key, head)
+
+
+async def _accept(db: Database, key: bytes, head: Head, to: int, until: datetime) -> None:
+    entry_hash = FIRST if to == 0 else await postgres.hash_at(db, to)
+    assert entry_hash is not None
+    await postgres.accept(db, to, until, mark(key, head.organisation, to, entry_hash, until))
 
 
 class AuditWatch:
@@ -92,6 +112,8 @@ class AuditWatch:
         self._interval = interval_seconds
         self._tasks = Tasks()
         self._seen = START
+        self._told: tuple[tuple[str, int], ...] = ()
+        self._told_at = datetime.min.replace(tzinfo=UTC)
         self.counters = AuditCounters()
 
     def start(self) -> None:
@@ -115,11 +137,12 @@ class AuditWatch:
         """Checks what is due; None when another process does. Returns what was found."""
         now = from_ms(self._clock.now_ms())
         async with self._pool.connection() as db:
-            await accept_earlier(db, self._vault, now)
             async with db.transaction():
                 if not await postgres.take_check(db, CHECK_LOCK):
                     return None
                 done = await self._check(db, now)
+            # Afterwards, so that what grew was told of once.
+            await accept_growth(db, self._vault, now)
         self.counters.checks += 1
         self.counters.verified += done.verified
         self.counters.problems += done.found
@@ -135,7 +158,8 @@ class AuditWatch:
         elif done.verified:
             # Logs go elsewhere, as a rule: a head in them is one that nobody can take back.
             _log.info("audit log verified", entries=done.verified, head=f"{done.seq}:{done.hash.hex()}")
-        self._seen = Place(done.seq, done.hash)
+        if not done.found:
+            self._seen = Place(done.seq, done.hash)  # else the place stays, and with it what contradicts it
         return done
 
     async def _check(self, db: Database, now: datetime) -> Verifier:
@@ -146,14 +170,16 @@ class AuditWatch:
         known = START if before is None else Place(before.to_seq, before.hash)
         place = START if from_start else known
         verifier = Verifier(key, seq=place.seq, hash_=place.hash, accepted=accepted_to(key, head))
-        for seen in {known, self._seen} - {START}:
+        sound = await postgres.last_sound(db)
+        places = {known, self._seen, START if sound is None else Place(sound.to_seq, sound.hash)}
+        for seen in places - {START}:
             await _still_there(db, verifier, seen, head)
         while await take(db, verifier, head.seq, PIECE):
             continue
         verifier.end(head)
         if verifier.seq > head.seq:
             verifier.seq, verifier.hash = head.seq, head.hash
-        if from_start or verifier.verified or verifier.found:
+        if from_start or verifier.verified or self._news(verifier, now):
             await postgres.record_check(
                 db,
                 at=now,
@@ -166,6 +192,14 @@ class AuditWatch:
             )
             await postgres.forget_checks(db, now - KEEP)
         return verifier
+
+    def _news(self, verifier: Verifier, now: datetime) -> bool:
+        """Whether what was found is kept: the same again is, by the hour."""
+        told = tuple((problem.kind, problem.seq) for problem in verifier.problems)
+        if not told or (told == self._told and now - self._told_at < TELL_AGAIN):
+            return False
+        self._told, self._told_at = told, now
+        return True
 
 
 async def _still_there(db: Database, verifier: Verifier, seen: Place, head: Head) -> None:

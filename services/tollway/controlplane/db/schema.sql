@@ -22,13 +22,14 @@ CREATE TABLE alert_channels (
 CREATE TABLE alert_deliveries (
     id uuid NOT NULL,
     alert_id uuid NOT NULL,
-    channel_id uuid NOT NULL,
+    channel_id uuid,
     state text NOT NULL DEFAULT 'pending'::text,
     attempts jsonb NOT NULL DEFAULT '[]'::jsonb,
     created_at timestamp with time zone NOT NULL,
     next_at timestamp with time zone,
     claimed_until timestamp with time zone,
-    ended_at timestamp with time zone
+    ended_at timestamp with time zone,
+    recipients text[]
 );
 
 CREATE TABLE alerts (
@@ -890,6 +891,7 @@ ALTER TABLE alert_channels ADD CONSTRAINT alert_channels_kind_check CHECK ((kind
 ALTER TABLE alert_channels ADD CONSTRAINT alert_channels_pkey PRIMARY KEY (id);
 ALTER TABLE alert_channels ADD CONSTRAINT alert_channels_scope_check CHECK ((scope = ANY (ARRAY['all'::text, 'organisation'::text, 'business_unit'::text, 'project'::text])));
 ALTER TABLE alert_deliveries ADD CONSTRAINT alert_deliveries_alert_id_channel_id_key UNIQUE (alert_id, channel_id);
+ALTER TABLE alert_deliveries ADD CONSTRAINT alert_deliveries_check CHECK ((num_nonnulls(channel_id, recipients) = 1));
 ALTER TABLE alert_deliveries ADD CONSTRAINT alert_deliveries_pkey PRIMARY KEY (id);
 ALTER TABLE alert_deliveries ADD CONSTRAINT alert_deliveries_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])));
 ALTER TABLE alerts ADD CONSTRAINT alerts_crossing_key UNIQUE (crossing);

@@ -30,7 +30,7 @@ class _Answer:
 
 
 class Once:
-    """The forms of the last seconds, by session and number of the form."""
+    """The forms of the last seconds, by session, number of the form, and what was typed into it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -43,7 +43,7 @@ class Once:
             len(self._known) >= MAX_KEPT or now - next(iter(self._known.values()))[0] > KEPT_SECONDS
         ):
             self._known.popitem(last=False)
-        if key in self._known:
+        while key in self._known:
             answer = await asyncio.shield(self._known[key][1])
             if answer is not None:
                 return answer.response()

@@ -41,7 +41,7 @@ class Reports:
         now = self._clock.monotonic()
         while self._kept and (len(self._kept) > MAX_KEPT or now - next(iter(self._kept.values()))[0] > FRESH_SECONDS):
             self._kept.popitem(last=False)
-        if key in self._kept:
+        while key in self._kept:
             found = await asyncio.shield(self._kept[key][1])
             if found is not None:
                 return found

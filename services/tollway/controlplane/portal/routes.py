@@ -4,6 +4,7 @@ pages for whatever goes wrong.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -147,10 +148,12 @@ class Portal:
         async def answer(request: web.Request) -> web.StreamResponse:
             visit = await self._visit(request)
             try:
-                number = visit.form.get("once", "")[:40]
-                if not number:
+                if not visit.form.get("once"):
                     return await work(visit)
-                return await self._once.run(f"{visit.session.id}/{request.path}/{number}", lambda: work(visit))
+                # Who goes back and types something else means something else.
+                typed = hashlib.sha256(repr(sorted(visit.form.items())).encode()).hexdigest()
+                key = f"{visit.session.id}/{request.path}/{typed}"
+                return await self._once.run(key, lambda: work(visit))
             except ApiError as error:
                 return visit.problem(error)
 

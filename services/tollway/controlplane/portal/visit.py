@@ -28,7 +28,7 @@ from tollway.wire.json_codec import fill
 
 USAGE = "UsageService/QueryUsage"
 HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request", "Referrer-Policy": "same-origin"}
-"""Of every page. Under `no-referrer` browsers send forms with `Origin: null` (Fetch, 3.2), which is refused as foreign."""
+"""Of every page. Under `no-referrer` browsers send forms with `Origin: null` (Fetch, 3.2), which is refused."""
 BESIDE = frozenset(
     {
         ApiCode.INVALID,

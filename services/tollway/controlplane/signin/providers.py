@@ -55,7 +55,7 @@ class Provider:
         self._keys: list[dict[str, Any]] = []
         self._asked = 0.0
         self._read = 0.0
-        self._lock = asyncio.Lock()
+        self._lock, self._describing = asyncio.Lock(), asyncio.Lock()
         self._tasks = Tasks()
         self._renewing: set[str] = set()
         self.reads = 0
@@ -98,7 +98,7 @@ class Provider:
         return str(found)
 
     async def _described_anew(self) -> None:
-        async with self._lock:
+        async with self._describing:
             await self._describe()
 
     async def _describe(self) -> None:

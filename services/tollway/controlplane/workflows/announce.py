@@ -11,11 +11,14 @@ from tollway.controlplane.alerts import postgres as alerts
 from tollway.controlplane.alerts.model import AlertKind, Concern, Firing, Severity
 from tollway.controlplane.db.statements import Database
 from tollway.controlplane.identity.model import ORGANISATION
+from tollway.controlplane.workflows import postgres
 from tollway.controlplane.workflows.rows import ApprovalRow, milliseconds
 from tollway.core.approvals.model import Approvers, Case, State
 
 KEEP = timedelta(days=400)
 MAX_DETAIL = 500
+MAX_ADDRESSES = 50
+"""How many people get one mail."""
 
 
 async def announce(db: Database, row: ApprovalRow, case: Case, event: str, by: str, now: datetime) -> None:
@@ -47,17 +50,41 @@ async def announce(db: Database, row: ApprovalRow, case: Case, event: str, by: s
         details={name: value for name, value in details.items() if value},
         forget_ms=milliseconds(now + KEEP),
     )
-    await alerts.fire(db, firing, now)
+    fired = await alerts.fire(db, firing, now)
+    if fired is not None and (addresses := await _addresses(db, row, case, by, now)):
+        await alerts.address_people(db, fired, addresses)
+
+
+async def _addresses(db: Database, row: ApprovalRow, case: Case, by: str, now: datetime) -> list[str]:
+    """Where mail goes: to who may decide now and who stands in for them; of what has ended, to who asked."""
+    if case.state is not State.PENDING:
+        named = [Approvers(people=(row.requester,))]
+    else:
+        named = _deciding(case)
+    return await postgres.addresses(
+        db,
+        people=[person for approvers in named for person in approvers.people],
+        roles=[approvers.role for approvers in named if approvers.role],
+        unit=row.unit_id,
+        project=row.project_id,
+        # Nobody is told what they did themselves, nor asked to decide about themselves.
+        but=[by] if case.state is not State.PENDING else [by, row.requester],
+        now=now,
+        limit=MAX_ADDRESSES,
+    )
 
 
 def _clean(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)[:MAX_DETAIL]
 
 
+def _deciding(case: Case) -> list[Approvers]:
+    named = [case.steps[case.step].approvers]
+    return [*named, case.timing.escalate_to] if case.escalated else named
+
+
 def _who(case: Case) -> str:
-    named: list[Approvers] = [case.steps[case.step].approvers]
-    if case.escalated:
-        named.append(case.timing.escalate_to)
+    named = _deciding(case)
     people = [person for approvers in named for person in approvers.people]
     roles = [f"role {approvers.role}" for approvers in named if approvers.role]
     return _clean(", ".join(dict.fromkeys([*people, *roles])))

@@ -13,7 +13,7 @@ import msgspec
 from tollway.controlplane.access.permissions import FULL, Role
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.resources import from_ms
-from tollway.controlplane.workflows import postgres
+from tollway.controlplane.workflows import holders
 from tollway.controlplane.workflows.people import BOOTSTRAP, is_machine
 from tollway.controlplane.workflows.rows import HomeRow, RoleRow
 from tollway.core.approvals.model import Vote
@@ -39,8 +39,8 @@ class _Hand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _hand(call: Call, name: str) -> _Hand:
-    home = await postgres.home_of(call.db, name) if is_machine(name) else None
-    return _Hand(name=name, home=home, roles=await postgres.roles_named(call.db, name, from_ms(call.clock.now_ms())))
+    home = await holders.home_of(call.db, name) if is_machine(name) else None
+    return _Hand(name=name, home=home, roles=await holders.roles_named(call.db, name, from_ms(call.clock.now_ms())))
 
 
 async def refuse_one_person(call: Call, requester: str, votes: Sequence[Vote]) -> None:

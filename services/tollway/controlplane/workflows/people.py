@@ -10,7 +10,7 @@ import msgspec
 from tollway.controlplane.access.permissions import Role
 from tollway.controlplane.call import Call, Grant, Principal
 from tollway.controlplane.resources import from_ms
-from tollway.controlplane.workflows import postgres
+from tollway.controlplane.workflows import holders, postgres
 from tollway.controlplane.workflows.postgres import Seen
 from tollway.controlplane.workflows.rows import ApprovalRow, milliseconds
 from tollway.core.approvals import approvers
@@ -145,7 +145,7 @@ async def caller_of(call: Call, row: ApprovalRow | None = None) -> Caller:
     roles_asked = _LENT if row is None else [among.role for among in named if among.role]
     rows = await postgres.delegations_to(call.db, name, now, MAX_DELEGATIONS, people=people, roles=roles_asked)
     users = {row.user_id for row in rows if row.user_id is not None}
-    roles = await postgres.roles_of(call.db, users, now) if users else []
+    roles = await holders.roles_of(call.db, users, now) if users else []
     held: dict[UUID | None, list[Grant]] = {}
     for role in roles:
         held.setdefault(role.user_id, []).append(role.grant)

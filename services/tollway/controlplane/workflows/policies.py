@@ -11,7 +11,7 @@ from tollway.controlplane.access.permissions import Role
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.resources import from_ms, not_found, snapshot
 from tollway.controlplane.rules.checks import invalid
-from tollway.controlplane.workflows import postgres
+from tollway.controlplane.workflows import holders, postgres
 from tollway.controlplane.workflows.cel import engine
 from tollway.controlplane.workflows.conditions import ConditionInvalid
 from tollway.controlplane.workflows.model import (
@@ -87,7 +87,7 @@ async def _machines_exist(call: Call, document: PolicyDocument) -> None:
     steps = [*document.steps, *(step for rule in document.rules for step in rule.steps)]
     named = [person for step in steps for person in step.approvers.people]
     for name in dict.fromkeys([*named, *document.timing.escalate_to.people]):
-        if is_machine(name) and not await postgres.live_machine(call.db, name):
+        if is_machine(name) and not await holders.live_machine(call.db, name):
             raise invalid("steps", f"name {name!r}, and there is no such service account; create it first")
 
 

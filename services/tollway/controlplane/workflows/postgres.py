@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,17 +13,16 @@ from uuid_utils.compat import uuid7
 
 from tollway.controlplane.access.identities import GROUPS_BELIEVED
 from tollway.controlplane.db.statements import Database, Statements
-from tollway.controlplane.resources import as_uuid, from_ms
+from tollway.controlplane.resources import from_ms
+from tollway.controlplane.workflows import holders
 from tollway.controlplane.workflows.model import Granted
 from tollway.controlplane.workflows.rows import (
     ApprovalRow,
     CommentRow,
     DelegationRow,
     GrantRow,
-    HomeRow,
     PolicyDocument,
     PolicyRow,
-    RoleRow,
     VoteRow,
     milliseconds,
 )
@@ -33,8 +32,6 @@ _SQL = Statements(__package__ or "")
 _KEEPER_LOCK = 0x61707072_6F766C01
 _REQUESTERS, _POLICIES, _TARGETS = 0x61707201, 0x61707202, 0x61707203
 MAX_COMMENTS = 500
-_USER, _MACHINE = "user:", "service_account:"
-"""How the names of users without an address begin, and those of service accounts."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -54,16 +51,16 @@ class ManagedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     applied_digest: bytes | None
 
 
+class _Email(msgspec.Struct):
+    email: str
+
+
 class _Nano(msgspec.Struct):
     nano: int
 
 
 class _Count(msgspec.Struct):
     found: int
-
-
-class _Name(msgspec.Struct):
-    name: str
 
 
 class _Locked(msgspec.Struct):
@@ -194,6 +191,33 @@ async def lock_target(db: Database, target: str) -> None:
     await _SQL.run(db, "lock_target", space=_TARGETS, target=target)
 
 
+async def addresses(
+    db: Database,
+    *,
+    people: Sequence[str],
+    roles: Sequence[str],
+    unit: UUID | None,
+    project: UUID | None,
+    but: Sequence[str],
+    now: datetime,
+    limit: int,
+) -> list[str]:
+    """The e-mail addresses of users: of `people`, of who has one of `roles` there, and of who stands in for them."""
+    found = await _SQL.all(
+        db,
+        "addresses",
+        _Email,
+        people=list(people),
+        roles=list(roles),
+        unit=unit,
+        project=project,
+        but=list(but),
+        now=now,
+        limit=limit,
+    )
+    return [one.email for one in found]
+
+
 async def due(db: Database, now: datetime, limit: int) -> list[ApprovalRow]:
     """Requests to which something happens by the passing of time, locked; those that somebody has are left out."""
     return await _SQL.all(db, "due", ApprovalRow, now=now, limit=limit)
@@ -217,46 +241,11 @@ async def votes(db: Database, approvals: Sequence[UUID]) -> dict[UUID, list[Vote
     """The votes of requests, in their order; every id has its list. Those of who is disabled now are void."""
     found: dict[UUID, list[VoteRow]] = {approval_id: [] for approval_id in approvals}
     rows = await _SQL.all(db, "votes", VoteRow, approvals=list(approvals))
-    void = await _disabled(db, {name for row in rows for name in (row.actor, row.on_behalf_of)})
+    void = await holders.disabled(db, {name for row in rows for name in (row.actor, row.on_behalf_of)})
     for row in rows:
         lost = bool(void & {row.actor, row.on_behalf_of})
         found[row.approval_id].append(msgspec.structs.replace(row, void=lost))
     return found
-
-
-async def _disabled(db: Database, names: set[str]) -> set[str]:
-    """Those of these users and service accounts who are disabled."""
-    if not names:
-        return set()
-    users = [as_uuid(name.removeprefix(_USER)) for name in names if name.startswith(_USER)]
-    rows = await _SQL.all(
-        db,
-        "disabled_of",
-        _Name,
-        emails=sorted(names),
-        users=[user for user in users if user is not None],
-        accounts=sorted(name.removeprefix(_MACHINE) for name in names if name.startswith(_MACHINE)),
-    )
-    return {row.name for row in rows}
-
-
-async def home_of(db: Database, name: str) -> HomeRow | None:
-    """Where the service account of a name ("service_account:ci") lives, archived or not; None: there is none."""
-    return await _SQL.one(db, "home_of", HomeRow, name=name.removeprefix(_MACHINE))
-
-
-async def live_machine(db: Database, name: str) -> bool:
-    """Whether there is a live service account of this name."""
-    return await _SQL.one(db, "live_machine", HomeRow, name=name.removeprefix(_MACHINE)) is not None
-
-
-async def roles_named(db: Database, name: str, now: datetime) -> list[RoleRow]:
-    """The roles that a user or service account of this name holds now."""
-    user = as_uuid(name.removeprefix(_USER)) if name.startswith(_USER) else None
-    account = name.removeprefix(_MACHINE) if name.startswith(_MACHINE) else None
-    return await _SQL.all(
-        db, "roles_named", RoleRow, email=name, user=user, account=account, now=now, believed=now - GROUPS_BELIEVED
-    )
 
 
 async def comments_since(db: Database, author: str, since: datetime) -> int:
@@ -386,8 +375,3 @@ async def delegations_to(
         roles=list(roles),
         limit=limit,
     )
-
-
-async def roles_of(db: Database, users: Iterable[UUID], now: datetime) -> list[RoleRow]:
-    """The roles that users hold now, by themselves or by their groups."""
-    return await _SQL.all(db, "roles_of", RoleRow, users=list(users), now=now, believed=now - GROUPS_BELIEVED)

@@ -215,3 +215,26 @@ SELECT 'service_account:' || a.name FROM service_accounts a
 WHERE a.name = ANY (%(accounts)s::text[])
 GROUP BY a.name
 HAVING bool_and(a.disabled_at IS NOT NULL OR a.archived_at IS NOT NULL);
+
+-- name: addresses
+-- Of users who are not disabled: those named, those with a role there, and those who stand in for one of them.
+WITH entitled AS (
+    SELECT id, email FROM users WHERE email = ANY (%(people)s::text[]) AND disabled_at IS NULL
+    UNION
+    SELECT u.id, u.email
+    FROM role_bindings b
+    JOIN users u ON b.user_id = u.id OR (b.group_name = ANY (u.groups) AND b.group_issuer IN ('', u.issuer))
+    WHERE b.role = ANY (%(roles)s::text[]) AND (b.expires_at IS NULL OR b.expires_at > %(now)s)
+      AND (b.unit_id = %(unit)s::uuid OR b.project_id = %(project)s::uuid OR (b.unit_id IS NULL AND b.project_id IS NULL))
+      AND u.disabled_at IS NULL
+)
+SELECT email FROM (
+    SELECT email FROM entitled
+    UNION
+    SELECT u.email
+    FROM approval_delegations d JOIN entitled e ON e.id = d.user_id JOIN users u ON u.email = d.delegate
+    WHERE d.revoked_at IS NULL AND d.starts_at <= %(now)s AND d.ends_at > %(now)s AND u.disabled_at IS NULL
+) AS told
+WHERE email <> '' AND email <> ALL (%(but)s::text[])
+ORDER BY email
+LIMIT %(limit)s;

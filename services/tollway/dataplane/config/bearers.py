@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -70,6 +70,7 @@ class Bearers:
         self._clock = clock
         self._verified: OrderedDict[bytes, Verified] = OrderedDict()
         self._principals: dict[tuple[str, str], tuple[DirectoryEntry, Principal]] = {}
+        self._keys: dict[tuple[str, str | None, str], Any] = {}
         self._issuers: dict[str, TokenIssuer] = {}
         self._pepper = b""
         holder.on_swap(self._swapped)
@@ -81,6 +82,7 @@ class Bearers:
             self._issuers = routes.catalog.issuers
             self._pepper = routes.catalog.index_pepper
             self._verified.clear()
+            self._keys.clear()
 
     def takes(self, presented: str) -> bool:
         """Whether a credential is looked at as a token: some issuer's are taken, and it has the form of one.
@@ -139,10 +141,7 @@ class Bearers:
         algorithm = algorithm_of(header, issuer.algorithms, TYPES)
         if not issuer.keys:
             raise _unavailable(f"The keys of the identity provider '{issuer.name}' are not here yet.")
-        kid = header.get("kid")
-        key = choose_key(issuer.keys, kid, algorithm)
-        if key is None:
-            raise TokenRefused("its key is not one of its issuer's")
+        key = self._key(issuer, header.get("kid"), algorithm)
         claims = signed_claims(token, key, algorithm, issuer=issuer.issuer, audiences=issuer.audiences)
         check_times(claims, now)
         if "events" in claims:
@@ -152,6 +151,17 @@ class Bearers:
             raise TokenRefused("it is good for more than 1 hour, which is the longest that is taken here")
         lookup = ids.identity_lookup(self._pepper, issuer.issuer, subject_of(claims))
         return Verified(lookup, issuer.tags, issued, expires)
+
+    def _key(self, issuer: TokenIssuer, kid: str | None, algorithm: str) -> Any:
+        """The key of a header, read once: that takes longer than to verify with it."""
+        place = (issuer.issuer, kid, algorithm)
+        key = self._keys.get(place)
+        if key is None:
+            key = choose_key(issuer.keys, kid, algorithm)
+            if key is None:
+                raise TokenRefused("its key is not one of its issuer's")
+            self._keys[place] = key  # as many as the issuers publish, by algorithm
+        return key
 
     # -- whose it is --------------------------------------------------------------------------------------------------
 
