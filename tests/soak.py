@@ -74,6 +74,12 @@ RUNS = (
         ("-m", "chaos", "tests/e2e/test_hostile_providers.py"),
         (("TOLLWAY_HOSTILE_SECONDS", "600"),),
     ),
+    Run(
+        "openapi",
+        "generated calls of the management API, 10 minutes",
+        ("tests/component/controlplane/test_openapi.py",),
+        (("TOLLWAY_OPENAPI_SECONDS", "600"),),
+    ),
     Run(OTHERS, "whatever else is marked as a long run", ("-m", "soak", "tests")),
 )
 

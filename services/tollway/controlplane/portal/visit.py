@@ -27,8 +27,8 @@ from tollway.wire.contract import METHODS
 from tollway.wire.json_codec import fill
 
 USAGE = "UsageService/QueryUsage"
-HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request", "Referrer-Policy": "same-origin"}
-"""Of every page. Under `no-referrer` browsers send forms with `Origin: null` (Fetch, 3.2), which is refused."""
+HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request"}
+"""Of every page."""
 BESIDE = frozenset(
     {
         ApiCode.INVALID,

@@ -192,7 +192,7 @@ async def test_pages_carry_the_headers_that_browsers_need(rig: Any, browser: Bro
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert page.headers["x-content-type-options"] == "nosniff"
-        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["referrer-policy"] == "same-origin"
         assert page.headers["cache-control"] == "no-store"
         assert "strict-transport-security" not in page.headers  # only where there is HTTPS
         assert "<script" not in page.text
