@@ -60,9 +60,8 @@ async def test_roles_of_a_document_are_made_kept_and_pruned(api: Any) -> None:
     assert sorted(role["user"] for role in left) == ["ana@example.com", "ben@example.com"]
 
 
-@pytest.mark.parametrize(
-    ("document", "path"),
-    [
+async def test_what_is_wrong_is_refused_with_its_path(api: Any) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"users": [{"name": "ana", "roles": [{"role": "auditor"}]}]}, "users[0].roles[0].user"),
         ({"roles": [{"role": "developer", "user": "a@b.c", "group": "g"}]}, "roles[0]"),
         ({"roles": [{"role": "unit_manager", "user": "a@b.c", "project": "demo"}]}, "roles[0].role"),
@@ -70,14 +69,13 @@ async def test_roles_of_a_document_are_made_kept_and_pruned(api: Any) -> None:
         ({"roles": [{"role": "auditor", "user": "a@b.c", "business_unit": "nowhere"}]}, "roles[0].business_unit"),
         ({"business_units": [{"name": "a", "managers": ["nobody"]}]}, "business_units[0].managers[0].user"),
         ({"roles": [{"role": "developer", "service_account": "none"}]}, "roles[0].service_account"),
-    ],
-)
-async def test_what_is_wrong_is_refused_with_its_path(api: Any, document: dict[str, Any], path: str) -> None:
-    answer = await api.call(
-        "POST", "configuration:apply", {"configuration": {"projects": [{"name": "demo"}], **document}}
-    )
-    assert answer.status in (400, 404), answer.body
-    assert answer.error["field"] == f"configuration.{path}"
+    ]
+    for document, path in wrong:
+        answer = await api.call(
+            "POST", "configuration:apply", {"configuration": {"projects": [{"name": "demo"}], **document}}
+        )
+        assert answer.status in (400, 404), answer.body
+        assert answer.error["field"] == f"configuration.{path}"
     assert await api.sql("SELECT id FROM role_bindings") == []
 
 

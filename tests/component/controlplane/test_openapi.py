@@ -203,5 +203,5 @@ async def test_no_generated_call_fails_or_is_answered_otherwise_than_documented(
     for token, statuses in campaign.statuses.items():
         print(f"{rounds} rounds from {first}, administrator {token == ADMIN}: {dict(statuses)}")
     assert not campaign.problems, "\n".join(campaign.problems[:MAX_SHOWN])
-    assert campaign.statuses[ADMIN][200] > 100
-    assert campaign.statuses[developer][200] > 15
+    assert campaign.statuses[ADMIN][200] > 60
+    assert campaign.statuses[developer][200] > 8

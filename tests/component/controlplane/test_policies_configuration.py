@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tollway.cli.document.load import configuration
 
 TEXT = """
@@ -71,16 +69,14 @@ async def test_policies_are_set_kept_told_apart_and_set_back(api: Any) -> None:
     assert len(events) == 6
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "field"),
-    [
+async def test_what_is_no_policy_is_refused_by_its_path(api: Any) -> None:
+    wrong = [
         ("amount > 200", "amont > 200", "policies[0].rules[1].when"),
         ("kind: project", "kind: credit", "policies[1].kind"),
         ("role: auditor", "role: king", "policies[1].steps[0].approvers.role"),
         (", escalate_to: {role: platform_admin}", "", "policies[0].timing.escalate_to"),
-    ],
-)
-async def test_what_is_no_policy_is_refused_by_its_path(api: Any, before: str, after: str, field: str) -> None:
-    refused = await apply(api, TEXT.replace(before, after))
-    assert (refused.status, refused.error["field"]) == (400, f"configuration.{field}")
+    ]
+    for before, after, field in wrong:
+        refused = await apply(api, TEXT.replace(before, after))
+        assert (refused.status, refused.error["field"]) == (400, f"configuration.{field}")
     assert await version(api) == "0"

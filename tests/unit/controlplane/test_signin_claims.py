@@ -19,6 +19,7 @@ from tollway.controlplane.signin.headers import parse_public_url
 from tollway.controlplane.signin.issuers import settled
 from tollway.controlplane.signin.model import MAX_GROUPS, IssuerRow, IssuerSpec
 from tollway.controlplane.signin.service import local_path
+from tollway.core import bearer
 from tollway.testkit.oidc_provider import signing_key
 
 SPEC = IssuerSpec(name="corp", issuer="https://id.example.com", client_id="portal")
@@ -130,16 +131,16 @@ def test_metadata_must_be_of_the_issuer_with_endpoints_that_can_be_called() -> N
 def test_a_key_is_chosen_by_its_whole_id_and_must_fit_the_algorithm() -> None:
     known = signing_key("unit").jwk()
     key = {name: known[name] for name in ("kty", "n", "e", "kid", "use", "alg")}
-    assert providers._choose([key], "unit", "RS256") is not None
-    assert providers._choose([key], None, "RS256") is not None
-    assert providers._choose([key, key | {"kid": "b"}], None, "RS256") is None
-    assert providers._choose([key, key], "unit", "RS256") is None
-    assert providers._choose([key], "uni", "RS256") is None
-    assert providers._choose([key], "unit", "PS256") is None  # the key says that it is for RS256
-    assert providers._choose([key], "unit", "ES256") is None
-    assert providers._choose([key | {"kty": "oct", "k": "c2VjcmV0"}], "unit", "RS256") is None
-    assert providers._choose([known], "unit", "RS256") is None  # a private key has no place there
-    assert providers._choose([key | {"n": "AQAB"}], "unit", "RS256") is None
+    assert bearer.choose_key([key], "unit", "RS256") is not None
+    assert bearer.choose_key([key], None, "RS256") is not None
+    assert bearer.choose_key([key, key | {"kid": "b"}], None, "RS256") is None
+    assert bearer.choose_key([key, key], "unit", "RS256") is None
+    assert bearer.choose_key([key], "uni", "RS256") is None
+    assert bearer.choose_key([key], "unit", "PS256") is None  # the key says that it is for RS256
+    assert bearer.choose_key([key], "unit", "ES256") is None
+    assert bearer.choose_key([key | {"kty": "oct", "k": "c2VjcmV0"}], "unit", "RS256") is None
+    assert bearer.choose_key([known], "unit", "RS256") is None  # a private key has no place there
+    assert bearer.choose_key([key | {"n": "AQAB"}], "unit", "RS256") is None
     assert providers._signing_keys({"keys": [key | {"use": "enc"}, "text"]}) == []
     unusable: list[dict[str, Any]] = [{}, {"keys": {}}, {"keys": [key] * 101}]
     for wrong in unusable:

@@ -60,6 +60,7 @@ class NewProvider(msgspec.Struct, kw_only=True):
     credentials: list[NewCredential] = []
     hangup: str
     probe_seconds: float = 0.0
+    verify: bool = False
 
 
 class Period(msgspec.Struct, kw_only=True):

@@ -241,9 +241,9 @@ class ConfigPublisher:
     async def _whole(self, stream: _Stream, state: State) -> AsyncGenerator[ConfigEvent, None]:
         """The whole directory in parts, as of the position at its beginning.
 
-        Each part is read at its own, later moment, one ahead at most, so that a slow subscriber never holds a transaction
-        open: what changed meanwhile is in a part at its newer version, or missing from it, and in either case is sent
-        again by the changes from the beginning's position on.
+        Each part is read at its own, later moment, one ahead at most, so that a slow subscriber never holds a
+        transaction open: what changed meanwhile is in a part at its newer version, or missing from it, and in either
+        case is sent again by the changes from the beginning's position on.
         """
         self.counters.snapshots_sent += 1
         stream.directory = None
