@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiobotocore.session import get_session
+from aiobotocore.session import get_session  # type: ignore[import-untyped]
 from psycopg import AsyncConnection
 
 from tollway.controlplane.app import ControlPlane, prepare

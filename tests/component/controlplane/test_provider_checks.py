@@ -64,8 +64,8 @@ class StandIn:
                 said = f"You have insufficient permissions for this operation. Missing scopes: api.model.read. {key}"
                 return web.json_response({"error": {"message": said}}, status=403)
         if self.mode != "open" and key not in self.keys:
-            said = {"error": {"message": f"Incorrect API key provided: {key}", "type": "authentication_error"}}
-            return web.json_response(said, status=401)
+            refused = {"error": {"message": f"Incorrect API key provided: {key}", "type": "authentication_error"}}
+            return web.json_response(refused, status=401)
         return web.Response(body=models, content_type="application/json")
 
 

@@ -21,6 +21,7 @@ from tollway.controlplane.credentials.model import place
 from tollway.controlplane.credentials.vault import Vault, VaultError
 from tollway.controlplane.db.pool import create_pool
 from tollway.controlplane.rotation import postgres, worker
+from tollway.controlplane.rotation.model import Kind
 from tollway.controlplane.rotation.tables import TABLES, SealedRow
 from tollway.controlplane.rotation.worker import RotationWorker
 from tollway.runtime.clock import SystemClock
@@ -96,7 +97,7 @@ async def begin(database: str, vault: Vault) -> str:
     """A rotation to a new data key, as the method begins it."""
     async with await AsyncConnection.connect(database) as db, db.transaction():
         made = await vault.new_data_key(db)
-        await postgres.begin(db, uuid7(), postgres.Kind.DATA_KEY, made.id, total=0, by="test", at=datetime.now(UTC))
+        await postgres.begin(db, uuid7(), Kind.DATA_KEY, made.id, total=0, by="test", at=datetime.now(UTC))
     return made.id
 
 
@@ -166,7 +167,8 @@ async def test_a_value_of_every_sealed_column_is_sealed_anew_and_opens(database:
 @asynccontextmanager
 async def load(api: Any) -> AsyncIterator[list[int]]:
     """Statuses of calls that store and replace credentials of the provider `p` without a pause, while this is open."""
-    stop, statuses = asyncio.Event(), []
+    stop = asyncio.Event()
+    statuses: list[int] = []
 
     async def work() -> None:
         while not stop.is_set():

@@ -55,11 +55,11 @@ def play(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[Scene], No
 
 async def closed(reader: asyncio.StreamReader) -> bool:
     """Whether the other side has closed the connection."""
-    with contextlib.suppress(TimeoutError, ConnectionError):
+    try:
         async with asyncio.timeout(0.05):
             return await reader.read(1) == b""
-        return False
-    return reader.exception() is not None
+    except (TimeoutError, ConnectionError):
+        return reader.exception() is not None
 
 
 async def asked(port: int, context: ssl.SSLContext, times: int = 1) -> list[int]:

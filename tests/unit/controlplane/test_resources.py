@@ -76,6 +76,6 @@ def test_key_encryption_keys_are_parsed_and_never_shown() -> None:
     for wrong in ("", "11", f"{one},{two},{one}"):
         with pytest.raises(ValueError, match="TOLLWAY_KEK"):
             parse_keks(wrong)
-    vault = Vault(parse_keks(one))
+    vault = Vault((b"\x11" * 32,))
     assert vault.fingerprint == kek_fingerprint(b"\x11" * 32) in repr(vault)
     assert one not in repr(vault)

@@ -6,13 +6,13 @@ what stands before the first address that is none of theirs, the caller may have
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HEADER = "X-Forwarded-For"
 MAX_HOPS = 20
 
@@ -46,7 +46,7 @@ def source_of(remote: str, forwarded: Sequence[str], trusted: Networks) -> str:
     return known
 
 
-def middleware(trusted: Networks) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def middleware(trusted: Networks) -> Middleware:
     """Lets every handler see the caller's address as `request.remote`."""
 
     @web.middleware
