@@ -1,8 +1,8 @@
 """`make test`: the whole suite in its tiers, each with its time, and one closing line that counts.
 
-Fast tiers share the cores (pytest-xdist, a file stays on one worker), with more workers than cores, for they wait a
-lot; tiers that start processes and measure time run one test after another. Long runs (vllm, chaos, soak) have targets
-of their own. Arguments are handed to pytest.
+The tiers share the cores (pytest-xdist, a file stays on one worker): the fast one with more workers than cores, for it
+waits a lot; the one that starts whole gateways with as many as there are. Long runs (vllm, browser, chaos, soak) have
+targets of their own. Arguments are handed to pytest.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent
-PARALLEL = ("unit", "house", "contract", "component", "clients")
-SERIAL = ("e2e",)
+TIERS = (("fast", ("unit", "house", "contract", "component", "clients"), 4), ("processes", ("e2e",), 2))
+"""Title, folders, workers."""
 FAST = "not vllm and not browser and not chaos and not soak"
 NO_TESTS_COLLECTED = 5
 
@@ -34,10 +34,10 @@ def count(report: Path) -> dict[str, int]:
     return {"passed": total["tests"] - failed - total["skipped"], "failed": failed, "not run": total["skipped"]}
 
 
-def run_tier(folders: list[Path], parallel: bool, arguments: list[str], report: Path) -> dict[str, int]:
+def run_tier(folders: list[Path], workers: int, arguments: list[str], report: Path) -> dict[str, int]:
     """Runs one tier and returns its counts; a run that ends badly without a failed test counts as one failure."""
-    workers = ["-n", "4", "--dist", "loadfile"] if parallel else []
-    command = [sys.executable, "-m", "pytest", "-q", "-m", FAST, f"--junitxml={report}", *workers, *arguments]
+    shared = ["-n", str(workers), "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", FAST, f"--junitxml={report}", *shared, *arguments]
     code = subprocess.run([*command, *map(str, folders)], cwd=ROOT.parent, check=False).returncode
     counts = count(report)
     if code not in (0, NO_TESTS_COLLECTED) and not counts["failed"]:
@@ -50,12 +50,12 @@ def main() -> int:
     total = {"passed": 0, "failed": 0, "not run": 0}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for title, names, parallel in (("fast", PARALLEL, True), ("processes", SERIAL, False)):
+        for title, names, workers in TIERS:
             folders = [ROOT / name for name in names if any((ROOT / name).rglob("test_*.py"))]
             if not folders:
                 continue
             began = time.monotonic()
-            counts = run_tier(folders, parallel, sys.argv[1:], Path(folder) / f"{title}.xml")
+            counts = run_tier(folders, workers, sys.argv[1:], Path(folder) / f"{title}.xml")
             rows.append(f"{title:10} {time.monotonic() - began:6.0f} s  {', '.join(f.name for f in folders)}")
             total = {name: total[name] + counts[name] for name in total}
     print("\n" + "\n".join(rows))

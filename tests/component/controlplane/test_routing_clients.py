@@ -158,7 +158,9 @@ async def test_the_examples_of_the_guides_work(api: Any, tollway: Tollway, tmp_p
 def test_the_reference_shows_a_file_that_is_one() -> None:
     text = (DOCS / "reference/config.md").read_text()
     (document,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
-    made = configuration(document, {"OPENAI_API_KEY": "k", "DEMO_KEY": "0123456789abcdefghijklmn"})
+    made = configuration(
+        document, {"OPENAI_API_KEY": "k", "DEMO_KEY": "0123456789abcdefghijklmn", "OIDC_CLIENT_SECRET": "s"}
+    )
     model, project = made["models"][0], made["projects"][0]
     assert (model["retries"], model["hedge"]) == (
         {"attempts": 2, "budget": 0.1},
