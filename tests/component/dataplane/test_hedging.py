@@ -168,3 +168,22 @@ async def test_a_client_that_leaves_ends_both(plane: LoneDataPlane, ups: tuple[U
         while one.open or two.open:
             await asyncio.sleep(0.02)
     assert [row.outcome for row in await last()] == [Outcome.CLIENT_CLOSED, Outcome.CLIENT_CLOSED]
+
+
+async def test_a_client_may_leave_after_the_first_call_has_failed(
+    plane: LoneDataPlane, ups: tuple[Upstream, Upstream], last: Last
+) -> None:
+    one, two = ups
+    one.script = after(0.4, whole({"error": {"message": "boom"}}, 500))
+    two.script = after(SLOW_SECONDS, whole(completion("two")))
+    request = asyncio.ensure_future(plane.chat(max_tokens=5))
+    async with asyncio.timeout(2):
+        while not two.requests:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.6)  # the first has failed by now
+    request.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await request
+    assert [row.outcome for row in await last()] == [Outcome.ERROR, Outcome.CLIENT_CLOSED]
+    shown = plane.process.metrics()
+    assert (shown.count(b'status="499"'), shown.count(b'status="500"')) == (1, 0)

@@ -16,6 +16,9 @@ DRAIN_TASK = "drain"
 
 def leave(exchange: Exchange, attempt: Attempt) -> None:
     """Closes the call, or lets its stream run on for its usage (the provider's policy)."""
+    if attempt.closed:  # it had failed while another one was made beside it
+        exchange.outcome = Outcome.CLIENT_CLOSED
+        return
     stream = attempt.stream
     if stream is None:
         abandon(attempt)

@@ -27,11 +27,12 @@ Take = Callable[[int], None]
 """Takes memory for so many bytes of a body. Raises TollwayError where there is none."""
 
 
-async def read_body(request: web.BaseRequest, limit: int, take: Take) -> bytes:
-    """The unpacked body, at most `limit` bytes. A longer one is refused without being read to its end.
+async def read_body(exchange: Exchange) -> bytes:
+    """The unpacked body. One longer than the limit is refused without being read to its end.
 
-    `take` is asked for the memory of what is not here already.
+    What is not here already takes its part of the memory for all bodies.
     """
+    request, limit = exchange.request, exchange.services.settings.max_body_bytes
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
@@ -40,7 +41,7 @@ async def read_body(request: web.BaseRequest, limit: int, take: Take) -> bytes:
         if content.is_eof():  # it came with the headers, as small ones do
             return await _whole(content, limit, None) if request.body_exists else b""
         async with asyncio.timeout(BODY_SECONDS):
-            return await _whole(content, limit, take)
+            return await _whole(content, limit, Room(exchange).take)
     except (aiohttp.ClientPayloadError, web.RequestPayloadError, zlib.error) as error:
         raise TollwayError(Code.INVALID_REQUEST, "The request body could not be read or unpacked.") from error
     except TimeoutError:
@@ -131,7 +132,7 @@ async def parse(exchange: Exchange) -> None:
     if kind not in endpoint.accepts:
         wanted = " or ".join(f"'Content-Type: {accepted}'" for accepted in endpoint.accepts)
         raise TollwayError(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request with the header {wanted}.")
-    body = await read_body(request, exchange.services.settings.max_body_bytes, Room(exchange).take)
+    body = await read_body(exchange)
     exchange.received = body
     exchange.body = body if exchange.model is None else _named(body, exchange, exchange.model)
     if len(body) < LARGE_BYTES:

@@ -22,7 +22,7 @@ One for each process, without input or output; `now` is monotonic seconds everyw
             ticket.end(now, Ended.OK, used=tokens_of_usage)
             return
         except TollwayError as fault:
-            step = router.after(route, order, ticket, fault, made, now, committed=..., asked=...)   # ends the ticket
+            step = router.after(route, order, ticket, fault, made, now, origin=..., asked=...)   # ends the ticket
             if step.kind is Kind.GIVE_UP:
                 raise
             if step.models:                                    # a fallback: the first of them that the key may use
