@@ -16,6 +16,7 @@ from tollway.controlplane.ledger.partitions import TABLES, Width, default_rows, 
 from tollway.controlplane.ledger.service import Ledger
 from tollway.testkit.ledger_rows import NOON_MS, request_row, schema_database
 from tollway.testkit.servers import PostgresServer
+from tollway.testkit.table_locks import until_locked
 
 TODAY = datetime.fromtimestamp(NOON_MS / 1000, UTC).date()
 
@@ -94,14 +95,6 @@ async def test_who_reads_while_rows_move_sees_every_one(pool: Pool, table: str) 
         await until_locked(pool, 2)
     assert await reading == (5,)
     await making
-
-
-async def until_locked(pool: Pool, waiting: int) -> None:
-    """Returns when so many sessions wait for a lock on a table."""
-    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
-    async with asyncio.timeout(4), pool.connection() as db:
-        while (await (await db.execute(query)).fetchone() or (0,))[0] < waiting:
-            await asyncio.sleep(0.02)
 
 
 async def test_days_can_follow_months(pool: Pool) -> None:

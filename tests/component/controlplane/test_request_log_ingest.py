@@ -20,6 +20,7 @@ from tollway.testkit.fakes.clock import FakeClock
 from tollway.testkit.ledger_rows import NOON_MS, schema_database
 from tollway.testkit.logged_bodies import logged_body, packed
 from tollway.testkit.servers import PostgresServer
+from tollway.testkit.table_locks import until_locked
 
 DAY_MS = 86_400_000
 TODAY = datetime.fromtimestamp(NOON_MS / 1000, UTC).date()
@@ -238,6 +239,18 @@ async def test_a_reader_does_not_keep_others_waiting_for_good(
             await log.look()
     await log.look()
     assert await stored(pool) == 0
+
+
+async def test_who_reads_while_rows_move_sees_every_one(log: RequestLog, pool: Pool) -> None:
+    await log.store("dp-1", [logged_body(NOON_MS - DAY_MS - n, retention_days=7) for n in range(5)], 0)
+    async with pool.connection() as slow, slow.transaction():
+        await slow.execute("LOCK TABLE request_log_7_default IN ACCESS SHARE MODE")
+        making = asyncio.create_task(log.look())
+        await until_locked(pool, 1)
+        reading = asyncio.create_task(stored(pool))
+        await until_locked(pool, 2)
+    assert await reading == 5
+    await making
 
 
 async def test_bodies_larger_than_a_chunk_all_arrive(log: RequestLog, pool: Pool) -> None:

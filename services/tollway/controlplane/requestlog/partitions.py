@@ -119,7 +119,11 @@ def wanted(in_use: Iterable[InUse], today: date) -> set[Slot]:
 
 
 async def _make(db: Database, slot: Slot) -> None:
-    """Makes a partition beside the table, moves the default partition's rows of its day into it, and attaches it."""
+    """Makes a partition beside the table, moves the default partition's rows of its day into it, and attaches it.
+
+    The whole class is locked for that moment: a statement that was planned without the partition would look for rows
+    that moved in the default partition alone, and miss them.
+    """
     names = {
         "table": sql.Identifier(f"request_log_{slot.retention_days}"),
         "default": sql.Identifier(f"request_log_{slot.retention_days}_default"),
@@ -132,6 +136,7 @@ async def _make(db: Database, slot: Slot) -> None:
             "SET LOCAL lock_timeout = '1s'",
             "CREATE TABLE {part} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES"
             " INCLUDING STORAGE)",
+            "LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE",
             "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
             "WITH moved AS (DELETE FROM {default} WHERE day >= {first} AND day < {end} RETURNING *)"
             " INSERT INTO {part} SELECT * FROM moved",
