@@ -80,6 +80,11 @@ RUNS = (
         ("tests/component/controlplane/test_openapi.py",),
         (("TOLLWAY_OPENAPI_SECONDS", "600"),),
     ),
+    Run(
+        "portal",
+        "every page of the portal, cold and warm, with 1,000 projects and 10,000,000 ledger rows",
+        ("-m", "soak", "tests/component/controlplane/test_portal_scale.py"),
+    ),
     Run(OTHERS, "whatever else is marked as a long run", ("-m", "soak", "tests")),
 )
 

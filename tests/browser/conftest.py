@@ -51,8 +51,9 @@ class Office:
 class Desk:
     """One person's browser: a page, and what went wrong in it."""
 
-    def __init__(self, context: BrowserContext, office: Office, name: str) -> None:
+    def __init__(self, context: BrowserContext, office: Office, name: str, *, scripts: bool = True) -> None:
         self.context = context
+        self.scripts = scripts
         self.office = office
         self.name = name
         self.page: Page = context.new_page()
@@ -68,7 +69,9 @@ class Desk:
 
     def go(self, path: str) -> None:
         """Opens a page and waits until its parts are there."""
-        self.page.goto(self.office.portal + path, wait_until="networkidle")
+        self.page.goto(self.office.portal + path)
+        if self.scripts:
+            self.page.wait_for_function("() => !document.querySelector('.waiting')")
 
     def picture(self, name: str) -> None:
         """Keeps what is seen."""
@@ -170,7 +173,7 @@ def desk(chromium: Browser, office: Office) -> Iterator[Any]:
 
     def open_one(name: str, **options: Any) -> Desk:
         context = chromium.new_context(**{"viewport": DESKTOP, **options})
-        opened.append(Desk(context, office, name))
+        opened.append(Desk(context, office, name, scripts=options.get("java_script_enabled", True)))
         return opened[-1]
 
     yield open_one

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-PHONE = {"width": 375, "height": 740}
+PHONE = {"width": 360, "height": 740}
+TABLET = {"width": 768, "height": 1024}
 PAGES = (
     "/", "/account", "/keys", "/keys/new", "/models", "/models/sim/chat", "/playground", "/approvals?view=all",
     "/approvals/new", "/approvals/new?kind=platform_access", "/approvals/new?kind=project",
     "/approvals/new?kind=credit", "/approvals/new?kind=limit", "/delegations", "/projects", "/projects/demo", "/units",
     "/units/default", "/budgets", "/budgets/edit?subject=project:demo", "/request-log", "/providers", "/users",
-    "/roles", "/service-accounts", "/policies", "/policies/credit", "/audit", "/keys/none", "/usage/key",
+    "/roles", "/service-accounts", "/policies", "/policies/platform_access", "/policies/credit?as=text", "/audit",
+    "/keys/none", "/nothing/here", "/usage/key",
 )  # fmt: skip
 
 
@@ -26,6 +28,7 @@ def name_of(path: str) -> str:
     ("name", "options"),
     [
         ("light", {}),
+        ("tablet-dark", {"viewport": TABLET, "color_scheme": "dark"}),
         ("phone-dark", {"viewport": PHONE, "has_touch": True, "color_scheme": "dark"}),
     ],
 )
@@ -44,6 +47,68 @@ def test_every_page_can_be_used_by_everybody(office: Any, desk: Any, name: str, 
             found[path] = faults
         one.picture(name_of(path))
     assert found == {}
+
+
+HOSTILE = "<img src=x onerror=alert(1)> \u202ecod.exe \u05e9\u05dc\u05d5\u05dd " + "w" * 130
+
+
+def test_odd_names_and_large_amounts_fit_a_phone(office: Any, desk: Any) -> None:
+    """What people type is shown as they typed it, and breaks neither the page nor the line."""
+    stack, long = office.stack, "p" + "x" * 61 + "y"
+    stack.api("POST", "projects", {"name": long, "description": HOSTILE, "models": ["sim/*"]})
+    stack.api("PATCH", f"budgets/project:{long}", {"limit": "8999999.50", "period": "month", "mode": "soft"})
+    stack.api("POST", "users", {"email": "odd@example.com", "display_name": HOSTILE})
+    one = desk("hostile", viewport=PHONE)
+    alerts: list[str] = []
+
+    def said(dialog: Any) -> None:
+        alerts.append(dialog.message)
+        dialog.dismiss()
+
+    one.page.on("dialog", said)
+    one.sign_in("carol")
+    for path in ("/projects", f"/projects/{long}", "/users", "/budgets", "/units/default", "/audit"):
+        one.go(path)
+        assert not one.page.evaluate("() => document.documentElement.scrollWidth > innerWidth + 1"), path
+        assert one.page.locator("main img").count() == 0, path
+        one.picture(name_of(path)[:30])
+    assert alerts == []
+    one.go("/")
+    cut = "(d) => { d[0].textContent = '$12,345,678.90'; return d[0].getClientRects().length > 0 && d[0].offsetHeight }"
+    assert one.page.locator(".card dd").evaluate_all(cut) < 40  # one line
+
+
+def test_a_policy_is_written_with_the_keyboard_alone(office: Any, desk: Any, expect: Any) -> None:
+    one = desk("keyboard")
+    one.sign_in("carol")
+    one.go("/policies/model_access")
+    page, press = one.page, one.page.keyboard.press
+    page.get_by_role("button", name="Add a rule").focus()
+    press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.keyboard.type("cheap")
+    press("Tab")
+    page.keyboard.type("approve at once")
+    press("Tab")
+    page.keyboard.type("models.all(m, m.startsWith('sim/')")
+    expect(page.locator(".checked .error")).to_be_visible()
+    page.keyboard.type(")")
+    expect(page.locator(".checked")).to_contain_text("Can be used.")
+    for _ in range(60):
+        press("Tab")
+        seen = page.evaluate(
+            "() => { const e = document.activeElement, s = getComputedStyle(e), b = e.getBoundingClientRect();"
+            " return [e.textContent.trim(), s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2,"
+            " b.top < innerHeight && b.bottom > 0 && b.right > 0] }"
+        )
+        assert seen[1:] == [True, True], seen
+        if seen[0] == "Save a new version":
+            break
+    press("Enter")
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    one.picture("policy")
+    (rule,) = office.stack.api("GET", "policies/model_access")["rules"]
+    assert (rule["name"], rule["effect"], rule["when"]) == ("cheap", "approve", "models.all(m, m.startsWith('sim/'))")
 
 
 def test_the_menu_of_a_phone_opens_and_closes_by_keyboard(desk: Any, expect: Any) -> None:
@@ -76,7 +141,7 @@ def test_everything_works_without_scripts(office: Any, desk: Any, expect: Any) -
     key = one.page.locator("#secret").inner_text()
     assert key.startswith("sk-tw-")
     one.go("/playground")
-    one.page.get_by_label("Key").fill(office.stack.key)
+    one.page.get_by_label("Project that pays").select_option("demo")
     one.page.get_by_label("Model").fill("sim/chat")
     one.page.get_by_label("Prompt").fill("Hello")
     one.page.get_by_role("button", name="Send").click()

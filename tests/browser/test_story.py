@@ -49,18 +49,28 @@ def make_key(alice: Any) -> str:
     return key
 
 
-def play(alice: Any, key: str) -> None:
-    """A try in the playground, streamed through the data plane."""
+def play(alice: Any, stack: Any) -> None:
+    """A try in the playground, streamed through the data plane with a key that nobody has to paste or sees."""
     page = alice.page
     page.get_by_role("navigation").get_by_role("link", name="Playground").click()
     page.get_by_role("heading", name="Playground").wait_for()
-    page.get_by_label("Key").fill(key)
+    assert page.get_by_label("Project that pays").input_value() == "demo"
     page.get_by_label("Model").fill("sim/chat")
     page.get_by_label("Prompt").fill("Hello")
     page.get_by_role("button", name="Send").click()
-    page.get_by_text("The answer is complete.").wait_for()
+    page.get_by_text("The answer is complete").wait_for()
+    assert "tokens out" in page.locator("#answer-state").inner_text()
     assert page.locator("#answer").inner_text().strip()
+    assert "sk-tw-" not in page.content()
     alice.picture("5-playground")
+    keys = stack.sql(
+        "SELECT id::text, expires_at < now() + interval '15 minutes' FROM keys"
+        " WHERE name ~ '^playground-' AND user_name = 'alice@example.com'"
+    )
+    ((key, short),) = keys
+    assert short
+    booked = f"SELECT project FROM ledger_requests WHERE key_id::text = '{key}'"
+    until(lambda: stack.sql(booked), 10, "the call in the ledger")
 
 
 def use_up(stack: Any, key: str) -> int:
@@ -115,7 +125,7 @@ def test_a_developer_gets_access_a_key_and_more_credit(office: Any, desk: Any) -
     key = make_key(alice)
     called = until(lambda: call(stack, key) if call(stack, key)[0] != 401 else None, 5, "the new key's arrival")
     assert called[0] == 200, called
-    play(alice, key)
+    play(alice, stack)
     refused = use_up(stack, key)
     ask_for_credit(alice)
     assert call(stack, key)[0] == refused

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tollway.sdk import errors
+from tollway.sdk import errors, transport
 from tollway.sdk.client import AsyncClient, Client
+from tollway.sdk.idempotency import idempotency_key
 from tollway.testkit.management_api import TOKEN, ManagementApi, management_api
 
 
@@ -68,11 +69,47 @@ def test_reads_are_repeated_on_503(client: Client, api: ManagementApi) -> None:
     assert len(api.seen) == 3
 
 
-def test_writes_are_not_repeated(client: Client, api: ManagementApi) -> None:
-    api.faults = [(503, {}, b'{"error": {"code": "unavailable", "message": "later"}}')]
+def test_changes_are_repeated_under_one_idempotency_key(client: Client, api: ManagementApi) -> None:
+    api.faults = [(503, {"Retry-After": "0"}, b"{}")] * 2
+    assert client.projects.create("retail").name == "retail"
+    assert len(api.seen) == 3
+    assert len(set(api.idempotency_keys)) == 1
+    client.projects.create("other")
+    client.projects.get("other")
+    assert len({key for key in api.idempotency_keys if key}) == 2, "another call has another key"
+    assert api.idempotency_keys[-1] == "", "reads have none"
+
+
+def test_no_repeat_is_made_for_ever(client: Client, api: ManagementApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "RETRY_PAUSES_SECONDS", (0.0, 0.0))
+    api.faults = [(503, {}, b'{"error": {"code": "unavailable", "message": "later"}}')] * 3
     with pytest.raises(errors.Unavailable, match="later"):
         client.projects.create("retail")
-    assert len(api.seen) == 1
+    assert len(api.seen) == 3
+
+
+def test_a_key_of_ones_own_numbers_the_calls_of_its_block(client: Client, api: ManagementApi) -> None:
+    for _ in range(2):
+        with idempotency_key("nightly-2026-11-21"):
+            client.projects.create("retail")
+            client.projects.update("retail", description="d")
+    assert api.idempotency_keys == ["nightly-2026-11-21", "nightly-2026-11-21-2"] * 2
+    for bad in ("", "a b", "ä", "x" * 241):
+        with pytest.raises(ValueError, match="visible ASCII"), idempotency_key(bad):
+            pytest.fail("the key was taken")
+
+
+async def test_a_key_of_ones_own_counts_for_the_asynchronous_client(api: ManagementApi) -> None:
+    async with AsyncClient(api.url, TOKEN) as client:
+        with idempotency_key("k"):
+            await client.projects.create("retail")
+    assert api.idempotency_keys == ["k"]
+
+
+def test_a_key_that_was_used_for_something_else_is_an_error_of_its_own(client: Client, api: ManagementApi) -> None:
+    api.faults = [(422, {}, b'{"error": {"code": "idempotency_key_reused", "message": "send a new key"}}')]
+    with pytest.raises(errors.IdempotencyKeyReused, match="send a new key"):
+        client.projects.create("retail")
 
 
 def test_something_else_on_the_port(client: Client, api: ManagementApi) -> None:
@@ -81,7 +118,8 @@ def test_something_else_on_the_port(client: Client, api: ManagementApi) -> None:
         client.status()
 
 
-def test_nobody_there() -> None:
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "RETRY_PAUSES_SECONDS", ())
     with Client("http://127.0.0.1:1", TOKEN) as client, pytest.raises(errors.ConnectionFailed, match="refused"):
         client.projects.create("x")
 

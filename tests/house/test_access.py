@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tollway.controlplane.access.permissions import FULL, OWNED, SCOPES, TABLE, Level, Role
+from tollway.controlplane.access.permissions import FULL, OWNED, SCOPES, TABLE, Level, Role, base
+from tollway.controlplane.workflows.people import DECIDING
 
 BODIES = "requestlog.read_bodies"
 """Reads, and leaves an audit entry of it."""
@@ -33,10 +34,13 @@ def test_every_permission_is_assigned(root: Path) -> None:
 def test_an_auditor_reads_everything_and_changes_nothing(root: Path) -> None:
     reading = {policy.permission for policy in policies(root) if policy.read_only}
     changing = {policy.permission for policy in policies(root) if not policy.read_only}
-    may = FULL[Role.AUDITOR] | OWNED[Role.AUDITOR]
+    may = FULL[Role.AUDITOR] | OWNED[Role.AUDITOR] | base([Role.AUDITOR])
     assert may & changing == {BODIES}
+    assert may == (reading | {BODIES}) - {"public"}
     everyone = {name for name, row in TABLE.items() if row.everyone}
-    assert may == (reading | {BODIES}) - everyone - {"public"}
+    assert base([]) == base([Role.DEVELOPER]) == base([Role.AUDITOR, Role.DEVELOPER]) == everyone
+    assert everyone & changing, "who is no auditor alone takes part"
+    assert "auditor" not in DECIDING, "nor does a policy ask them"
 
 
 def test_a_platform_administrator_may_everything() -> None:

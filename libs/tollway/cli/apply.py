@@ -12,6 +12,7 @@ from tollway.cli.exits import ERROR, USAGE, Failure, Usage, note, reporting
 from tollway.cli.output import plain, printable, show_one
 from tollway.cli.settings import environment
 from tollway.cli.shared import Output, chosen, client, write_secrets
+from tollway.cli.verified import line
 
 if TYPE_CHECKING:
     from tollway.sdk.models import ApplyResult
@@ -29,6 +30,10 @@ def apply(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="overwrite what was edited elsewhere")] = False,
     keys_out: Annotated[Path | None, typer.Option("--keys-out", help="file (0600) for generated secrets")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="ask the providers about new and changed keys; it only tells"),
+    ] = True,
     output: Output = None,
 ) -> None:
     """Brings the platform to the state of a configuration file, all of it or nothing."""
@@ -40,9 +45,11 @@ def apply(
     if not dry_run:
         _refuse_lost_secrets(document, keys_out)
     with client() as tollway:
-        result = tollway.apply(document, set_name=set_, prune=prune, dry_run=dry_run, force=force)
+        result = tollway.apply(document, set_name=set_, prune=prune, dry_run=dry_run, force=force, verify=verify)
     _deliver(result, keys_out)
     _show(result, dry_run, chosen(output))
+    for check in result.checks:
+        note(line(check))
     if dry_run and result.changes:
         raise typer.Exit(CHANGES)
     if not dry_run and not result.applied and result.changes:
@@ -78,6 +85,8 @@ def _deliver(result: ApplyResult, keys_out: Path | None) -> None:
 def _show(result: ApplyResult, dry_run: bool, output: str) -> None:
     if output in ("json", "yaml"):
         shown = {"applied": result.applied, "changes": [plain(change) for change in result.changes]}
+        if result.checks:
+            shown["checks"] = [plain(check) for check in result.checks]
         show_one(shown, output)
         return
     signs = {"create": "+", "update": "~", "archive": "-", "conflict": "!"}

@@ -40,6 +40,9 @@ def up(
     insecure_http: Annotated[bool, typer.Option("--insecure-http", help="plain HTTP to other machines")] = False,
     self_signed: Annotated[bool, typer.Option("--self-signed", help="TLS with a certificate made here")] = False,
     simulator: Annotated[bool | None, typer.Option("--simulator/--no-simulator", help="default: as needed")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="ask the providers about new and changed keys; it only warns")
+    ] = True,
 ) -> None:
     """Starts everything on this machine: Postgres, Valkey, control plane, data plane, simulator."""
     from tollway.cli.up.options import UpOptions
@@ -60,6 +63,7 @@ def up(
         insecure_http=insecure_http,
         self_signed=self_signed,
         simulator=simulator,
+        verify=verify,
     )
     with reporting():
         try:

@@ -38,6 +38,13 @@ SIMILARITY = Annotated[
 PRIORITY = Annotated[
     str | None, typer.Option("--priority", help="interactive or batch, which waits when there is much")
 ]
+LIFETIME = Annotated[
+    str | None, typer.Option("--key-lifetime", help="keys must expire within this time, such as 90d; or off")
+]
+MAX_KEYS = Annotated[str | None, typer.Option("--max-keys", help="how many keys may be active; or off")]
+MAX_KEYS_PER_USER = Annotated[
+    str | None, typer.Option("--max-keys-per-user", help="how many keys of one person may be active; or off")
+]
 DESCRIPTION = Annotated[str | None, typer.Option("--description")]
 
 
@@ -74,6 +81,22 @@ def _cache(
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _key_policy(lifetime: str | None, most: str | None, per_user: str | None) -> dict[str, Any]:
+    """What the options ask of keys, without those that are not given; False: it is asked no more."""
+    found: dict[str, Any] = {}
+    if lifetime is not None:
+        time = None if lifetime == "off" else duration(lifetime)
+        if lifetime != "off" and (time is None or not 1 <= time.days <= 3650 or time % timedelta(days=1)):
+            raise Usage("--key-lifetime: must be a number of days from 1d to 3650d, or off")
+        found["key_lifetime_days"] = False if time is None else time.days
+    for option, name, value in (("max-keys", "max_keys", most), ("max-keys-per-user", "max_keys_per_user", per_user)):
+        if value is not None and value != "off" and not (value.isascii() and value.isdigit() and int(value) > 0):
+            raise Usage(f"--{option}: must be a whole number above 0, or off")
+        if value is not None:
+            found[name] = False if value == "off" else int(value)
+    return found
+
+
 @app.command()
 def create(
     name: str,
@@ -88,10 +111,14 @@ def create(
     cache_scope: CACHE_SCOPE = None,
     cache_similarity: SIMILARITY = None,
     priority: PRIORITY = None,
+    key_lifetime: LIFETIME = None,
+    max_keys: MAX_KEYS = None,
+    max_keys_per_user: MAX_KEYS_PER_USER = None,
     output: Output = None,
 ) -> None:
     """Creates a project."""
     cached = _cache(cache, cache_ttl, cache_scope, None if cache_similarity == "off" else cache_similarity, priority)
+    asked = _key_policy(key_lifetime, max_keys, max_keys_per_user)
     with client() as tollway:
         made = tollway.projects.create(
             name,
@@ -102,6 +129,7 @@ def create(
             log_bodies=log_bodies or "",
             log_retention_days=_days(log_retention) or 0,
             **cached,
+            **{name: value for name, value in asked.items() if value is not False},
         )
     show_one(made, chosen(output))
 
@@ -134,12 +162,16 @@ def update(
     cache_scope: CACHE_SCOPE = None,
     cache_similarity: SIMILARITY = None,
     priority: PRIORITY = None,
+    key_lifetime: LIFETIME = None,
+    max_keys: MAX_KEYS = None,
+    max_keys_per_user: MAX_KEYS_PER_USER = None,
     etag: Etag = "",
     output: Output = None,
 ) -> None:
     """Changes what is given; the rest stays."""
     given = (unit, description, dialect_policy, log_bodies, log_retention)
     cached = _cache(cache, cache_ttl, cache_scope, cache_similarity, priority)
+    cached |= _key_policy(key_lifetime, max_keys, max_keys_per_user)
     if not model and not cached and all(value is None for value in given):
         raise Usage(
             "nothing to change: give --unit, --model, --description, --dialect-policy, --log-bodies, --log-retention, "

@@ -14,6 +14,7 @@ requests = typer.Typer(no_args_is_help=True, help="The ledger of requests.")
 USAGE = (
     "group",
     "requests",
+    "cached_requests",
     "errors",
     "input_tokens",
     "cached_input_tokens",
@@ -39,6 +40,7 @@ REQUESTS = (
 DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "user", "hour")
 PROJECT = Annotated[str, typer.Option("--project", "-p", help="only this project")]
 KEY = Annotated[str, typer.Option("--key", help="only this key")]
+UNIT = Annotated[str, typer.Option("--unit", help="only what was booked on this business unit")]
 MODEL = Annotated[str, typer.Option("--model", help="only this model")]
 FROM = Annotated[str, typer.Option("--from", help="date, time or duration back from now; default 30d")]
 TO = Annotated[str, typer.Option("--to", help="exclusive; default now")]
@@ -51,6 +53,7 @@ def usage(
     project: PROJECT = "",
     key: KEY = "",
     model: MODEL = "",
+    unit: UNIT = "",
     from_: FROM = "",
     to: TO = "",
     output: Output = None,
@@ -60,7 +63,13 @@ def usage(
         raise Usage(f"--by: must be one of {', '.join(DIMENSIONS)}")
     with client() as tollway:
         found = tollway.usage(
-            by, start=when(from_, "--from"), end=when(to, "--to"), project=project, key=key, model=model
+            by,
+            start=when(from_, "--from"),
+            end=when(to, "--to"),
+            project=project,
+            key=key,
+            model=model,
+            business_unit=unit,
         )
     if chosen(output) in ("json", "yaml"):
         show_one(found, chosen(output))

@@ -7,6 +7,7 @@ what time it is.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,11 @@ TYPES = frozenset({None, "jwt", "at+jwt", "application/at+jwt"})
 MAX_TOKEN_BYTES = 16 << 10
 MAX_SUBJECT = 255
 MAX_KID = 256
+MAX_SESSION = 256
+"""How long the id of a provider's session (`sid`) may be; what is longer names none."""
 MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192
+"""Of larger keys every verification would take long."""
 LEEWAY_SECONDS = 30
 """How far the clocks of an issuer and of this process may be apart."""
 _FOREIGN_HEADERS = ("jku", "jwk", "x5u", "x5c", "crit", "b64", "zip")
@@ -68,7 +73,7 @@ def algorithm_of(header: Mapping[str, Any], allowed: Sequence[str], types: froze
     if algorithm not in allowed or algorithm not in ALGORITHMS:
         raise TokenRefused("its signature algorithm is not allowed")
     kind = header.get("typ")
-    if (kind.lower() if isinstance(kind, str) else kind) not in types:
+    if not isinstance(kind, str | None) or (kind.lower() if kind is not None else None) not in types:
         raise TokenRefused("it is a token of another kind")
     return algorithm
 
@@ -82,7 +87,7 @@ def choose_key(keys: Sequence[Mapping[str, Any]], kid: str | None, algorithm: st
         key = jwt.PyJWK(dict(fitting[0]), algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
-    if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+    if isinstance(key, RSAPublicKey) and not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
         return None
     return key
 
@@ -154,3 +159,16 @@ def subject_of(claims: Mapping[str, Any]) -> str:
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
         raise TokenRefused("it names no subject")
     return subject
+
+
+def session_of(claims: Mapping[str, Any]) -> str:
+    """The `sid` of a token (OpenID Connect Front-Channel Logout 1.0, 3); empty when it names no session."""
+    session = claims.get("sid")
+    if not isinstance(session, str) or len(session) > MAX_SESSION or not session.isprintable():
+        return ""
+    return session
+
+
+def session_digest(session: str) -> str:
+    """What data planes know of a provider's session that has ended: 128 bits of a digest of its id; "" of none."""
+    return hashlib.sha256(b"session\0" + session.encode()).hexdigest()[:32] if session else ""

@@ -233,7 +233,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenIssuer(msgspec.Struct, frozen=True, kw_only=True):
-    """An issuer whose tokens are taken in place of a virtual key. `keys` are public JWKs; `tags` are its requests'."""
+    """An issuer whose tokens are taken in place of a virtual key. `keys` are public JWKs; `tags` are its requests'.
+
+    `ended` are digests of its sessions that were signed out and of which nobody knows whose they were; tokens that name
+    a session and were issued before `sessions_not_before_ms` are void.
+    """
 
     name: str
     issuer: str
@@ -241,6 +245,8 @@ class TokenIssuer(msgspec.Struct, frozen=True, kw_only=True):
     algorithms: tuple[str, ...]
     keys: tuple[dict[str, str], ...] = ()
     tags: dict[str, str] = {}
+    ended: tuple[str, ...] = ()
+    sessions_not_before_ms: int | None = None
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,6 +298,8 @@ class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     An entry with `grants` None is a key's. Else it is that of an identity, whose tokens come from an issuer: it has
     neither secrets nor a project, `key_id` is its own id, and tokens that were issued before `not_before_ms` are void.
+    Of those that name no session the same holds for `sessionless_not_before_ms`, and those of a session in `ended` (a
+    digest) are void whenever they were issued.
     """
 
     lookup: str
@@ -309,6 +317,8 @@ class DirectoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules | None = None
     grants: tuple[ProjectGrant, ...] | None = None
     not_before_ms: int | None = None
+    sessionless_not_before_ms: int | None = None
+    ended: tuple[str, ...] = ()
 
 
 def encode(value: Catalog | DirectoryEntry) -> bytes:

@@ -120,9 +120,9 @@ class Users:
         """A user by id or e-mail address."""
         return typed(User, self._transport.call("GET", f"/api/v1/users/{segment(user)}"))
 
-    def list(self, *, limit: int | None = None) -> Iterator[User]:
-        """Users by age."""
-        return pages(self._transport, "/api/v1/users", "users", User, {}, limit)
+    def list(self, *, search: str = "", limit: int | None = None) -> Iterator[User]:
+        """Users by age; with `search`, those that have it in their address, name or subject."""
+        return pages(self._transport, "/api/v1/users", "users", User, {"search": search}, limit)
 
     def disable(self, user: str, *, etag: str = "") -> User:
         """Refuses a user from the next call on."""

@@ -84,7 +84,8 @@ class Approval:
     """A request. `state` is pending, approved, rejected, cancelled, expired or revoked.
 
     `outcome` is what the policy said (approve, require or reject), `rule` which of its rules; `granted` tells in words
-    what was given, and `decidable` whether you may decide it now.
+    what was given, `decidable` whether you may decide it now, and `revocable`, for one request, whether you may take
+    back what it gave.
     """
 
     id: str = ""
@@ -109,6 +110,7 @@ class Approval:
     ended_by: str = ""
     granted: str = ""
     decidable: bool = False
+    revocable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

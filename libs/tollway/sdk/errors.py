@@ -56,6 +56,10 @@ class EtagMismatch(ApiError):
     """412: somebody else changed the object since its etag was read."""
 
 
+class IdempotencyKeyReused(ApiError):
+    """422: the idempotency key was used for another request; send that one, or a new key."""
+
+
 class Unavailable(ApiError):
     """503: the server cannot answer now; the call may be repeated later."""
 
@@ -66,6 +70,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     404: NotFound,
     409: Conflict,
     412: EtagMismatch,
+    422: IdempotencyKeyReused,
     503: Unavailable,
 }
 

@@ -75,13 +75,17 @@ class Projects:
         cache_scope: str = "",
         cache_similarity: float | None = None,
         priority: str = "",
+        key_lifetime_days: int | None = None,
+        max_keys: int | None = None,
+        max_keys_per_user: int | None = None,
     ) -> Project:
         """A new project; without `business_unit` in the unit `default`, without `models` for all models.
 
         `dialect_policy` is `lenient` (default) or `strict`; `log_bodies` is `full` (default), `masked` or `none`, kept
         for `log_retention_days` (1, 7, 30, 90 or 365; 0: 30). `cache_enabled` keeps answers for `cache_ttl_seconds` (0:
         3600) and gives them again to the same request, or to one that is alike by `cache_similarity` (0.5 to 0.999), of
-        the same `project` (default) or `organisation` (`cache_scope`). `priority` is `interactive` or `batch`.
+        the same `project` (default) or `organisation` (`cache_scope`). `priority` is `interactive` or `batch`. Keys
+        have to expire within `key_lifetime_days`; `max_keys` of them may be active, `max_keys_per_user` of one person.
         """
         body = present(
             name=name,
@@ -96,6 +100,9 @@ class Projects:
             cache_scope=cache_scope,
             cache_similarity=cache_similarity,
             priority=priority,
+            key_lifetime_days=key_lifetime_days,
+            max_keys=max_keys,
+            max_keys_per_user=max_keys_per_user,
         )
         return typed(Project, self._transport.call("POST", "/api/v1/projects", body=body))
 
@@ -123,12 +130,17 @@ class Projects:
         cache_scope: str | None = None,
         cache_similarity: float | Literal[False] | None = None,
         priority: str | None = None,
+        key_lifetime_days: int | Literal[False] | None = None,
+        max_keys: int | Literal[False] | None = None,
+        max_keys_per_user: int | Literal[False] | None = None,
         etag: str = "",
     ) -> Project:
         """Changes what is given; with `etag`, only if nobody changed the project since.
 
-        `cache_similarity=False`: answers are given again only to the very same request.
+        `cache_similarity=False`: answers are given again only to the very same request. False for one of the last
+        three: it is asked of keys no more.
         """
+        policy = {"key_lifetime_days": key_lifetime_days, "max_keys": max_keys, "max_keys_per_user": max_keys_per_user}
         body = present(
             description=description,
             business_unit=business_unit,
@@ -143,6 +155,7 @@ class Projects:
             priority=priority,
             etag=etag or None,
         )
+        body |= {name: value or None for name, value in policy.items() if value is not None}
         if cache_similarity is False:
             body["cache_similarity"] = None
         return typed(Project, self._transport.call("PATCH", f"/api/v1/projects/{segment(project)}", body=body))

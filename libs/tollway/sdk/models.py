@@ -30,7 +30,7 @@ class Project:
 
     `log_bodies` (`full`, `masked` or `none`) and `log_retention_days` are what the request log keeps. The members of
     `cache` say whether answers are given again (`cache_similarity` None: only to the very same request); `priority` is
-    `interactive` or `batch`.
+    `interactive` or `batch`. The last three are what is asked of its keys, None: nothing.
     """
 
     id: str = ""
@@ -46,6 +46,9 @@ class Project:
     cache_scope: str = ""
     cache_similarity: float | None = None
     priority: str = ""
+    key_lifetime_days: int | None = None
+    max_keys: int | None = None
+    max_keys_per_user: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     etag: str = ""
@@ -255,42 +258,7 @@ class ApplyResult:
     changes: list[Change] = field(default_factory=list)
     generated_keys: list[GeneratedKey] = field(default_factory=list)
     applied: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class UsageRow:
-    """Usage of one group. Costs are decimal US dollars; `estimated_cost` is the part that rests on estimates."""
-
-    group: str = ""
-    requests: int = 0
-    errors: int = 0
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost: str = "0"
-    estimated_cost: str = "0"
-    unpriced_requests: int = 0
-    cache_write_5m_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    audio_input_tokens: int = 0
-    image_input_tokens: int = 0
-    audio_output_tokens: int = 0
-    image_output_tokens: int = 0
-    prediction_accepted_tokens: int = 0
-    prediction_rejected_tokens: int = 0
-    images: int = 0
-    audio_ms: int = 0
-    characters: int = 0
-    searches: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """Rows of a usage query and their total."""
-
-    rows: list[UsageRow] = field(default_factory=list)
-    total: UsageRow = field(default_factory=UsageRow)
+    checks: list[CredentialCheck] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

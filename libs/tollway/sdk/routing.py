@@ -43,9 +43,9 @@ class Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialCheck:
-    """What a provider said of a key. `outcome` is accepted, refused, unproven, unreachable or blocked.
+    """What a provider said of a key. `outcome` is accepted, refused, unproven, unreachable, blocked or unchecked.
 
-    `status` is the HTTP status, 0: no answer.
+    `status` is the HTTP status, 0: no answer. In the answer to an apply, `credential` is "<provider>/<credential>".
     """
 
     credential: str = ""

@@ -1,4 +1,6 @@
-"""HTTP to the control plane: one small pool of connections, time limits, repeats of calls that change nothing.
+"""HTTP to the control plane: one small pool of connections, time limits, repeats of what can be sent twice.
+
+That is every call: what changes something has an idempotency key, under which the control plane does it once.
 
 It never logs, never follows redirects (a token must not travel to another host), and never shows the token.
 """
@@ -16,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tollway.sdk.errors import ApiError, ConnectionFailed, InvalidAnswer, TollwayError, api_error
+from tollway.sdk.idempotency import HEADER, next_key
 
 MAX_ANSWER_BYTES = 256 << 20
 MAX_IDLE = 8
@@ -63,30 +66,36 @@ class Transport:
             connection.close()
 
     def call(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
-        """The decoded JSON answer of one call. GETs are repeated on 503 and on broken connections; nothing else is."""
+        """The decoded JSON answer of one call, which is repeated on 503 and on broken connections."""
         target = self._path + path
         if pairs := _pairs(query or {}):
             target += "?" + urlencode(pairs)
         payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        pauses = iter(RETRY_PAUSES_SECONDS if method == "GET" else ())
+        key = "" if method == "GET" else next_key()
+        pauses = iter(RETRY_PAUSES_SECONDS)
         while True:
             try:
-                return self._once(method, target, payload)
+                return self._once(method, target, payload, key)
             except _RetryLater as again:
                 pause = next(pauses, None)
                 if pause is None:
                     raise again.error from again.__cause__
                 time.sleep(min(max(pause, again.after_seconds), MAX_RETRY_AFTER_SECONDS))
 
-    def _once(self, method: str, target: str, payload: bytes | None) -> Any:
+    def _once(self, method: str, target: str, payload: bytes | None, key: str) -> Any:
         connection, reused = self._take()
         headers = {**self._headers, "Authorization": f"Bearer {self._token}"}
         if payload is not None:
             headers["Content-Type"] = "application/json"
+        if key:
+            headers[HEADER] = key
         try:
             connection.request(method, target, body=payload, headers=headers)
             answer = connection.getresponse()
             content = answer.read(MAX_ANSWER_BYTES + 1)
+            if not content and answer.status < 300:
+                # Headers that are cut off look like the end of headers, and an answer without a body like success.
+                raise http.client.IncompleteRead(content)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             if reused and isinstance(error, (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)):
@@ -105,8 +114,8 @@ class Transport:
                 raise TollwayError("the client is closed")
             while self._idle:
                 connection, now = self._idle.pop(), time.monotonic()
-                # Kept connections live shorter than any server's idle limit, so that a call that changes something
-                # does not meet one that is being closed.
+                # Kept connections live shorter than any server's idle limit, so that a call seldom meets one that is
+                # being closed.
                 if now - getattr(connection, "idle_since", 0.0) < 5.0:
                     return connection, True
                 connection.close()
@@ -130,7 +139,7 @@ class Transport:
 
 
 class _RetryLater(Exception):
-    """A failure that a call that changes nothing may be repeated after."""
+    """A failure that a call may be repeated after."""
 
     def __init__(self, error: TollwayError, after_seconds: float) -> None:
         self.error = error

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from google.protobuf.json_format import MessageToDict, ParseDict
 from psycopg import AsyncConnection
 
-from tollway.controlplane.access.permissions import BASE, FULL, Role, grant
+from tollway.controlplane.access.permissions import FULL, Role, base, grant
 from tollway.controlplane.api.dispatcher import CallContext, Dispatcher
 from tollway.controlplane.api.telemetry import Telemetry
 from tollway.controlplane.app import prepare
@@ -81,7 +81,8 @@ class Office:
         if role is not None:
             columns = "INSERT INTO role_bindings (id, role, user_id, unit_id, project_id) VALUES (%s, %s, %s, %s, %s)"
             await self.sql(columns, uuid4(), role.value, user, unit, project)
-        platform = BASE | (FULL[role] if role is not None and where == "platform" else frozenset())
+        platform = base([role] if role is not None else [])
+        platform |= FULL[role] if role is not None and where == "platform" else frozenset()
         grants = (grant(role, unit, project),) if role is not None else ()
         return Principal(name=name, permissions=platform, kind="user", user_id=user, email=name, grants=grants)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
-import tollway.controlplane.db
+from tollway.controlplane.db.migrate import shipped
 from tollway.core.ledger import AttemptRow, RequestRow
 from tollway.core.usage import Usage
 from tollway.testkit.servers import PostgresServer
@@ -31,10 +30,9 @@ def schema_database(postgres: PostgresServer) -> str:
 
 def _migrated(postgres: PostgresServer) -> str:
     url = postgres.create_database()
-    folder = Path(tollway.controlplane.db.__path__[0]) / "migrations"
     with psycopg.connect(url, autocommit=True) as db:
-        for migration in sorted(folder.glob("*.sql")):
-            db.execute(migration.read_bytes())
+        for migration in shipped():
+            db.execute(migration.sql)
         db.execute("INSERT INTO installation (epoch) VALUES ('e1') ON CONFLICT DO NOTHING")
         db.execute("UPDATE installation SET epoch = 'e1', version = 0")
     return url

@@ -16,10 +16,14 @@ TOKEN = "test-admin-token"
 
 @dataclass
 class ManagementApi:
-    """`url` is where it listens; `seen` are its calls: method, path, query, body. `faults` are answered first."""
+    """`url` is where it listens; `seen` are its calls: method, path, query, body. `faults` are answered first.
+
+    `idempotency_keys` are those of the calls in `seen`, empty for a call without one.
+    """
 
     url: str = ""
     seen: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    idempotency_keys: list[str] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     projects: list[dict[str, Any]] = field(default_factory=list)
     apply_answer: dict[str, Any] = field(default_factory=lambda: {"applied": True})
@@ -81,6 +85,7 @@ def management_api() -> Iterator[ManagementApi]:
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             body = json.loads(content) if content else None
             api.seen.append((self.command, parts.path, query, body))
+            api.idempotency_keys.append(self.headers.get("Idempotency-Key", ""))
             if api.faults:
                 status, headers, answer = api.faults.pop(0)
             elif self.headers.get("Authorization") != f"Bearer {TOKEN}":

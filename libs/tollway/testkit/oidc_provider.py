@@ -153,7 +153,11 @@ class Issuer:
 
     def rotate(self, *kids: str) -> None:
         """Publishes other keys; it signs with the first of them."""
-        self.keys = [signing_key(kid) for kid in kids]
+        self.publish(*(signing_key(kid) for kid in kids))
+
+    def publish(self, *keys: SigningKey) -> None:
+        """As `rotate`, with keys that have their names."""
+        self.keys = list(keys)
         self._set(keys=[key.jwk() for key in self.keys])
 
     def down(self, state: bool = True) -> None:

@@ -159,12 +159,18 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    postgres: PostgresServer, make_settings: Callable[..., Any], make_api: Callable[..., Any]
+    postgres: PostgresServer,
+    make_settings: Callable[..., Any],
+    make_api: Callable[..., Any],
+    gateway: str = "http://127.0.0.1:9",
 ) -> AsyncIterator[Rig]:
-    """A running control plane on a database of its own, with an administrator, a developer and a manager."""
+    """A running control plane on a database of its own, with an administrator, a developer and a manager.
+
+    `gateway` is what it takes for the data plane's address; nobody answers at the one that it has otherwise.
+    """
     url = postgres.create_database()
     await migrate(url)
-    plane = ControlPlane(make_settings(url, gateway_url="http://127.0.0.1:9"))
+    plane = ControlPlane(make_settings(url, gateway_url=gateway))
     await plane.start()
     api = make_api(plane, url)
     done = await api.call("POST", "configuration:apply", {"configuration": DOCUMENT})

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -123,6 +124,12 @@ class PostgresServer:
         """Ends every process at once, without a checkpoint."""
         self._run("pg_ctl", "-m", "immediate", "stop")
 
+    def restart(self, meanwhile: Callable[[Path], None] = lambda _folder: None) -> None:
+        """Stops in good order and starts again; `meanwhile` is given the folder of the data."""
+        self._run("pg_ctl", "-w", "-m", "fast", "stop")
+        meanwhile(self.folder)
+        self.start()
+
     def stop(self) -> None:
         """Stops the server if it runs."""
         if (self.folder / "postmaster.pid").exists():
@@ -150,6 +157,10 @@ class ExistingPostgres(PostgresServer):
     def kill(self) -> None:
         """Refused."""
         raise AssertionError("an existing Postgres is not killed: unset TOLLWAY_TEST_DATABASE_URL for this test")
+
+    def restart(self, meanwhile: Callable[[Path], None] = lambda _folder: None) -> None:  # noqa: ARG002 - the parent's
+        """Refused."""
+        self.kill()
 
     def stop(self) -> None:
         """Drops what was made."""

@@ -171,6 +171,7 @@ class Stack:
         self.kek, self.fleet_key = secrets.token_hex(32), secrets.token_hex(32)
         self.simulator: Service
         self.control: Service
+        self.controls: list[Service] = []
         self.dataplanes: list[Service] = []
         self.log_level = "info"
         self.control_settings: dict[str, str] = {}
@@ -206,13 +207,19 @@ class Stack:
             env=control_environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert migrated.returncode == 0, migrated.stderr
-        self.control = Service(
-            "control", ["tollway.controlplane.main", "serve"], control_environment, self.folder
-        ).start()
+        self._control_environment = control_environment
+        self.control = self.add_control()
         self.key = self.apply(self.demo())[0]["secret"]
         for _ in range(dataplanes):
             self.add_dataplane(processes=processes)
         return self
+
+    def add_control(self) -> Service:
+        """A further control plane on the same database, once it listens; `control` is the first."""
+        name = f"control-{len(self.controls)}" if self.controls else "control"
+        made = Service(name, ["tollway.controlplane.main", "serve"], self._control_environment, self.folder).start()
+        self.controls.append(made)
+        return made
 
     def demo(self) -> dict[str, Any]:
         """The configuration that `start` applies."""
@@ -310,7 +317,7 @@ class Stack:
 
     def stop(self) -> None:
         """Ends everything, in order; a part that a test killed stays dead."""
-        for service in (*self.dataplanes, getattr(self, "control", None), getattr(self, "simulator", None)):
+        for service in (*self.dataplanes, *self.controls, getattr(self, "simulator", None)):
             if service is not None:
                 service.kill()
         self.valkey.stop()

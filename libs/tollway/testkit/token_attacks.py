@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jwt
@@ -46,6 +46,14 @@ def other_key(issuer: Issuer, **header: Any) -> str:
     """A token signed with a key that the issuer does not publish."""
     key = signing_key("of-the-attacker")
     return jwt.encode(good(issuer), key.private, algorithm="RS256", headers={"kid": issuer.keys[0].kid, **header})
+
+
+def raw(issuer: Issuer, claims: Mapping[str, str], **header: Any) -> str:
+    """A token that the issuer signed, with claims that are JSON text: what no library would write."""
+    known = {name: json.dumps(value) for name, value in good(issuer).items()} | dict(claims)
+    text = ",".join(f"{json.dumps(name)}:{value}" for name, value in known.items())
+    headers = {"kid": issuer.keys[0].kid, **header}
+    return jwt.PyJWS().encode(f"{{{text}}}".encode(), issuer.keys[0].private, algorithm="RS256", headers=headers)
 
 
 def own_key() -> dict[str, Any]:
@@ -95,6 +103,31 @@ ATTACKS: dict[str, Callable[[Issuer, Issuer], str]] = {
         f"{encoded({'alg': 'RS256'})}.{encoded(good(corp, iss=[corp.url]))}.{encoded(b's')}"
     ),
     "mixed issuers": lambda corp, other: other.token({"iss": corp.url}),
+    "typ is a list": lambda corp, _: raw(corp, {}, typ=["JWT"]),
+    "typ is an object": lambda corp, _: raw(corp, {}, typ={"a": 1}),
+    "typ of an ID token elsewhere": lambda corp, _: corp.token(header={"typ": "secevent+jwt"}),
+    "alg is a list": lambda corp, _: f"{encoded({'alg': ['RS256']})}.{encoded(good(corp))}.{encoded(b's')}",
+    "kid is null": lambda corp, _: f"{encoded({'alg': 'RS256', 'kid': None})}.{encoded(good(corp))}.{encoded(b's')}",
+    "payload outside": lambda corp, _: (
+        f"{encoded({'alg': 'RS256', 'b64': False})}.{encoded(good(corp))}.{encoded(b's')}"
+    ),
+    "encrypted": lambda *_: f"{encoded({'alg': 'RSA-OAEP', 'enc': 'A256GCM'})}.a.b.c.d",
+    "an encryption's algorithm": lambda corp, _: f"{encoded({'alg': 'dir', 'enc': 'A256GCM'})}.{encoded(good(corp))}.c",
+    "expiry without end": lambda corp, _: raw(corp, {"exp": "1e400"}),
+    "expiry is no number": lambda corp, _: raw(corp, {"exp": "NaN"}),
+    "expiry beyond all time": lambda corp, _: raw(corp, {"exp": str(1 << 64)}),
+    "expiry of five thousand digits": lambda corp, _: raw(corp, {"exp": "9" * 5000}),
+    "expiry is true": lambda corp, _: corp.token({"exp": True}),
+    "issued before time": lambda corp, _: raw(corp, {"iat": "-1e300"}),
+    "audience is an object": lambda corp, _: corp.token({"aud": {AUDIENCE: 1}}),
+    "audience is a list of others": lambda corp, _: corp.token({"aud": ["https://another.example", f"{AUDIENCE}/"]}),
+    "audience is a list of lists": lambda corp, _: corp.token({"aud": [[AUDIENCE]]}),
+    "signed and nested": lambda corp, _: raw(corp, {"deep": "[" * 2500 + "]" * 2500}),
+    "claims are a list": lambda corp, _: jwt.PyJWS().encode(
+        b"[]", corp.keys[0].private, algorithm="RS256", headers={"kid": corp.keys[0].kid}
+    ),
+    "half a character in the subject": lambda corp, _: raw(corp, {"sub": '"\\ud800"'}),
+    "a zero in the subject": lambda corp, _: raw(corp, {"sub": '"a\\u0000"'}),
     "no subject": lambda corp, _: corp.token({"sub": None}),
     "subject is a number": lambda corp, _: corp.token({"sub": 7}),
     "not JSON": lambda *_: f"{encoded({'alg': 'RS256'})}.{encoded(b'{')}.{encoded(b's')}",
@@ -117,6 +150,10 @@ WHY = {
     "an ID token of the portal": "audience is another one",
     "a logout token": "no token for calls",
     "wrong issuer": "issuer is not known",
+    "typ is a list": "token of another kind",
+    "expiry without end": "exp is not a time",
+    "expiry beyond all time": "exp is not a time",
+    "audience is a list of others": "audience is another one",
     "mixed issuers": "key is not one of its issuer's",
     "subject is a number": "names no subject",
 }

@@ -34,6 +34,7 @@ ERRORS = {
     "412": "It was changed by somebody else since the given etag was read.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
+    "422": "The idempotency key was used for another request.",
     "503": "The database does not answer; the call may be repeated.",
 }
 
@@ -115,7 +116,11 @@ def _operation(method: MethodContract) -> Schema:
                 "description": "Done.",
                 "content": {"application/json": {"schema": _reference(method.response.DESCRIPTOR.name)}},
             },
-            **{status: {"$ref": f"#/components/responses/{status}"} for status in ERRORS},
+            **{
+                status: {"$ref": f"#/components/responses/{status}"}
+                for status in ERRORS
+                if status != "422" or not method.read_only
+            },
         },
         "x-tollway-permission": method.permission,
     }
@@ -130,6 +135,8 @@ def _operation(method: MethodContract) -> Schema:
         parameters += [_parameter(field, "query") for name, field in method.fields.items() if name not in in_path]
     if "etag" in method.fields:
         parameters.append(_IF_MATCH)
+    if not method.read_only:
+        parameters.append(_IDEMPOTENCY_KEY)
     if parameters:
         operation["parameters"] = parameters
     if method.permission == PUBLIC:
@@ -143,6 +150,15 @@ _IF_MATCH: Schema = {
     "required": False,
     "description": "The etag that was read, in quotes; the same as the field `etag`.",
     "schema": {"type": "string"},
+}
+
+
+_IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A call is done once under a key; sent again within 24 hours, it gets the first answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 
 

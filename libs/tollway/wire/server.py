@@ -61,6 +61,8 @@ _STATUS = {
     "already_exists": grpc.StatusCode.ALREADY_EXISTS,
     "failed_precondition": grpc.StatusCode.FAILED_PRECONDITION,
     "etag_mismatch": grpc.StatusCode.ABORTED,
+    "idempotency_key_reused": grpc.StatusCode.INVALID_ARGUMENT,
+    "idempotency_answer_gone": grpc.StatusCode.ALREADY_EXISTS,
     "unavailable": grpc.StatusCode.UNAVAILABLE,
 }
 
@@ -81,15 +83,19 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class GrpcCall:
-    """What a management call brings along. `authorization` is the header's value; `metadata` has lower-case names."""
+    """What a management call brings along. `authorization` is the header's value; `metadata` has lower-case names.
+
+    What was sent several times under one name is one text, separated by commas; of some names, `x-forwarded-for` among
+    them, gRPC itself keeps the last alone.
+    """
 
     authorization: str
     peer: str
     metadata: dict[str, str]
 
 
-Invoke = Callable[[MethodContract, Message, GrpcCall], Awaitable[tuple[Message, str]]]
-"""Runs a management method; returns the answer and the request id, or raises CallFailed."""
+Invoke = Callable[[MethodContract, Message, GrpcCall], Awaitable[tuple[Message, dict[str, str]]]]
+"""Runs a management method; returns the answer and the metadata after it, or raises CallFailed."""
 Subscribe = Callable[[Subscription, str], AsyncGenerator[ConfigEvent, None]]
 Ingest = Callable[[str, Sequence[RequestRow]], Awaitable[IngestResult]]
 ReadBalances = Callable[[BalancesAsked], Awaitable[BalancesRead]]
@@ -120,7 +126,11 @@ def listen(server: grpc.aio.Server, address: str, port: int, *, tls: tuple[bytes
 
 
 def _metadata(context: Any) -> dict[str, str]:
-    return {str(key): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    found: dict[str, str] = {}
+    for key, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            found[str(key)] = f"{found[str(key)]}, {value}" if str(key) in found else value
+    return found
 
 
 class _PlaneGate:
@@ -261,13 +271,13 @@ def _management_handler(method: MethodContract, invoke: Invoke, on_defect: OnDef
         metadata = _metadata(context)
         call = GrpcCall(metadata.get("authorization", ""), context.peer(), metadata)
         try:
-            answer, request_id = await invoke(method, request, call)
+            answer, trailers = await invoke(method, request, call)
         except CallFailed as failure:
             await _abort(context, failure)
         except Exception as error:  # noqa: BLE001 - reported and answered; the server goes on
             on_defect(method.name, error)
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
-        context.set_trailing_metadata((("x-request-id", request_id),))
+        context.set_trailing_metadata(tuple(trailers.items()))
         return answer
 
     return handle

@@ -19,6 +19,7 @@ from tollway.controlplane.alerts.sending import Mailer, WebhookSender
 from tollway.controlplane.alerts.service import Alerts
 from tollway.controlplane.api import system
 from tollway.controlplane.api.dispatcher import Dispatcher
+from tollway.controlplane.api.idempotency import Pruning
 from tollway.controlplane.api.methods import collect
 from tollway.controlplane.api.rest import RestApi
 from tollway.controlplane.api.rpc import GrpcApi, add_notices, add_plane_services
@@ -50,6 +51,7 @@ from tollway.controlplane.signin.pushed import KeyPush
 from tollway.controlplane.signin.routes import SignInRoutes
 from tollway.controlplane.signin.service import SignIn
 from tollway.controlplane.workflows.keeper import Keeper
+from tollway.core.proxies import Proxies
 from tollway.runtime import log
 from tollway.runtime.admin import admin_app
 from tollway.runtime.clock import SystemClock
@@ -158,6 +160,7 @@ class ControlPlane:
         self.prices = PriceWatch(self.pool, self.clock)
         self.audit = AuditWatch(self.pool, self.vault, self.clock)
         self.rotation = RotationWorker(self.pool, self.vault, self.clock)
+        self.pruning = Pruning(self.pool, self.clock)
         self._opened.push_async_callback(self.rotation.close)
         await self.rotation.open()
         self.request_log = RequestLog(self.pool, self.clock, await _contents(settings))
@@ -179,21 +182,33 @@ class ControlPlane:
             self.alerts.methods(),
         )
         self.dispatcher = Dispatcher(
-            self.pool, methods, self.clock, self.vault, self.telemetry, networks=settings.webhook_networks
+            self.pool,
+            methods,
+            self.clock,
+            self.vault,
+            self.telemetry,
+            networks=settings.webhook_networks,
+            proxies=Proxies(settings.http_proxy, settings.https_proxy, settings.no_proxy),
         )
         await self._open_signin()
         self._measure()
         self.health.require("configuration", self.publisher.problem)
         self.health.require("database", self._database_problem)
+        self._start_work()
+
+    def _start_work(self) -> None:
+        """What runs in the background; it is closed before what it works with."""
         self._opened.push_async_callback(self.publisher.close)
         self._opened.push_async_callback(self.ledger.close)
         self._opened.push_async_callback(self.prices.close)
         self._opened.push_async_callback(self.approvals.close)
         self._opened.push_async_callback(self.audit.close)
+        self._opened.push_async_callback(self.pruning.close)
         self.publisher.start()
         self.ledger.start()
         self.prices.start()
         self.audit.start()
+        self.pruning.start()
         self.rotation.start()
         self.alerts.start()
         self.approvals.start()
@@ -227,7 +242,7 @@ class ControlPlane:
         self.grpc = make_server()
         self._opened.push_async_callback(self.grpc.stop, GRPC_GRACE_SECONDS)
         self.grpc_health = HealthService(self.grpc)
-        GrpcApi(self.dispatcher, self.authenticator).add_to(self.grpc)
+        GrpcApi(self.dispatcher, self.authenticator, settings.trusted_proxies).add_to(self.grpc)
         add_plane_services(self.grpc, self.publisher, self.ledger, self.request_log, settings.join_token)
         add_notices(self.grpc, self.alerts, settings.join_token)
         self.ports["control"] = await self._serve(control, settings.bind, settings.port_control, self._tls)
@@ -288,7 +303,7 @@ def _mailer(settings: Settings) -> Mailer:
     """What sends e-mail. Raises StartError when half of its settings is missing."""
     if settings.smtp is not None and "@" not in settings.smtp_from:
         raise StartError("TOLLWAY_SMTP_FROM: set the address that alerts by e-mail come from, with TOLLWAY_SMTP_URL")
-    return Mailer(settings.smtp, settings.smtp_from)
+    return Mailer(settings.smtp, settings.smtp_from, public_url=settings.public_url)
 
 
 async def _contents(settings: Settings) -> ContentStore:

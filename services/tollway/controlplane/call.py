@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from tollway.core.proxies import Proxies
 from tollway.runtime.clock import Clock
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ApiCode(StrEnum):
-    """Stable codes of the management API; the transports map them (400, 401, 403, 404, 409, 409, 412, 503)."""
+    """Stable codes of the management API, which the transports turn into their own; over HTTP see `api/rest.py`."""
 
     INVALID = "invalid_argument"
     UNAUTHENTICATED = "unauthenticated"
@@ -32,6 +33,8 @@ class ApiCode(StrEnum):
     ALREADY_EXISTS = "already_exists"
     FAILED_PRECONDITION = "failed_precondition"
     ETAG_MISMATCH = "etag_mismatch"
+    KEY_REUSED = "idempotency_key_reused"
+    ANSWER_GONE = "idempotency_answer_gone"
     UNAVAILABLE = "unavailable"
 
 
@@ -177,6 +180,10 @@ class Call:
     sealing: Vault | None = field(default=None, repr=False)
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Private networks that tenants' webhooks may reach."""
+    proxies: Proxies = field(default=Proxies(), repr=False)
+    """What providers are reached through, when keys are checked; the URLs may have passwords."""
+    prepared: Any = field(default=None, repr=False)
+    """What the method's `prepare` has found out; None for methods without, and when there was nothing to find out."""
 
     @property
     def vault(self) -> Vault:
@@ -202,14 +209,26 @@ Handler = Callable[[Call, Any], Awaitable[Any]]
 """A method: takes the request struct, returns the response struct; both mirror the messages by field name."""
 
 
+Outside = Callable[[], Awaitable[Any]]
+"""What takes as long as somebody else takes: it runs while the call holds no connection, and changes nothing here."""
+Prepare = Callable[[Call, Any], Awaitable[Outside | None]]
+"""Says what has to be found out of others, None: nothing. It reads what that takes; its call records nothing."""
+
+
 @dataclass(frozen=True)
 class Method:
     """A handler with the struct that its request is decoded into. The response struct is encoded by field name.
 
     `filters`: the handler shows only what lies in the call's `reach`, so that callers with a narrower scope may list.
     Without it, they must name a resource in their scope, or are refused.
+
+    `prepare`: for a method that asks others, as providers. It comes after permission, validation and scope, in a short
+    transaction of its own that only reads; what it returns runs once, before the handler's transaction begins. Its
+    result is the call's `prepared`; its ApiError ends the call. A call that was done before, by its idempotency key,
+    prepares nothing.
     """
 
     request: type
     handler: Handler
     filters: bool = False
+    prepare: Prepare | None = None

@@ -9,6 +9,7 @@ from tollway.controlplane.alerts.sending import SmtpServer, parse_smtp
 from tollway.controlplane.credentials.keks import GivenKek, parse_keks
 from tollway.controlplane.requestlog.place import Place, parse_endpoint, parse_place
 from tollway.controlplane.signin.headers import parse_public_url
+from tollway.core.proxies import proxy_url
 from tollway.runtime.seal import parse_key
 from tollway.runtime.settings import choice, port, positive, setting
 
@@ -124,7 +125,7 @@ class Settings(DatabaseSettings):
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
         "TOLLWAY_TRUSTED_PROXIES",
-        "networks of the proxies before the REST port, as 10.0.0.0/8: their X-Forwarded-For says who called; "
+        "networks of the proxies before the REST and gRPC ports, as 10.0.0.0/8: their X-Forwarded-For says who called; "
         "default: none",
         parse=networks,
         default=(),
@@ -134,6 +135,15 @@ class Settings(DatabaseSettings):
         "private networks that webhooks may reach, as 10.0.0.0/8,192.168.0.0/16; default: public addresses alone",
         parse=networks,
         default=(),
+    )
+    http_proxy: str = setting(
+        "HTTP_PROXY", "proxy to http:// providers, for checks of keys", parse=proxy_url, default="", secret=True
+    )
+    https_proxy: str = setting(
+        "HTTPS_PROXY", "proxy to https:// providers, for checks of keys", parse=proxy_url, default="", secret=True
+    )
+    no_proxy: str = setting(
+        "NO_PROXY", "comma-separated hosts, domains, addresses and networks that are called directly", default=""
     )
     smtp: SmtpServer | None = setting(
         "TOLLWAY_SMTP_URL",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from tollway.core.proxies import proxy_url
 from tollway.runtime.seal import parse_key
 from tollway.runtime.settings import choice, flag, port, positive, setting
 
@@ -30,14 +30,6 @@ def lost_node_seconds(text: str) -> int:
     if number < MIN_LOST_NODE_SECONDS:
         raise ValueError(f"must be at least {MIN_LOST_NODE_SECONDS}")
     return number
-
-
-def proxy_url(text: str) -> str:
-    """A proxy that can be used: http://[user:password@]host[:port]."""
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.scheme != "http" or not parts.hostname or not 0 <= (parts.port or 80) <= 65535:
-        raise ValueError("must be http://[user:password@]host[:port]")
-    return text
 
 
 def inherited() -> dict[str, str]:

@@ -54,6 +54,8 @@ EVERYONE = {
     "approvals.revoke", "delegations.create", "delegations.read", "delegations.revoke",
 }  # fmt: skip
 """What whoever has signed in may call; of requests, the handler knows whose they are and who decides."""
+READ_BY_EVERYONE = {"caller.read", "approvals.read", "delegations.read"}
+"""What of it changes nothing, and is left to who has the role of the auditor alone."""
 ABOVE = {"budgets.update", "budgets.remove", "budgets.increase", "limits.update"}
 """Rules are set from above: nobody sets those that hold them."""
 LISTS = {
@@ -100,7 +102,7 @@ def expected(role: str, where: str, contract: MethodContract, target: Target) ->
     """Whether the call shall get through."""
     permission, verb = contract.permission, contract.name.rpartition("/")[2]
     if permission in EVERYONE:
-        return True
+        return role != "auditor" or permission in READ_BY_EVERYONE
     if role in ("", "platform_admin"):
         return bool(role)
     how = letter(role, permission)

@@ -73,6 +73,7 @@ async def test_every_client_can_ask_decide_and_take_back(api: Any, tollway: Toll
         listed = await tollway("approvals", "list", "--kind", "credit", "-o", "csv")
         assert (made["id"] in listed.stdout, waits.id in listed.stdout) == (True, True)
         assert [(one.kind, one.version) for one in await client.policies.list()][3] == ("credit", 1)
+        await client.users.create("bob@example.com")
         lent = await client.delegations.create("bob@example.com", datetime.now(UTC) + timedelta(days=1))
         assert [one.id for one in await client.delegations.list()] == [lent.id]
         assert (await client.delegations.revoke(lent.id)).delegate == "bob@example.com"

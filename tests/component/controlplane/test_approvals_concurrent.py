@@ -41,10 +41,6 @@ async def test_two_hundred_votes_over_two_planes_apply_once_each(postgres: Postg
     async with opened(postgres, template, planes=2, connections=5) as office:
         await office.policy(steps=[{"approvers": {"role": "unit_manager"}}])
         await office.policy("model_access", steps=[{"approvers": {"role": "unit_manager"}}])
-        await office.sql(
-            "INSERT INTO users (id, email)"
-            " SELECT gen_random_uuid(), 'user' || n || '@x' FROM generate_series(1, 1000) AS n"
-        )
         devs = [await office.person(f"dev{number}@x", Role.DEVELOPER) for number in range(2)]
         bosses = [await office.person(f"boss{number}@x", Role.UNIT_MANAGER, "unit") for number in range(MANAGERS)]
         asked = [await office.request(devs[number % 2], amount="1") for number in range(REQUESTS - 1)]

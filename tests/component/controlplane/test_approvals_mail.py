@@ -58,10 +58,12 @@ async def test_who_may_decide_and_who_asked_get_mail(postgres: PostgresServer, t
     async with office(postgres, template) as made, mail_receiver(tmp_path) as server:
         people = await furnish(made)
         smtp = SmtpServer("127.0.0.1", server.port, "starttls", MAIL_USER, MAIL_PASSWORD)
-        mailer = Mailer(smtp, "tollway@example.com", tls=server.client_tls)
+        mailer = Mailer(smtp, "tollway@example.com", tls=server.client_tls, public_url="https://tollway.example.com/")
         async with alerts_of(made.database_url, mailer=mailer) as alerts:
             asked = await made.request(people["dev"])
             assert await alerts.deliverer.deliver_due() == 1
+            lines = server.seen[0][1].decode().splitlines()
+            assert lines.count(f"https://tollway.example.com/approvals/{asked['id']}") == 1, "the page to decide on"
             assert told(server) == [
                 (["away@x", "bob@x", "boss@x", "lea@x"], "[Tollway] info: dev@x asks for credit: requested")
             ]
@@ -76,6 +78,11 @@ async def test_who_may_decide_and_who_asked_get_mail(postgres: PostgresServer, t
             own = await made.request(people["dev"])
             await made.ask(people["dev"], "ApprovalService/CancelApproval", approval=own["id"])
             assert await alerts.deliverer.deliver_due() == 1, "nobody is told what they did themselves"
+            server.seen.clear()
+            mailer.public_url = ""
+            await made.request(people["dev"])
+            assert await alerts.deliverer.deliver_due() == 1
+            assert b"/approvals/" not in server.seen[0][1], "no link while nobody says where the portal is"
 
 
 async def test_without_a_mail_server_nothing_waits(postgres: PostgresServer, template: str) -> None:

@@ -119,6 +119,14 @@ FOR e IN SELECT * FROM audit_events WHERE seq > 3 ORDER BY seq LOOP
     prior := audit_hash(prior, e); UPDATE audit_events SET hash = prior WHERE seq = e.seq; END LOOP;
 UPDATE audit_heads SET hash = prior; END $$"""
 SET_BACK = "UPDATE audit_heads SET (seq, hash) = (SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1)"
+CHECKED = (
+    "INSERT INTO audit_checks (organisation, checked_at, whole, from_seq, to_seq, hash, found) "
+    "SELECT organisation, clock_timestamp(), true, 1, seq, hash, 0 FROM audit_heads"
+)
+CHECKED_BADLY = (
+    "INSERT INTO audit_checks (organisation, checked_at, whole, from_seq, to_seq, hash, found) "
+    "SELECT organisation, clock_timestamp(), true, 1, seq, hash, 1 FROM audit_events WHERE seq = 6"
+)
 FORGED = (
     "INSERT INTO audit_events (id, organisation, seq, at, actor, action, resource, hash, seal) "
     "SELECT gen_random_uuid(), 'default', seq + 1, now(), 'eve', 'keys.create', 'x', sha256('x'), sha256('y') "
@@ -153,9 +161,14 @@ async def test_missing_moved_added_and_rewritten_entries_are_found(chain: Db, va
     assert await found(FORGED, SET_BACK) == {"changed", "forged"}
     stripped = await found("UPDATE audit_events SET seal = NULL")
     assert stripped == {"unsealed"}
-    # Nothing in the database tells that the end was cut off and the head set back; a head kept elsewhere does.
+    # That the end was cut off and the head set back is known to the checks that have seen it; and to a kept head.
     cut = ("DELETE FROM audit_events WHERE seq > 6", SET_BACK)
-    assert await found(*cut) == set()
+    assert await found(*cut) == set(), "nobody has seen the end"
+    assert await found(CHECKED, *cut) == {"truncated"}
+    assert await found(CHECKED) == set()
+    assert await found(CHECKED, "UPDATE audit_checks SET hash = sha256('x')") == {"rewritten"}
+    later = ("UPDATE audit_checks SET checked_at = checked_at - interval '1 hour'", CHECKED_BADLY)
+    assert await found(CHECKED, *later, *cut) == {"truncated"}, "a later check that was told of the cut hides nothing"
     assert await found(*cut, expect=f"{ENTRIES}:{head}") == {"truncated"}
     assert await found(expect=f"{ENTRIES}:{head}") == set()
     assert await found(expect=f"3:{head}") == {"rewritten"}

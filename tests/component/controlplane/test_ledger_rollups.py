@@ -96,6 +96,7 @@ def versions(seed: int) -> list[RequestRow]:
         user=dice.choice(["", "ann", "bob"]),
         model=dice.choice(["small", "large"]),
         outcome=attempts[-1].outcome,
+        cache=dice.choice(["", "miss", "hit", "shared"]),
         attempts=tuple(attempts),
     )
     guesses = tuple(

@@ -19,7 +19,7 @@ policies:
     steps: [{approvers: {role: unit_manager}}]
     timing: {remind: 1d, escalate: 3d, escalate_to: {role: platform_admin}, expire: 14d}
     note: small increases need nobody
-  - {kind: project, steps: [{approvers: {role: auditor}}]}
+  - {kind: project, steps: [{approvers: {role: project_owner}}]}
 """
 
 
@@ -48,6 +48,7 @@ async def test_policies_are_set_kept_told_apart_and_set_back(api: Any) -> None:
     assert (shown["timing"]["escalate_seconds"], shown["note"]) == ("259200", "small increases need nobody")
     assert (shown["created_by"], shown["version"]) == ("administrator", "1")
     assert steps(await apply(api, TEXT)) == []
+    assert steps(await apply(api, TEXT.replace("cfo@example.com", "CFO@Example.com"))) == [], "the same person"
     smaller = TEXT.replace("amount <= 50", "amount <= 20")
     (change,) = (await apply(api, smaller, dry_run=True)).body["changes"]
     assert (change["action"], change["name"], change["details"][0][:6]) == ("update", "credit", "rules:")
@@ -73,7 +74,9 @@ async def test_what_is_no_policy_is_refused_by_its_path(api: Any) -> None:
     wrong = [
         ("amount > 200", "amont > 200", "policies[0].rules[1].when"),
         ("kind: project", "kind: credit", "policies[1].kind"),
-        ("role: auditor", "role: king", "policies[1].steps[0].approvers.role"),
+        ("cfo@example.com", "nobody", "policies[0].rules[1].steps[0].approvers.people"),
+        ("role: project_owner", "role: auditor", "policies[1].steps[0].approvers.role"),
+        ("role: project_owner", "role: king", "policies[1].steps[0].approvers.role"),
         (", escalate_to: {role: platform_admin}", "", "policies[0].timing.escalate_to"),
     ]
     for before, after, field in wrong:

@@ -22,6 +22,7 @@ PAGES = (
     "/units/sales/costs", "/budgets", "/budgets?scope=project", "/budgets/edit", "/budgets/edit?subject=project:alpha",
     "/request-log", "/request-log?hours=720&project=alpha", "/providers", "/users", "/roles",
     "/roles?user=dev@example.com", "/service-accounts", "/policies", "/policies/credit", "/audit",
+    "/policies/credit?as=text", "/policies/credit/condition?when=true",
     "/audit?actor=administrator", "/usage/day", "/usage/model?days=7", "/usage/key?all=1", "/usage/day?project=alpha",
 )  # fmt: skip
 FOR_ADMINISTRATORS = ("/units", "/providers", "/users", "/policies", "/policies/credit", "/audit", "/service-accounts")
@@ -51,6 +52,10 @@ async def test_every_page_is_shown_with_its_headers(rig: Rig) -> None:
         assert (headers["x-frame-options"], headers["referrer-policy"]) == ("DENY", "same-origin")
         assert not re.search(r"<script(?! src=\"/assets/)|\sstyle=|\son[a-z]+=|javascript:", text), path
         assert not re.search(r"(src|href)=\"(https?:)?//", text), path
+        for form in re.findall(r'<form[^>]*method="post".*?</form>', text, re.DOTALL):
+            assert f'name="csrf_token" value="{rig.administrator.token}"' in form, (path, form)
+        ids = re.findall(r'\bid="([^"]*)"', text)
+        assert len(ids) == len(set(ids)), (path, sorted(ids))
 
 
 async def test_assets_are_ours_and_kept_for_ever(rig: Rig) -> None:
@@ -157,3 +162,60 @@ async def test_what_does_not_exist_is_a_page(rig: Rig) -> None:
     status, text, _ = await rig.administrator.get("/keys?page=nonsense")
     assert status == 400
     assert 'role="alert"' in text
+    status, text, headers = await rig.administrator.get("/nothing/<here>")
+    assert (status, "Not found" in text, 'aria-label="Pages"' in text, "<here>" in text) == (404, True, True, False)
+    assert "default-src 'none'" in headers["content-security-policy"]
+    async with Browser() as browser:
+        page = await browser.open(rig.api.base + "/nothing")
+        assert (page.status, "Not found" in page.text, 'aria-label="Pages"' in page.text) == (404, True, False)
+    status, _, headers = await rig.administrator.get("/api/v1/nothing")
+    assert (status, headers["content-type"].partition(";")[0]) == (404, "application/json")
+
+
+async def test_who_loads_a_form_s_answer_anew_comes_to_its_page(rig: Rig) -> None:
+    project = await rig.administrator.get("/projects/alpha/members")
+    assert (project[0], 'name="user"' in project[1]) == (200, True)
+    for path, heading in (("/budgets/increase", "Budgets"), ("/providers/sim/check", "Providers")):
+        status, text, _ = await rig.administrator.get(path)
+        assert (status, f"<h1>{heading}</h1>" in text) == (200, True), path
+
+
+async def test_a_defect_is_a_page_that_tells_nothing(rig: Rig) -> None:
+    await rig.api.sql("ALTER TABLE approval_policies RENAME TO approval_policies_away")
+    try:
+        status, text, headers = await rig.administrator.get("/policies/credit")
+    finally:
+        await rig.api.sql("ALTER TABLE approval_policies_away RENAME TO approval_policies")
+    assert (status, "Something went wrong" in text, "approval_policies" in text) == (500, True, False)
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert (await rig.administrator.get("/policies/credit"))[0] == 200
+
+
+async def test_a_unit_shows_its_month_and_the_rest_of_it(rig: Rig) -> None:
+    """Only what was booked on the unit counts; the days to come are expected to go on as the last ones."""
+    unit, project = (await rig.api.sql("SELECT business_unit_id::text, id::text FROM projects WHERE name = 'alpha'"))[0]
+    other = (await rig.api.sql("SELECT id::text FROM business_units WHERE name = 'default'"))[0][0]
+    for number, place in enumerate((unit, other)):
+        await rig.api.sql(
+            "WITH made AS (INSERT INTO ledger_groups SELECT gen_random_uuid(), id::text, %s, %s, 'k', 'K', '', %s, 'p'"
+            " FROM organisations RETURNING id) INSERT INTO ledger_days (begins, group_id, cost_nano)"
+            " SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', id, 7000000000000 FROM made",
+            place,
+            project,
+            f"model-{number}",
+        )
+    status, text, _ = await rig.manager.get("/units/sales/costs")
+    assert status == 200
+    assert "<dd>$7,000.00</dd>" in text
+    assert "$14,000.00" not in text
+    drawn = re.findall(r"<g><title>(\d{4}-\d\d-\d\d): [^<]+</title>", text)
+    assert drawn[0].endswith("-01")
+    assert 28 <= len(drawn) <= 31
+    today = (await rig.api.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"))[0][0]
+    expected = re.findall(r"<title>(\S+): [^<]+ expected</title>", text)
+    assert expected == [day for day in drawn if day > today]
+    span = f"from={today[:8]}01T00:00:00Z&to=2999-01-01T00:00:00Z"
+    found = await rig.api.call("GET", f"usage?by=model&business_unit=sales&{span}")
+    assert [row["group"] for row in found.body["rows"]] == ["model-0"]
+    assert (await rig.api.call("GET", f"usage?by=model&business_unit=none&{span}")).body["rows"] == []
+    assert (await rig.administrator.get("/units/none/costs"))[0] == 404

@@ -103,7 +103,7 @@ async def test_a_form_sent_twice_is_done_once(rig: Rig) -> None:
     await rig.developer.post("/approvals", once="number-2", **asked)
     assert await rig.api.sql("SELECT count(*) FROM approvals WHERE reason = 'twice'") == [(2,)]
     other = await rig.developer.post("/approvals", once="number-1", **asked | {"terms__amount": "8"})
-    assert ">8<" in other[1]  # typed into the same form again, after going back to it
+    assert ">$8.00<" in other[1]  # typed into the same form again, after going back to it
     keys = await asyncio.gather(
         *(rig.developer.post("/keys", once="number-3", project="alpha", name="double") for _ in range(3))
     )

@@ -130,6 +130,8 @@ ROWS = {
     "VALUES (%s, 'a', 'webhook', 'all', %s, %s)",
     "credentials": "INSERT INTO credentials (id, provider_id, name, fingerprint, sealed, data_key) "
     "SELECT %s, id, 'c', '', %s, %s FROM providers",
+    "idempotency_records": "INSERT INTO idempotency_records (id, principal, method, request, created_at, answer_until, "
+    "expires_at, sealed, data_key) VALUES (%s, 'p', 'm', '', now(), now(), now(), %s, %s)",
     "peppers": "INSERT INTO peppers (id, purpose, sealed, data_key) VALUES (%s, 'digest', %s, %s)",
     "signin_issuers": "INSERT INTO signin_issuers (id, name, issuer, client_id, groups_claim, email_claim, name_claim, "
     "refresh_seconds, sealed, data_key) VALUES (%s, 'i', 'https://i', 'c', 'groups', 'email', 'name', 60, %s, %s)",

@@ -249,6 +249,7 @@ async def test_a_request_that_the_cache_answered_counts_and_costs_nothing(pool: 
     await ingest(pool, "dp-1", rows)
     after = (await usage(pool, "model")).total
     assert (after.requests, after.cost, after.errors) == (before.requests + 2, before.cost, before.errors)
+    assert (before.cached_requests, after.cached_requests) == (0, 2)
     shown = {request.id: request for request in (await listed(pool, model="kept")).requests}
     assert {name: (request.cache, request.cost, request.attempts) for name, request in shown.items()} == {
         row.id: (row.cache, "0", []) for row in rows

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tollway.core.proxies import Proxies
 from tollway.dataplane.upstream import resolve
 from tollway.dataplane.upstream.native import NativeClient
-from tollway.dataplane.upstream.proxies import Proxies
 from tollway.testkit.raw_server import RawServer, serves
 from tollway.testkit.upstream_calls import UNREACHABLE, outcome, post
 

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tollway.core.proxies import Proxies
 from tollway.dataplane.upstream import connection
 from tollway.dataplane.upstream.connect import verified
 from tollway.dataplane.upstream.native import NativeClient
 from tollway.dataplane.upstream.port import UpstreamClient
-from tollway.dataplane.upstream.proxies import Proxies
 from tollway.testkit.certificates import Authority
 from tollway.testkit.raw_server import Peer, RawServer, Script, sends, serves
 from tollway.testkit.upstream_calls import CLIENTS, CUT, UNREACHABLE, outcome, post, trusting, unused

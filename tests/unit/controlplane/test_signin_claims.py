@@ -55,6 +55,21 @@ def test_names_groups_and_addresses_come_from_the_claims_that_are_configured() -
     assert claims_of(row(email_claim="upn", trust_email=True), told | {"email_verified": False}).email_verified
 
 
+def test_values_of_further_claims_are_groups_that_no_group_can_be_called_like() -> None:
+    told = {"sub": "1", "groups": ["g", "department=root", "departments=x"], "department": ["finance", "it"]}
+    told |= {"level": 3, "staff": True, "odd": {"a": 1}}
+    listed = row(claims=["department", "level", "staff", "odd", "absent"])
+    expected = ("department=finance", "department=it", "departments=x", "g", "level=3", "staff=true")
+    assert claims_of(listed, told).groups == expected
+    assert claims_of(ROW, told).groups == ("department=root", "departments=x", "g")
+    with pytest.raises(ClaimsRefused):
+        claims_of(listed, told | {"department": [f"d{n}" for n in range(MAX_GROUPS)]})
+    assert not complete(row(claims=["department"]), {"email": "a", "groups": []}), "the userinfo endpoint is asked"
+    for wrong in ("a=b", " a", "a\nb"):
+        with pytest.raises(ApiError, match="must be the name of a claim"):
+            settled(msgspec.structs.replace(SPEC, claims=[wrong]))
+
+
 @pytest.mark.parametrize(
     ("said", "trusted", "verified"),
     [

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway.core import ids
+from tollway.core.bearer import TYPES, TokenRefused, algorithm_of, choose_key, session_digest, session_of
 from tollway.core.catalog import Catalog, DirectoryEntry, Project, ProjectGrant, TokenIssuer, encode
 from tollway.core.errors import Code, TollwayError
 from tollway.core.rules import Limit, Measure, Rules
@@ -87,11 +88,19 @@ class Scene:
         self.directory.heard()
         self.grants = grants
 
-    def swap(self, version: int, *, kids: Sequence[str] = ("one", "ed-two"), taken: bool = True) -> None:
+    def swap(
+        self, version: int, *, kids: Sequence[str] = ("one", "ed-two"), taken: bool = True, **issuer_more: Any
+    ) -> None:
         """Another catalog."""
         keys = tuple(signer(kid)[2] for kid in kids)
         issuer = TokenIssuer(
-            name="corp", issuer=ISSUER, audiences=("models",), algorithms=("ES256", "EdDSA"), keys=keys, tags={"t": "1"}
+            name="corp",
+            issuer=ISSUER,
+            audiences=("models",),
+            algorithms=("ES256", "EdDSA"),
+            keys=keys,
+            tags={"t": "1"},
+            **issuer_more,
         )
         self.holder.swap(
             Catalog(
@@ -176,6 +185,61 @@ async def test_a_verified_token_is_checked_against_time_and_user_each_time() -> 
     scene.clock.seconds = NOW + 600 + 30
     assert (await scene.refusal(presented)).code is Code.KEY_EXPIRED
     assert (await scene.refusal(presented)).code is Code.KEY_EXPIRED
+
+
+async def test_who_signed_out_is_refused_by_session_and_by_time() -> None:
+    scene = await Scene(ALPHA).known()
+    bare, mine, other = token(), token(sid="s-1"), token(sid="s-2")
+    for presented in (bare, mine, other):
+        await scene.ask(presented)
+    floor = NOW * 1000 + 1
+    scene.directory.push([scene.change(2, ended=(session_digest("s-1"),), sessionless_not_before_ms=floor)])
+    for presented in (bare, mine):
+        refused = await scene.refusal(presented)
+        assert (refused.code, "signed out" in refused.message) == (Code.KEY_REVOKED, True)
+    await scene.ask(other)
+    await scene.ask(token(iat=NOW + 1))
+    assert (await scene.refusal(token(sid="s-1", iat=NOW + 1))).code is Code.KEY_REVOKED
+    scene.directory.push([scene.change(3, not_before_ms=floor)])
+    for presented in (bare, mine, other):
+        assert (await scene.refusal(presented)).code is Code.KEY_REVOKED
+    await scene.ask(token(sid="s-2", iat=NOW + 1))
+
+
+async def test_sessions_of_nobody_that_is_known_end_with_their_issuer() -> None:
+    scene = await Scene(ALPHA).known()
+    mine, other, bare = token(sid="s-1"), token(sid="s-2"), token()
+    await scene.ask(mine)
+    scene.swap(2, ended=(session_digest("s-1"),))
+    assert (await scene.refusal(mine)).code is Code.KEY_REVOKED
+    await scene.ask(other)
+    await scene.ask(bare)  # it names no session, and so none that has ended
+    scene.swap(3, sessions_not_before_ms=NOW * 1000 + 1)
+    assert (await scene.refusal(other)).code is Code.KEY_REVOKED
+    await scene.ask(bare)
+    await scene.ask(token(sid="s-2", iat=NOW + 1))
+
+
+@pytest.mark.parametrize("sid", [None, 7, ["s"], {"s": 1}, True, "", "s" * 257, "s\0", "\ud800"])
+def test_what_is_no_session_names_none(sid: Any) -> None:
+    assert session_of({"sid": sid}) == ""
+    assert session_digest("") == ""
+
+
+@pytest.mark.parametrize("kind", [[], ["JWT"], {"a": 1}, 7, True, "secevent+jwt", ""])
+def test_a_type_of_any_form_is_refused_and_breaks_nothing(kind: Any) -> None:
+    with pytest.raises(TokenRefused, match="another kind"):
+        algorithm_of({"alg": "ES256", "typ": kind}, ("ES256",), TYPES)
+
+
+def test_a_key_whose_verification_takes_long_is_not_used() -> None:
+    # Of 16,384 bits; not a product of primes, which nobody looks at before a signature is there.
+    modulus = ((1 << 16_383) + 1).to_bytes(2048, "big")
+    shown = {"kty": "RSA", "kid": "k", "n": jwt.utils.base64url_encode(modulus).decode(), "e": "AQAB"}
+    assert choose_key([shown], "k", "RS256") is None
+    shown["n"] = jwt.utils.base64url_encode(((1 << 2047) + 1).to_bytes(256, "big")).decode()
+    assert choose_key([shown], "k", "RS256") is not None
+    assert choose_key([shown, shown], "k", "RS256") is None  # two of one name
 
 
 async def test_what_was_verified_is_forgotten_when_issuer_or_keys_change_and_only_then() -> None:

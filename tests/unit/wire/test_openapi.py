@@ -75,6 +75,7 @@ def test_parameters_come_from_path_query_and_header(doc: dict[str, Any]) -> None
     assert [(p["name"], p["in"], p["required"]) for p in updated["parameters"]] == [
         ("key", "path", True),
         ("If-Match", "header", False),
+        ("Idempotency-Key", "header", False),
     ]
     assert "key" not in updated["requestBody"]["content"]["application/json"]["schema"]["properties"]
 

@@ -196,6 +196,13 @@ LOGGING = Object(
         "retention": Field(Retention(), to="retention_days"),
     }
 )
+KEY_POLICY = Object(
+    {
+        "lifetime_days": Field(Number(1, 3650), doc="within how many days a key must expire"),
+        "max_keys": Field(Number(1, 1_000_000), doc="how many may be active at a time"),
+        "max_keys_per_user": Field(Number(1, 1_000_000), doc="how many of one person"),
+    }
+)
 PROJECT = Object(
     {
         "name": Field(SLUG, required=True),
@@ -211,6 +218,7 @@ PROJECT = Object(
         "logging": Field(LOGGING, doc="what the request log keeps; default: everything, for 30 days"),
         "cache": CACHE,
         "priority": PRIORITY,
+        "key_policy": Field(KEY_POLICY, doc="what is asked of keys; absent: nothing"),
     }
 )
 

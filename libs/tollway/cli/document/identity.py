@@ -45,6 +45,10 @@ _ISSUER = Object(
             Items(Text(choices=_ALGORITHMS), minimum=1, maximum=10), doc="default: RS256, PS256, ES256, EdDSA"
         ),
         "groups_claim": Field(_CLAIM, doc="a claim, or a path with dots such as realm_access.roles; default: groups"),
+        "claims": Field(
+            Items(Text(minimum=1, maximum=100), maximum=20),
+            doc="further claims whose values roles may name as groups: department gives department=finance",
+        ),
         "email_claim": Field(_CLAIM, doc="default: email"),
         "name_claim": Field(_CLAIM, doc="default: name"),
         "trust_email": Field(Boolean(), doc="addresses without email_verified count as verified; default: false"),

@@ -29,10 +29,13 @@ WAIT_SECONDS = 600.0
 POLL_SECONDS = 5.0
 """How often the device flow asks where the provider does not say (RFC 8628, 3.5)."""
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-_DONE = (
-    b'<!DOCTYPE html><html lang="en"><title>Tollway</title><main><h1>Signed in</h1>'
-    b"<p>You can close this window and go back to the terminal.</p></main></html>"
+SILENT_SECONDS = 2.0
+"""How long a connection to the loopback address may say nothing: browsers open some before they need them."""
+_PAGE = (
+    '<!DOCTYPE html><html lang="en"><title>Tollway</title><main><h1>{}</h1>'
+    "<p>You can close this window and go back to the terminal.</p></main></html>"
 )
+_NOT_NOW = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
@@ -132,12 +135,19 @@ def _claims(id_token: str) -> dict[str, Any]:
 
 
 def refresh(token_endpoint: str, client_id: str, refresh_token: str) -> Tokens:
-    """New tokens. Raises Refused when the provider gives none any more."""
+    """New tokens. Raises Refused when the provider gives none any more, Failure when it cannot say now."""
     form = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": refresh_token}
     status, found = _exchange(token_endpoint, form)
+    if _in_trouble(status):
+        raise Failure(f"the identity provider answered {status}; try again")
     if status != 200:
         raise Refused(str(found.get("error") or status))
     return _tokens(found, refresh_token)
+
+
+def _in_trouble(status: int) -> bool:
+    """Whether an answer says nothing of who signs in: to be asked again later."""
+    return status >= 500 or status in _NOT_NOW
 
 
 def revoke(endpoint: str, client_id: str, refresh_token: str) -> None:
@@ -164,7 +174,7 @@ def by_device(provider: Provider, tell: Callable[[str, str], None]) -> Tokens:
         if status == 200:
             return _tokens(found)
         reason = str(found.get("error") or status)
-        if reason == "slow_down":
+        if reason == "slow_down" or _in_trouble(status):
             pause += 5
         elif reason != "authorization_pending":
             raise Refused(reason)
@@ -174,23 +184,32 @@ def by_device(provider: Provider, tell: Callable[[str, str], None]) -> Tokens:
 class _Listener(HTTPServer):
     """Waits on loopback for the browser to come back (RFC 8252, 7.3)."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: str) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
+        self.state = state
         self.query: dict[str, str] | None = None
+        """The answer with our state; whatever else knocks is ignored."""
 
 
 class _Answer(BaseHTTPRequestHandler):
+    timeout = SILENT_SECONDS
+
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        mine = parts.path == "/callback"
+        assert isinstance(self.server, _Listener)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        mine = parts.path == "/callback" and secrets.compare_digest(
+            query.get("state", "").encode(), self.server.state.encode()
+        )
         if mine:
-            assert isinstance(self.server, _Listener)
-            self.server.query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            self.server.query = query
         self.send_response(200 if mine else 404)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Security-Policy", "default-src 'none'")
         self.end_headers()
-        self.wfile.write(_DONE if mine else b"")
+        if mine:
+            said = "Signed in" if "code" in query else "The sign-in was refused"
+            self.wfile.write(_PAGE.format(said).encode())
 
     def log_message(self, *_args: Any) -> None:
         """The terminal is for the person."""
@@ -200,7 +219,7 @@ def by_browser(provider: Provider, tell: Callable[[str], None]) -> Tokens:
     """Signs in with this machine's browser; `tell` gets the address to open."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    with _Listener() as listener:
+    with _Listener(state) as listener:
         back = f"http://127.0.0.1:{listener.server_port}/callback"
         asked = {
             "response_type": "code",
@@ -214,7 +233,7 @@ def by_browser(provider: Provider, tell: Callable[[str], None]) -> Tokens:
         }
         endpoint = provider.authorization_endpoint
         tell(f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}")
-        query = _wait(listener, state)
+        query = _wait(listener)
     if query.get("iss", provider.issuer) != provider.issuer:
         raise Failure("the answer comes from another identity provider than the one that was asked", AUTHENTICATION)
     if "code" not in query:
@@ -235,14 +254,12 @@ def by_browser(provider: Provider, tell: Callable[[str], None]) -> Tokens:
     return tokens
 
 
-def _wait(listener: _Listener, state: str) -> dict[str, str]:
-    """The answer with our state; whatever else knocks is ignored."""
+def _wait(listener: _Listener) -> dict[str, str]:
+    """The provider's answer, by way of the browser."""
     deadline = time.monotonic() + WAIT_SECONDS
     while (left := deadline - time.monotonic()) > 0:
         listener.timeout = left
         listener.handle_request()
-        query = listener.query
-        if query is not None and secrets.compare_digest(query.get("state", "").encode(), state.encode()):
-            return query
-        listener.query = None
+        if listener.query is not None:
+            return listener.query
     raise Failure("nobody signed in in time", AUTHENTICATION)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tollway.cli.up.discovered import Discovered
 from tollway.cli.up.failure import UpError
 from tollway.cli.up.layout import Layout
+from tollway.cli.verified import warnings
 
 if TYPE_CHECKING:
     from tollway.sdk.client import Client
@@ -48,19 +49,23 @@ def with_simulator(configuration: dict[str, Any], simulator_url: str) -> bool:
     return bool(lacking)
 
 
-def apply(client: Client, wanted: Wanted, layout: Layout) -> list[str]:
-    """Applies it, keeps generated secrets in DIR/keys.json; returns lines for the operator."""
+def apply(client: Client, wanted: Wanted, layout: Layout, *, verify: bool) -> list[str]:
+    """Applies it, keeps generated secrets in DIR/keys.json; returns lines for the operator.
+
+    With `verify`, providers are asked about new and changed keys, and the lines warn of those that they refuse.
+    """
     from tollway.sdk.errors import ApiError
 
     try:
-        result = client.apply(wanted.configuration, set_name=wanted.set_name)
+        result = client.apply(wanted.configuration, set_name=wanted.set_name, verify=verify)
     except ApiError as error:
         if error.status != 409:
             raise UpError(f"the configuration was refused: {error}") from error
         return [f"the configuration was not applied: {error}; see the differences with `tollway apply --dry-run`"]
     save_keys(layout, result)
     done = sum(change.action != "conflict" for change in result.changes)
-    return [f"configuration: {done} change{'s' if done != 1 else ''}"] if done else []
+    lines = [f"configuration: {done} change{'s' if done != 1 else ''}"] if done else []
+    return lines + warnings(result.checks)
 
 
 def save_keys(layout: Layout, result: ApplyResult) -> None:

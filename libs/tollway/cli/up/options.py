@@ -30,6 +30,7 @@ class UpOptions:
     insecure_http: bool = False
     self_signed: bool = False
     simulator: bool | None = None
+    verify: bool = True
 
     @property
     def exposed(self) -> bool:

@@ -200,7 +200,7 @@ class Start:
         digest = wanted.digest(self._secrets["TOLLWAY_ADMIN_TOKEN"], database_url)
         automatic = wanted.set_name == configure.AUTOMATIC_SET
         if not automatic or self._settings.get("applied") != digest:
-            self._notes += configure.apply(client, wanted, layout)
+            self._notes += configure.apply(client, wanted, layout, verify=self._options.verify)
             self._settings["applied"] = digest
         found = configure.first_key(wanted.configuration)
         if found is None:

@@ -18,6 +18,7 @@ from tollway.controlplane.access.rows import BindingRow
 from tollway.controlplane.call import Call
 from tollway.controlplane.db.statements import Database
 from tollway.core import ids
+from tollway.core.bearer import session_digest
 from tollway.core.catalog import DirectoryEntry, ProjectGrant
 
 CALLING = frozenset(role for role in Role if "keys.create" in FULL[role] | OWNED[role])
@@ -28,6 +29,9 @@ BUCKET = timedelta(hours=6)
 """How often that end moves on for who is seen all the time: each time is a change for every data plane."""
 SWEEP = 1_000
 """How many identities without an entry get one at a time."""
+MAX_ENDED = 32
+"""So many sessions of one identity that were signed out are pushed; when there are more, all of its older tokens are
+void."""
 
 
 class _Id(msgspec.Struct):
@@ -52,6 +56,20 @@ class _GrantRow(msgspec.Struct, frozen=True):
     expires_at: datetime | None
 
 
+class _LogoutRow(msgspec.Struct, frozen=True):
+    id: UUID
+    provider_sid: str
+    issued_until: datetime
+
+
+class _Void(msgspec.Struct, frozen=True):
+    """Which tokens of an identity are void: all before a time, those without a session before another, of sessions."""
+
+    before: int | None = None
+    sessionless_before: int | None = None
+    ended: tuple[str, ...] = ()
+
+
 async def of_users(db: Database, users: Collection[UUID]) -> set[UUID]:
     """The entries of these users, made where they are missing; none where the issuer's tokens are not taken.
 
@@ -63,6 +81,12 @@ async def of_users(db: Database, users: Collection[UUID]) -> set[UUID]:
 async def of_issuer(db: Database, issuer: str) -> set[UUID]:
     """The entries of everybody who is bound to an issuer, made where they are missing."""
     return {row.id for row in await SQL.all(db, "identities_of_issuer", _Id, issuer=issuer)}
+
+
+async def of_subjects(db: Database, issuer: str, subjects: Collection[str]) -> set[UUID]:
+    """The entries of these subjects of an issuer as far as they are bound, made where they are missing."""
+    found = await SQL.all(db, "users_of_subjects", _Id, issuer=issuer, subjects=sorted(subjects))
+    return await of_users(db, {row.id for row in found}) if found else set()
 
 
 async def missing(db: Database) -> set[UUID]:
@@ -111,6 +135,7 @@ async def _entries(db: Database, rows: Sequence[_EntryRow], index_pepper: bytes)
         )
         for found in found_rows:
             grants[found.user_id].append(_grant(found))
+    void = await _signed_out(db, rows)
     return [
         DirectoryEntry(
             lookup=ids.identity_lookup(index_pepper, row.issuer, row.subject),
@@ -123,10 +148,40 @@ async def _entries(db: Database, rows: Sequence[_EntryRow], index_pepper: bytes)
             revoked=row.disabled or row.user_id is None,
             user=row.user_name,
             grants=() if row.user_id is None else tuple(grants[row.user_id]),
-            not_before_ms=_milliseconds(row.not_before),
+            not_before_ms=max(
+                (at for at in (_milliseconds(row.not_before), void[row.id].before) if at is not None), default=None
+            ),
+            sessionless_not_before_ms=void[row.id].sessionless_before,
+            ended=void[row.id].ended,
         )
         for row in rows
     ]
+
+
+async def _signed_out(db: Database, rows: Sequence[_EntryRow]) -> dict[UUID, _Void]:
+    """What logouts make void, by identity."""
+    found: dict[UUID, list[_LogoutRow]] = {row.id: [] for row in rows}
+    if found:
+        # One more than is pushed tells that there are more.
+        for row in await SQL.all(db, "identity_logouts", _LogoutRow, ids=list(found), limit=MAX_ENDED + 1):
+            found[row.id].append(row)
+    return {identity: _void(logouts) for identity, logouts in found.items()}
+
+
+def _void(logouts: Sequence[_LogoutRow]) -> _Void:
+    """Of logouts, the newest first."""
+    sessions = [row for row in logouts if row.provider_sid]
+    whole = [row for row in logouts if not row.provider_sid] + sessions[MAX_ENDED:]
+    return _Void(
+        before=_after(whole),
+        sessionless_before=_after(sessions),
+        ended=tuple(session_digest(row.provider_sid) for row in sessions[:MAX_ENDED]),
+    )
+
+
+def _after(logouts: Sequence[_LogoutRow]) -> int | None:
+    """The first millisecond after the newest of them: tokens of its own moment are void too."""
+    return max((int(row.issued_until.timestamp() * 1000) + 1 for row in logouts), default=None)
 
 
 def _grant(row: _GrantRow) -> ProjectGrant:

@@ -11,8 +11,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A person or machine as a token says it whose signature, issuer, audience and times were checked.
 
     `issuer` and `subject` together are the identity; `email` may change hands and binds only once, and only when
-    `email_verified`. `groups` are the names in the issuer's claim, already mapped by its configuration. `issued` is
-    when the token was made; None: at this moment, for this purpose.
+    `email_verified`. `groups` are the names in the issuer's claim, already mapped by its configuration;
+    `groups_told` False: there was no such claim. `issued` is when the token was made; None: at this moment, for this
+    purpose. `session` is the provider's session that a bearer token names.
     """
 
     issuer: str
@@ -21,7 +22,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     email_verified: bool = False
     name: str = ""
     groups: tuple[str, ...] = ()
+    groups_told: bool = True
     issued: datetime | None = None
+    session: str = ""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,7 @@ class ListUsersRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     page_size: int = 0
     page_token: str = ""
+    search: str = ""
 
 
 class ListUsersResponse(msgspec.Struct, frozen=True, kw_only=True):

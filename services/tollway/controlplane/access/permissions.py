@@ -5,7 +5,7 @@ A permission of the contract that has no row here is nobody's but the bootstrap 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from uuid import UUID
 
@@ -48,13 +48,15 @@ class Row(msgspec.Struct, frozen=True):
     """Who has a permission beside the platform administrator.
 
     `roles` in their scope; `own` on what belongs to them in their scope; `anywhere`: `roles` have it on the whole
-    platform, wherever they were given; `everyone`: whoever has signed in, without any role.
+    platform, wherever they were given; `everyone`: whoever has signed in, without any role; `changes`: but for who has
+    no role other than the auditor's, who changes nothing.
     """
 
     roles: frozenset[Role] = frozenset()
     own: frozenset[Role] = frozenset()
     anywhere: bool = False
     everyone: bool = False
+    changes: bool = False
 
 
 _A, _M, _O, _D, _S = Role.AUDITOR, Role.UNIT_MANAGER, Role.PROJECT_OWNER, Role.DEVELOPER, Role.SERVICE_ACCOUNT
@@ -72,6 +74,7 @@ READERS = _row(_A, _M, _O)
 MEMBERS = _row(_A, _M, _O, _D, _S)
 SHARED = Row(frozenset({_A, _M, _O, _D, _S}), anywhere=True)
 EVERYONE = Row(everyone=True)
+PARTICIPANTS = Row(everyone=True, changes=True)
 OWN = _row(_A, _M, _O, _S, own=(_D,))
 KEYS = _row(_M, _O, _S, own=(_D,))
 
@@ -155,15 +158,15 @@ TABLE: Mapping[str, Row] = {
     "secrets.rotate": ADMINISTRATORS,
     "system.read": AUDITORS,
     # Requests and approvals: whose they are, and who decides, is up to the policy of each
-    "approvals.create": EVERYONE,
+    "approvals.create": PARTICIPANTS,
     "approvals.read": EVERYONE,
-    "approvals.comment": EVERYONE,
-    "approvals.cancel": EVERYONE,
-    "approvals.decide": EVERYONE,
-    "approvals.revoke": EVERYONE,
-    "delegations.create": EVERYONE,
+    "approvals.comment": PARTICIPANTS,
+    "approvals.cancel": PARTICIPANTS,
+    "approvals.decide": PARTICIPANTS,
+    "approvals.revoke": PARTICIPANTS,
+    "delegations.create": PARTICIPANTS,
     "delegations.read": EVERYONE,
-    "delegations.revoke": EVERYONE,
+    "delegations.revoke": PARTICIPANTS,
     "policies.read": AUDITORS,
     "policies.update": ADMINISTRATORS,
     "policies.dry_run": AUDITORS,
@@ -171,6 +174,15 @@ TABLE: Mapping[str, Row] = {
 """Every permission of the contract."""
 BASE: frozenset[str] = frozenset(name for name, row in TABLE.items() if row.everyone)
 """What whoever has signed in may do."""
+_PARTICIPATION = frozenset(name for name, row in TABLE.items() if row.changes)
+
+
+def base(roles: Iterable[Role]) -> frozenset[str]:
+    """What whoever has signed in with these roles may do beside what each of them gives.
+
+    Who audits and does nothing else takes no part in what is audited; another role gives that back.
+    """
+    return BASE - _PARTICIPATION if set(roles) == {Role.AUDITOR} else BASE
 
 
 def _has(role: Role, row: Row) -> bool:

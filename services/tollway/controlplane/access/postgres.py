@@ -60,9 +60,11 @@ async def user_by_identity(db: Database, issuer: str, subject: str) -> UserRow |
     return await SQL.one(db, "user_by_identity", UserRow, issuer=issuer, subject=subject)
 
 
-async def users(db: Database, after: UUID | None = None, limit: int | None = None) -> list[UserRow]:
-    """Users by age."""
-    return await SQL.all(db, "users", UserRow, after=after, limit=limit)
+async def users(
+    db: Database, after: UUID | None = None, limit: int | None = None, *, search: str = ""
+) -> list[UserRow]:
+    """Users by age; with `search`, those that have it in their address, name or subject."""
+    return await SQL.all(db, "users", UserRow, after=after, limit=limit, search=search)
 
 
 async def insert_user(
@@ -115,9 +117,26 @@ async def forget_groups(db: Database, user_id: UUID, at: datetime) -> None:
     await SQL.run(db, "forget_groups", id=user_id, at=at)
 
 
-async def see_user(db: Database, user_id: UUID, groups: Sequence[str], display_name: str, at: datetime) -> None:
-    """Writes what the issuer says of a user now."""
-    await SQL.run(db, "see_user", id=user_id, groups=list(groups), display_name=display_name, at=at)
+async def see_user(
+    db: Database,
+    user_id: UUID,
+    groups: Sequence[str],
+    display_name: str,
+    *,
+    at: datetime,
+    said_at: datetime | None,
+    told: bool,
+) -> None:
+    """Writes what the issuer says of a user; `told`: it spoke of the groups, at `said_at` (None: now, at a sign-in)."""
+    named = {"groups": list(groups), "display_name": display_name}
+    await SQL.run(
+        db, "see_user", id=user_id, at=at, said_at=said_at or at, now=said_at is None, told=told, **named
+    )  # fmt: skip
+
+
+async def tokens_void(db: Database, user_id: UUID, issued: datetime) -> bool:
+    """Whether a user's tokens that were `issued` then are void since the user was disabled or unbound."""
+    return await SQL.one(db, "tokens_void", _Id, id=user_id, issued=issued) is not None
 
 
 async def rename_user(db: Database, user_id: UUID, display_name: str, at: datetime) -> None:

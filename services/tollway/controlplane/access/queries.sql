@@ -13,14 +13,17 @@ FOR UPDATE;
 
 -- name: user_by_identity
 SELECT id, email, display_name, issuer, subject, groups, bound_at, last_seen_at, disabled_at, revision, created_at,
-       updated_at, managed_by, applied_digest
+       updated_at, managed_by, applied_digest, groups_said_at
 FROM users WHERE issuer = %(issuer)s AND subject = %(subject)s;
 
 -- name: users
 -- By id, which is by age.
 SELECT id, email, display_name, issuer, subject, groups, bound_at, last_seen_at, disabled_at, revision, created_at,
        updated_at, managed_by, applied_digest
-FROM users WHERE %(after)s::uuid IS NULL OR id > %(after)s::uuid
+FROM users
+WHERE (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
+  AND (%(search)s::text = ''
+       OR strpos(lower(concat_ws(' ', email, display_name, subject)), lower(%(search)s::text)) > 0)
 ORDER BY id LIMIT %(limit)s;
 
 -- name: insert_user
@@ -61,12 +64,19 @@ WHERE u.id = %(id)s
   AND (%(issued)s::timestamptz IS NULL OR u.tokens_not_before IS NULL OR u.tokens_not_before < %(issued)s);
 
 -- name: forget_groups
--- What the issuer said is not believed any more.
-UPDATE users SET groups = '{}', updated_at = %(at)s WHERE id = %(id)s;
+-- What the issuer said until now is not believed any more.
+UPDATE users SET groups = '{}', groups_said_at = greatest(groups_said_at, %(at)s), updated_at = %(at)s
+WHERE id = %(id)s;
 
 -- name: see_user
--- What the issuer says now; written when it differs or was last written a while ago.
-UPDATE users SET groups = %(groups)s, display_name = %(display_name)s, last_seen_at = %(at)s
+-- What the issuer says; written when it differs or was last written a while ago. What it said (`said_at`) before it
+-- said something else is not written over that, however the calls interleave. What it says at a sign-in (`now`) is its
+-- last word, whatever clocks say.
+UPDATE users SET groups = CASE WHEN groups_said_at > %(said_at)s AND NOT %(now)s THEN groups ELSE %(groups)s END,
+       groups_said_at = CASE WHEN %(now)s THEN %(said_at)s
+                             WHEN %(told)s THEN greatest(groups_said_at, %(said_at)s)
+                             ELSE groups_said_at END,
+       display_name = %(display_name)s, last_seen_at = %(at)s
 WHERE id = %(id)s;
 
 -- name: rename_user
@@ -79,6 +89,10 @@ WHERE id = %(id)s;
 
 -- name: enable_user
 UPDATE users SET disabled_at = NULL, updated_at = %(at)s, revision = revision + 1 WHERE id = %(id)s;
+
+-- name: tokens_void
+-- Whether tokens that a user had then are void.
+SELECT id FROM users WHERE id = %(id)s AND tokens_not_before > %(issued)s;
 
 -- Roles
 
@@ -366,6 +380,9 @@ ORDER BY u.issuer, u.subject
 ON CONFLICT (issuer, subject) DO UPDATE SET issuer = e.issuer
 RETURNING e.id;
 
+-- name: users_of_subjects
+SELECT id FROM users WHERE issuer = %(issuer)s AND subject = ANY (%(subjects)s::text[]);
+
 -- name: missing_identities
 INSERT INTO identity_entries AS e (id, issuer, subject)
 SELECT gen_random_uuid(), u.issuer, u.subject
@@ -396,6 +413,16 @@ FROM identity_entries e LEFT JOIN users u ON u.issuer = e.issuer AND u.subject =
 WHERE %(after)s::uuid IS NULL OR e.id > %(after)s::uuid
 ORDER BY e.id
 LIMIT %(limit)s;
+
+-- name: identity_logouts
+-- The newest first of each identity; one more than is pushed tells from when on all tokens are void.
+SELECT id, provider_sid, issued_until
+FROM (SELECT e.id, o.provider_sid, o.issued_until,
+             row_number() OVER (PARTITION BY e.id, o.provider_sid <> '' ORDER BY o.issued_until DESC, o.provider_sid) AS place
+      FROM identity_entries e JOIN signin_logouts o ON o.issuer = e.issuer AND o.subject = e.subject
+      WHERE e.id = ANY (%(ids)s::uuid[]) AND o.expires_at > now()) AS found
+WHERE place <= %(limit)s
+ORDER BY id, issued_until DESC, provider_sid;
 
 -- name: identity_grants
 -- Where these users may call models, by name or by a group of their issuer. Ends are checked when a request comes.

@@ -28,6 +28,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     managed_by: str | None = None
     applied_digest: bytes | None = None
+    groups_said_at: datetime | None = None
 
     @property
     def name(self) -> str:

@@ -191,7 +191,7 @@ async def _new_project(call: Call, request: Any) -> Places | None:
 
 
 async def _changed_project(call: Call, request: Any) -> Places | None:
-    """What widens a project (its models, its priority) or moves it is up to the unit: to both units."""
+    """What widens a project (models, priority, what is asked of its keys) is up to the unit, a move to both units."""
     found = await project(call.db, request.project)
     fields = changed_fields(call.update_mask, request, _FIELDS_OF_THE_UNIT | _FIELDS_OF_THE_PROJECT)
     if not fields & _FIELDS_OF_THE_UNIT:
@@ -202,7 +202,9 @@ async def _changed_project(call: Call, request: Any) -> Places | None:
     return found, above, await unit(call.db, request.business_unit or DEFAULT_UNIT)
 
 
-_FIELDS_OF_THE_UNIT = frozenset({"business_unit", "models", "priority"})
+_FIELDS_OF_THE_UNIT = frozenset(
+    {"business_unit", "models", "priority", "key_lifetime_days", "max_keys", "max_keys_per_user"}
+)
 _FIELDS_OF_THE_PROJECT = frozenset(
     {"description", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds",
      "cache_scope", "cache_similarity"}

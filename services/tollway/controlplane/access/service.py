@@ -7,13 +7,13 @@ a transaction that can write: users are made, bound and noted as seen.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from tollway.controlplane.access import identities, postgres, tokens
 from tollway.controlplane.access.model import Identity
-from tollway.controlplane.access.permissions import BASE, FULL, PLATFORM, Role, grant
+from tollway.controlplane.access.permissions import FULL, PLATFORM, Role, base, grant
 from tollway.controlplane.access.rows import Held, UserRow
 from tollway.controlplane.audit import service as audit
 from tollway.controlplane.call import ApiCode, ApiError, AuditRecord, Call, Grant, Principal
@@ -35,9 +35,9 @@ MAX_EMAIL = 254
 MAX_SUBJECT = 500
 
 
-def _effective(held: Iterable[Held]) -> tuple[frozenset[str], tuple[Grant, ...]]:
+def _effective(held: Sequence[Held]) -> tuple[frozenset[str], tuple[Grant, ...]]:
     """What holds on the whole platform, and the grants with their scopes."""
-    platform = set(BASE)
+    platform = set(base(Role(one.role) for one in held))
     grants = []
     for one in held:
         role = Role(one.role)
@@ -71,10 +71,10 @@ async def principal_of(
     """The principal behind an identity. Raises ApiError (permission_denied) for one that is refused.
 
     A first sign-in binds the user who was named by the verified e-mail address, or makes one without any role. Groups
-    are those of `identity`, whatever they were before. With a `vault`, what changes is in the audit log; `source` is
-    the address that it came from. `news` False: the issuer said this before, so that groups are not audited once more,
-    as they would be at every call when two tokens differ; who is bound or made always is. `binds` False: nobody is
-    bound or made, as the issuer did not just vouch for them.
+    are those of `identity`, but for those that the issuer did not name any more when it spoke of them later. With a
+    `vault`, what changes is in the audit log; `source` is the address that it came from. `news` False: the issuer said
+    this before, so that groups are not audited once more, as they would be at every call when two tokens differ; who is
+    bound or made always is. `binds` False: nobody is bound or made, as the issuer did not just vouch for them.
     """
     if not identity.issuer or not identity.subject or len(identity.subject) > MAX_SUBJECT or "\0" in identity.subject:
         raise ApiError(ApiCode.PERMISSION_DENIED, "the token names no subject that can sign in")
@@ -84,22 +84,38 @@ async def principal_of(
         raise ApiError(ApiCode.PERMISSION_DENIED, "this sign-in belongs to no user any more; sign in again")
     row = known if known is not None else await _first_time(db, identity, now, changes)
     _refuse_disabled(row)
-    groups = _groups(identity.groups)
+    if identity.issued is not None and await postgres.tokens_void(db, row.id, identity.issued):
+        raise ApiError(ApiCode.UNAUTHENTICATED, "earlier tokens and sign-ins of this user are void; sign in again")
+    groups, kept = _believed(row, identity)
     display_name = _clean(identity.name, MAX_NAME) or row.display_name
     stale = row.last_seen_at is None or now - row.last_seen_at >= SEEN
-    if stale or (groups, display_name) != (row.groups, row.display_name):
-        await postgres.see_user(db, row.id, groups, display_name, now)
-    if news and groups != row.groups:
-        changes.append(AuditRecord(f"user:{row.name}", {"groups": row.groups}, {"groups": groups}))
+    said = min(identity.issued, now) if identity.issued is not None else None  # an issuer's clock may be ahead
+    newer = news and identity.groups_told and (said is None or row.groups_said_at is None or row.groups_said_at < said)
+    if stale or newer or (kept, display_name) != (row.groups, row.display_name):
+        told = identity.groups_told
+        await postgres.see_user(db, row.id, kept, display_name, at=now, said_at=said, told=told)
+    if news and kept != row.groups:
+        changes.append(AuditRecord(f"user:{row.name}", {"groups": row.groups}, {"groups": kept}))
     principal = await _principal(db, row, groups, now)
     pushed: set[UUID] = set()
-    longer = bool(groups) and stale and identities.believed_longer(row.last_seen_at, now)
-    if known is None or longer or (groups != row.groups and await _other_roles(db, row, groups, now)):
+    longer = bool(kept) and stale and identities.believed_longer(row.last_seen_at, now)
+    if known is None or longer or (kept != row.groups and await _other_roles(db, row, kept, now)):
         pushed = await identities.of_users(db, {row.id})
     await _record(db, principal, changes, vault, source)
     if pushed:
         await publish(db, catalog=False, keys=pushed)
     return principal
+
+
+def _believed(row: UserRow, identity: Identity) -> tuple[list[str], list[str]]:
+    """The groups that hold for this call, and those that are kept of the user.
+
+    What the issuer said before it spoke of the groups last takes none of them away, and brings none back.
+    """
+    groups = _groups(identity.groups)
+    if identity.issued is None or row.groups_said_at is None or row.groups_said_at <= identity.issued:
+        return groups, groups
+    return [group for group in groups if group in row.groups], row.groups
 
 
 async def _other_roles(db: Database, row: UserRow, groups: Sequence[str], now: datetime) -> bool:
@@ -110,31 +126,22 @@ async def _other_roles(db: Database, row: UserRow, groups: Sequence[str], now: d
     return set(before) != set(after)
 
 
-async def principal_of_user(db: Database, issuer: str, subject: str, now: datetime) -> Principal | None:
-    """The principal behind a session, with the groups of the user's last token; None when nobody is bound so.
-
-    Raises ApiError (permission_denied) for a user who is disabled.
-    """
-    row = await postgres.user_by_identity(db, issuer, subject)
-    if row is None:
-        return None
-    _refuse_disabled(row)
-    return await _principal(db, row, row.groups, now)
-
-
 async def groups_withdrawn(
     db: Database, issuer: str, subject: str, now: datetime, *, vault: Vault, source: str
 ) -> None:
-    """The issuer vouches for somebody no more: what it said of their groups is forgotten, on the data planes too."""
+    """The issuer vouches for somebody no more: what it said of their groups is forgotten, on the data planes too.
+
+    Nothing that it said until now brings them back, only what it says later.
+    """
     row = await postgres.user_by_identity(db, issuer, subject)
-    if row is None or not row.groups:
+    if row is None:
         return
     principal = await _principal(db, row, (), now)
     await postgres.forget_groups(db, row.id, now)
+    # Pushed in any case: another call may have written groups since the row was read.
     pushed = await identities.of_users(db, {row.id})
-    await _record(
-        db, principal, [AuditRecord(f"user:{row.name}", {"groups": row.groups}, {"groups": []})], vault, source
-    )
+    lost = AuditRecord(f"user:{row.name}", {"groups": row.groups}, {"groups": []})
+    await _record(db, principal, [lost] if row.groups else [], vault, source)
     if pushed:
         await publish(db, catalog=False, keys=pushed)
 

@@ -113,7 +113,7 @@ async def list_users(call: Call, request: ListUsersRequest) -> ListUsersResponse
     if start and after is None:
         raise ApiError(ApiCode.INVALID, "page_token is not one of this listing", field="page_token")
     limit = page_limit(request.page_size)
-    rows = await postgres.users(call.db, after, limit + 1)
+    rows = await postgres.users(call.db, after, limit + 1, search=request.search.strip())
     following = page_token(LISTING, str(rows[limit - 1].id)) if len(rows) > limit else ""
     return ListUsersResponse(users=[row.view() for row in rows[:limit]], next_page_token=following)
 

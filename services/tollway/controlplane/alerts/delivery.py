@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from email.message import EmailMessage
 from uuid import UUID
 
 import msgspec
@@ -125,7 +126,7 @@ class Deliverer:
         try:
             if channel is None:
                 recipients = claimed.recipients or []
-                made = messages.mail(alert, claimed.id, self._mailer.sender, recipients)
+                made = self._mail(alert, claimed.id, recipients)
                 return await self._mailer.send(made, recipients)
             if target is None:
                 return Outcome((False, 0, "the channel's URL and secret cannot be opened: check TOLLWAY_KEK"))
@@ -133,6 +134,10 @@ class Deliverer:
         except Exception:  # noqa: BLE001 - the boundary: one message must not hold up all others, nor try forever
             _log.exception("a message of an alert could not be made", delivery=str(claimed.id))
             return Outcome((False, 0, "the message could not be made: see the control plane's log"))
+
+    def _mail(self, alert: AlertRow, delivery: UUID, recipients: list[str], *, test: bool = False) -> EmailMessage:
+        known = self._mailer
+        return messages.mail(alert, delivery, known.sender, recipients, public_url=known.public_url, test=test)
 
     def _count(self, state: str, claimed: Claimed, channel: ChannelRow | None, outcome: Outcome) -> None:
         if state == "delivered":
@@ -155,7 +160,7 @@ class Deliverer:
     ) -> Outcome:
         """One message to a channel, now."""
         if channel.kind is ChannelKind.EMAIL:
-            made = messages.mail(alert, delivery, self._mailer.sender, channel.recipients, test=test)
+            made = self._mail(alert, delivery, channel.recipients, test=test)
             return await self._mailer.send(made, channel.recipients)
         if channel.kind is ChannelKind.SLACK:
             return await self._webhooks.post(target.url, messages.slack(alert, test=test), str(delivery))

@@ -68,8 +68,10 @@ def _plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def mail(alert: AlertRow, delivery: UUID, sender: str, recipients: list[str], *, test: bool = False) -> EmailMessage:
-    """The e-mail; its `Message-ID` is the same in every try."""
+def mail(
+    alert: AlertRow, delivery: UUID, sender: str, recipients: list[str], *, public_url: str = "", test: bool = False
+) -> EmailMessage:
+    """The e-mail; its `Message-ID` is the same in every try. With a `public_url` it links to what it is about."""
     message = EmailMessage()
     subject = " ".join(f"[Tollway] {'test: ' if test else ''}{alert.severity}: {alert.summary}".split())
     message["Subject"] = subject[:200]
@@ -80,9 +82,17 @@ def mail(alert: AlertRow, delivery: UUID, sender: str, recipients: list[str], *,
     message["Auto-Submitted"] = "auto-generated"
     lines = ["This is a test.", ""] if test else []
     lines += [alert.summary, ""]
+    if link := _link(alert, public_url):
+        lines += [link, ""]
     lines += [f"{name.replace('_', ' ')}: {value}" for name, value in _facts(alert)]
     message.set_content("\n".join(lines) + "\n")
     return message
+
+
+def _link(alert: AlertRow, public_url: str) -> str:
+    """The page of the portal where a request is decided; empty for other alerts, and while no portal is known."""
+    approval = alert.details.get("approval", "")
+    return f"{public_url}/approvals/{approval}" if approval and public_url else ""
 
 
 def _facts(alert: AlertRow) -> list[tuple[str, str]]:

@@ -207,13 +207,20 @@ def parse_smtp(text: str) -> SmtpServer:
 
 
 class Mailer:
-    """Sends mail over one server, a connection for each message."""
+    """Sends mail over one server, a connection for each message. `public_url`: where its readers find the portal."""
 
     def __init__(
-        self, server: SmtpServer | None, sender: str, *, tls: ssl.SSLContext | None = None, seconds: float = SECONDS
+        self,
+        server: SmtpServer | None,
+        sender: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        seconds: float = SECONDS,
+        public_url: str = "",
     ) -> None:
         self._server = server
         self.sender = sender
+        self.public_url = public_url.rstrip("/")
         self._tls = tls
         self._seconds = seconds
 

@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 from uuid_utils.compat import uuid7
 
+from tollway.controlplane.api import idempotency
 from tollway.controlplane.api.dispatcher import CallContext, Dispatcher
 from tollway.controlplane.auth import Authenticator
 from tollway.controlplane.call import ApiCode, ApiError, Principal
@@ -34,6 +35,8 @@ STATUS = {
     ApiCode.ALREADY_EXISTS: 409,
     ApiCode.FAILED_PRECONDITION: 409,
     ApiCode.ETAG_MISMATCH: 412,
+    ApiCode.KEY_REUSED: 422,
+    ApiCode.ANSWER_GONE: 409,
     ApiCode.UNAVAILABLE: 503,
 }
 PREFIX = "/api/v1/"
@@ -145,15 +148,20 @@ class RestApi:
             raise _HttpError(415, "unsupported_media_type", f"the body must be JSON: send Content-Type: {_JSON}")
         message = request_message(route, query, body)
         _take_if_match(message, request.headers.get("If-Match", ""), contract.read_only)
+        key = ""
+        if idempotency.applies(contract):
+            key = idempotency.given_key(request.headers.getall(idempotency.HEADER, []))
         context = CallContext(
             request_id=request[REQUEST_ID],
             source=request.remote or "",
             reason=reason(request.headers.get(REASON_HEADER, "")),
             agent=request.headers.get("User-Agent", ""),
             transport="rest",
+            idempotency_key=key,
         )
-        answer: Any = await self._dispatcher.invoke(principal, contract, message, context)
-        headers = {}
+        answered = await self._dispatcher.answer(principal, contract, message, context)
+        answer = answered.message
+        headers = {idempotency.REPLAYED: "true"} if answered.replayed else {}
         if ETAG in answer.DESCRIPTOR.fields_by_name and answer.etag:
             headers["ETag"] = f'"{answer.etag}"'
         return _answer(200, dumps(answer), context.request_id, headers)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tollway.controlplane.alerts.service import Alerts
+from tollway.controlplane.api import idempotency
 from tollway.controlplane.api.dispatcher import CallContext, Dispatcher
 from tollway.controlplane.api.rest import ANONYMOUS, REASON_HEADER, reason, request_id
 from tollway.controlplane.auth import Authenticator
@@ -16,6 +18,7 @@ from tollway.controlplane.ledger.service import Ledger
 from tollway.controlplane.publish.service import ConfigPublisher
 from tollway.controlplane.requestlog.service import RequestLog
 from tollway.controlplane.requestlog.store import StoreUnavailable
+from tollway.controlplane.signin import forwarded
 from tollway.core.ledger import RequestRow
 from tollway.core.notices import Notice
 from tollway.core.requestlog import LoggedBody
@@ -44,31 +47,42 @@ def report_defect(name: str, error: Exception) -> None:
 
 
 class GrpcApi:
-    """Management calls over gRPC."""
+    """Management calls over gRPC. `trusted` are the networks of proxies whose `x-forwarded-for` says who called."""
 
-    def __init__(self, dispatcher: Dispatcher, authenticator: Authenticator) -> None:
+    def __init__(self, dispatcher: Dispatcher, authenticator: Authenticator, trusted: forwarded.Networks = ()) -> None:
         self._dispatcher = dispatcher
         self._authenticator = authenticator
+        self._trusted = trusted
 
     def add_to(self, server: Any) -> None:
         """Adds every service of the management API to a server."""
         add_management(server, METHODS.values(), self._invoke, report_defect)
 
-    async def _invoke(self, contract: MethodContract, message: Any, call: GrpcCall) -> tuple[Any, str]:
+    async def _invoke(self, contract: MethodContract, message: Any, call: GrpcCall) -> tuple[Any, dict[str, str]]:
         context = CallContext(
             request_id=request_id(call.metadata.get("x-request-id", "")),
-            source=_address(call.peer),
+            source=self._source(call),
             reason=reason(call.metadata.get(REASON_HEADER, "")),
             agent=call.metadata.get("user-agent", ""),
             transport="grpc",
         )
+        trailers = {"x-request-id": context.request_id}
         try:
             principal = ANONYMOUS
             if contract.permission != PUBLIC:
                 principal = await self._authenticator.of_token(call.authorization, context.source)
-            return await self._dispatcher.invoke(principal, contract, message, context), context.request_id
+            if idempotency.applies(contract) and (given := call.metadata.get(idempotency.HEADER.lower())) is not None:
+                context = replace(context, idempotency_key=idempotency.given_key([given]))
+            answered = await self._dispatcher.answer(principal, contract, message, context)
+            if answered.replayed:
+                trailers[idempotency.REPLAYED.lower()] = "true"
+            return answered.message, trailers
         except ApiError as error:
             raise CallFailed(error.code.value, error.message, error.field) from error
+
+    def _source(self, call: GrpcCall) -> str:
+        lines = call.metadata.get(forwarded.HEADER.lower())
+        return forwarded.source_of(_address(call.peer), [] if lines is None else [lines], self._trusted)
 
 
 def _address(peer: str) -> str:

@@ -40,6 +40,7 @@ async def verify_audit(call: Call, request: VerifyAuditRequest) -> VerifyAuditRe
         place = _place(page_start(LISTING, request.page_token))
     else:
         place = await _begin(call.db, request.from_)
+        await remembered(call.db, verifier, head)
         await _expected(call.db, verifier, request.expect, head)
     to = head.seq if request.to is None else min(await postgres.last_before(call.db, request.to), head.seq)
     verifier.seq, verifier.hash = place
@@ -100,6 +101,18 @@ async def _expected(db: Database, verifier: Verifier, text: str, head: Head) -> 
         verifier.problem(kind, seq, f"the kept head names entry {seq}, which is gone; the chain ends at {head.seq}")
     elif found.hex() != expected:
         verifier.problem("rewritten", seq, "the kept head has another hash: entries up to here were written anew")
+
+
+async def remembered(db: Database, verifier: Verifier, head: Head, *places: Place) -> None:
+    """Whether the chain still goes through where the checks that run by themselves were, and through `places`."""
+    rows = [await postgres.last_check(db, whole=False), await postgres.last_sound(db)]
+    known = {Place(row.to_seq, row.hash) for row in rows if row is not None}
+    for seen in sorted((known | set(places)) - {START}):
+        found = await postgres.hash_at(db, seen.seq)
+        if found is None:
+            verifier.problem("truncated", seen.seq, f"entry {seen.seq} was there; now the chain ends at {head.seq}")
+        elif found != seen.hash:
+            verifier.problem("rewritten", seen.seq, "it had another hash: entries up to here were written anew")
 
 
 def _place(text: str) -> Place:

@@ -17,7 +17,7 @@ from tollway.controlplane.audit import postgres
 from tollway.controlplane.audit.chain import FIRST, Head, Verifier, accepted_to, mark, marked
 from tollway.controlplane.audit.sealing import seal_key
 from tollway.controlplane.audit.service import present_head
-from tollway.controlplane.audit.verify import PIECE, START, Place, take
+from tollway.controlplane.audit.verify import PIECE, START, Place, remembered, take
 from tollway.controlplane.call import ApiError
 from tollway.controlplane.credentials.vault import Vault
 from tollway.controlplane.db.pool import OUTAGE, Pool
@@ -170,10 +170,7 @@ class AuditWatch:
         known = START if before is None else Place(before.to_seq, before.hash)
         place = START if from_start else known
         verifier = Verifier(key, seq=place.seq, hash_=place.hash, accepted=accepted_to(key, head))
-        sound = await postgres.last_sound(db)
-        places = {known, self._seen, START if sound is None else Place(sound.to_seq, sound.hash)}
-        for seen in places - {START}:
-            await _still_there(db, verifier, seen, head)
+        await remembered(db, verifier, head, self._seen)
         while await take(db, verifier, head.seq, PIECE):
             continue
         verifier.end(head)
@@ -200,12 +197,3 @@ class AuditWatch:
             return False
         self._told, self._told_at = told, now
         return True
-
-
-async def _still_there(db: Database, verifier: Verifier, seen: Place, head: Head) -> None:
-    """Whether the chain still goes through where an earlier check was."""
-    found = await postgres.hash_at(db, seen.seq)
-    if found is None:
-        verifier.problem("truncated", seen.seq, f"entry {seen.seq} was there; now the chain ends at {head.seq}")
-    elif found != seen.hash:
-        verifier.problem("rewritten", seen.seq, "it had another hash: entries up to here were written anew")

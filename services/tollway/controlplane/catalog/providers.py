@@ -24,6 +24,7 @@ from tollway.controlplane.catalog.model import (
 )
 from tollway.controlplane.credentials import postgres as credential_rows
 from tollway.controlplane.credentials import service as credentials
+from tollway.controlplane.credentials.checking import Checked
 from tollway.controlplane.credentials.model import NewCredential
 from tollway.controlplane.resources import (
     changed_fields,
@@ -58,7 +59,7 @@ async def create_provider(call: Call, request: CreateProviderRequest) -> Provide
     """A new provider with its first credentials."""
     refuse_id_as_name(request.name)
     base_url = rules.base_url(request.kind, request.base_url, "base_url")
-    found = await checks.of_new(request, base_url) if request.verify else {}
+    found: dict[str, Checked] = call.prepared if request.verify else {}
     provider_id = await postgres.insert_provider(
         call.db,
         request.name,
@@ -147,23 +148,21 @@ async def archive_provider(call: Call, request: ArchiveProviderRequest) -> Provi
 
 async def add_credential(call: Call, request: AddCredentialRequest) -> Provider:
     """A further credential."""
-    found = await checks.of_value(call, request.provider, request.api_key) if request.verify else None
     row = await _provider(call, request.provider, "_for_update")
     before = await _view(call, row)
     new = NewCredential(name=request.name, api_key=request.api_key, weight=request.weight, quota=request.quota)
     await credentials.add(call, row.id, new)
-    await checks.keep(call, row.id, {request.name: found} if found else {})
+    await checks.keep(call, row.id, {request.name: call.prepared} if request.verify else {})
     return await _credentials_changed(call, before, row.id)
 
 
 async def rotate_credential(call: Call, request: RotateCredentialRequest) -> Provider:
     """Another value for a credential."""
-    found = await checks.of_value(call, request.provider, request.api_key) if request.verify else None
     row = await _provider(call, request.provider, "_for_update")
     before = await _view(call, row)
     credential = await credentials.find(call, row.id, request.credential)
     await credentials.replace(call, credential, request.api_key)
-    await checks.keep(call, row.id, {credential.name: found} if found else {})
+    await checks.keep(call, row.id, {credential.name: call.prepared} if request.verify else {})
     return await _credentials_changed(call, before, row.id)
 
 

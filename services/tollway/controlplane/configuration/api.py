@@ -6,5 +6,5 @@ from tollway.controlplane.call import Method
 from tollway.controlplane.configuration import model, service
 
 METHODS: dict[str, Method] = {
-    "tollway.control.v1.ConfigurationService/Apply": Method(model.ApplyRequest, service.apply),
+    "tollway.control.v1.ConfigurationService/Apply": Method(model.ApplyRequest, service.apply, prepare=service.prepare),
 }

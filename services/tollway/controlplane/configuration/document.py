@@ -20,9 +20,17 @@ from tollway.controlplane.catalog.model import (
     effective_timeouts,
     stored_timeouts,
 )
-from tollway.controlplane.configuration.model import Configuration, KeySpec, ModelSpec, ProjectSpec, ProviderSpec
+from tollway.controlplane.configuration.model import (
+    Configuration,
+    KeyPolicySpec,
+    KeySpec,
+    ModelSpec,
+    ProjectSpec,
+    ProviderSpec,
+)
 from tollway.controlplane.identity.model import (
     DEFAULT_UNIT,
+    KEY_POLICY,
     NO_SIMILARITY,
     allow_list,
     caching_of,
@@ -172,7 +180,14 @@ def project_fields(spec: ProjectSpec, units: Mapping[str, str]) -> dict[str, Any
         **logging_fields(logging_of(spec.logging.bodies, spec.logging.retention_days)),
         **cache_fields(caching_of(spec.cache.enabled, spec.cache.ttl_seconds, spec.cache.scope, spec.cache.similarity)),
         "priority": priority_of(spec.priority).value,
+        **key_policy_fields(spec.key_policy),
     }
+
+
+def key_policy_fields(policy: KeyPolicySpec) -> dict[str, Any]:
+    """The comparable form of what a project asks of its keys, by column."""
+    found = (policy.lifetime_days, policy.max_keys, policy.max_keys_per_user)
+    return dict(zip(KEY_POLICY, found, strict=True))
 
 
 def logging_fields(logging: Logging) -> dict[str, Any]:

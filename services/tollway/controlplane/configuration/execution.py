@@ -11,6 +11,7 @@ from tollway.controlplane.catalog import model as catalog
 from tollway.controlplane.catalog import models, providers, routing
 from tollway.controlplane.configuration import state
 from tollway.controlplane.configuration.channels import Channels
+from tollway.controlplane.configuration.document import key_policy_fields
 from tollway.controlplane.configuration.issuers import Issuers
 from tollway.controlplane.configuration.model import (
     Configuration,
@@ -246,6 +247,7 @@ def _project(spec: ProjectSpec) -> dict[str, Any]:
         "cache_scope": spec.cache.scope,
         "cache_similarity": spec.cache.similarity,
         "priority": spec.priority,
+        **key_policy_fields(spec.key_policy),
     }
 
 

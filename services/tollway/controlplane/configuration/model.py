@@ -8,7 +8,7 @@ from tollway.controlplane.access.model import RoleSpec, UserRoleSpec
 from tollway.controlplane.alerts.model import AlertChannelSpec
 from tollway.controlplane.catalog.model import Capabilities, Price, Target, Timeouts
 from tollway.controlplane.catalog.routing import Routing
-from tollway.controlplane.credentials.model import NewCredential
+from tollway.controlplane.credentials.model import CredentialCheck, NewCredential
 from tollway.controlplane.rules.model import Limit
 from tollway.controlplane.signin.model import IdentitySpec
 from tollway.controlplane.workflows.model import PolicySpec
@@ -118,6 +118,14 @@ class CacheSpec(msgspec.Struct, frozen=True, kw_only=True):
     similarity: float | None = None
 
 
+class KeyPolicySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Message of the contract: what a project asks of its keys."""
+
+    lifetime_days: int | None = None
+    max_keys: int | None = None
+    max_keys_per_user: int | None = None
+
+
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Message of the contract."""
 
@@ -130,6 +138,7 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     logging: LoggingSpec = LoggingSpec()
     cache: CacheSpec = CacheSpec()
     priority: str = ""
+    key_policy: KeyPolicySpec = KeyPolicySpec()
     budget: BudgetSpec | None = None
     limits: LimitsSpec | None = None
 
@@ -166,6 +175,7 @@ class ApplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     prune: bool = False
     dry_run: bool = False
     force: bool = False
+    verify: bool = False
 
 
 class GeneratedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,3 +195,4 @@ class ApplyResponse(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[Change]
     generated_keys: list[GeneratedKey] = []
     applied: bool = False
+    checks: list[CredentialCheck] = []

@@ -1,14 +1,17 @@
 """Applies a document: plan, execution and what the set remembers, all in the transaction of the call.
 
+With `verify`, the plan is made once more before, to learn which provider keys it brings; the providers are asked about
+those, and then the transaction begins.
+
 Objects change through the use cases of their own features, which audit and publish. The order is of kinds, not of the
 document: what frees names goes first, what is referred to before what refers to it, containers last.
 """
 
 from __future__ import annotations
 
-from tollway.controlplane.call import ApiCode, ApiError, Call
+from tollway.controlplane.call import ApiCode, ApiError, Call, Outside
 from tollway.controlplane.catalog import models
-from tollway.controlplane.configuration import document, postgres, state
+from tollway.controlplane.configuration import document, postgres, state, verification
 from tollway.controlplane.configuration.execution import Executor
 from tollway.controlplane.configuration.model import DEFAULT_SET, ApplyRequest, ApplyResponse
 from tollway.controlplane.configuration.plan import (
@@ -20,7 +23,8 @@ from tollway.controlplane.configuration.plan import (
     make_plan,
 )
 from tollway.controlplane.configuration.state import State
-from tollway.controlplane.credentials.vault import ensure_peppers
+from tollway.controlplane.credentials.checking import Checked
+from tollway.controlplane.credentials.vault import Peppers, ensure_peppers
 
 _SHOWN_CONFLICTS = 10
 _FIRST = (Kind.KEY, Kind.MODEL)
@@ -35,21 +39,42 @@ async def apply(call: Call, request: ApplyRequest) -> ApplyResponse:
     if peppers is None:
         call.catalog_change()
         peppers = await ensure_peppers(call.db, call.vault)
-    before = await state.load(call, managing_set, request.configuration, peppers)
-    document.check(request.configuration, before.known)
-    desired = list(state.desired(request.configuration, before))
-    steps = make_plan(desired, before.present, managing_set, prune=request.prune, force=request.force)
-    _refuse_kind_change(steps)
+    before, desired, steps = await _plan(call, request, peppers)
     changes = [step.shown() for step in steps]
+    found: dict[str, Checked] = call.prepared or {}
+    checks = verification.report(call, request.configuration, steps, found) if request.verify else []
     if request.dry_run:
-        return ApplyResponse(changes=changes)
+        return ApplyResponse(changes=changes, checks=checks)
     _refuse_conflicts(steps)
     executor = Executor(call, request.configuration, before)
     await _execute(executor, steps)
     await models.check_names(call)
     await _check_fallbacks(call, request, steps)
     await _remember(call, request, managing_set, desired, before, steps)
-    return ApplyResponse(changes=changes, generated_keys=executor.generated, applied=True)
+    await verification.keep(call, found)
+    return ApplyResponse(changes=changes, generated_keys=executor.generated, applied=True, checks=checks)
+
+
+async def prepare(call: Call, request: ApplyRequest) -> Outside | None:
+    """With `verify`: what to ask about the provider keys that the document brings. It refuses what `apply` refuses."""
+    peppers = await call.vault.peppers(call.db) if request.verify else None
+    if peppers is None:
+        return None
+    _, _, steps = await _plan(call, request, peppers)
+    if not request.dry_run:
+        _refuse_conflicts(steps)
+    return verification.asking(call, verification.questions(request.configuration, steps))
+
+
+async def _plan(call: Call, request: ApplyRequest, peppers: Peppers) -> tuple[State, list[Desired], list[Step]]:
+    """What there is, what there shall be, and the way from one to the other. Only reads."""
+    managing_set = request.set or DEFAULT_SET
+    before = await state.load(call, managing_set, request.configuration, peppers)
+    document.check(request.configuration, before.known)
+    desired = list(state.desired(request.configuration, before))
+    steps = make_plan(desired, before.present, managing_set, prune=request.prune, force=request.force)
+    _refuse_kind_change(steps)
+    return before, desired, steps
 
 
 async def _check_fallbacks(call: Call, request: ApplyRequest, steps: list[Step]) -> None:

@@ -23,7 +23,7 @@ from tollway.controlplane.credentials import postgres as credentials
 from tollway.controlplane.credentials.model import NewCredential, quota_form
 from tollway.controlplane.credentials.vault import Peppers, value_fingerprint
 from tollway.controlplane.identity import postgres as identity
-from tollway.controlplane.identity.model import DEFAULT_UNIT, ProjectRow, UnitRow
+from tollway.controlplane.identity.model import DEFAULT_UNIT, KEY_POLICY, ProjectRow, UnitRow
 from tollway.controlplane.keys import postgres as keys
 from tollway.controlplane.keys.model import SecretRow
 from tollway.core.catalog import Quota
@@ -137,6 +137,7 @@ def _project_fields(row: ProjectRow) -> dict[str, Any]:
         **document.logging_fields(row.logging),
         **document.cache_fields(row.caching),
         "priority": row.priority.value,
+        **{name: getattr(row, name) for name in KEY_POLICY},
     }
 
 

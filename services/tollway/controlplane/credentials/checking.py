@@ -8,9 +8,11 @@ they are loaded by the first check, outside of the event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -19,9 +21,13 @@ import msgspec
 
 from tollway.core.catalog import ProviderKind
 from tollway.core.netguard import Guard
+from tollway.core.proxies import Proxies
 
 CHECK_SECONDS = 8.0
 """For one check, all included."""
+ALL_SECONDS = 10.0
+"""For all the checks of one call that are made for many keys."""
+AT_ONCE = 16
 NOT_A_KEY = "tollway-check-that-is-no-key"
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ENTRA = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
@@ -30,13 +36,14 @@ _ASKS_FOR_KEYS = frozenset({ProviderKind.OPENAI, ProviderKind.ANTHROPIC, Provide
 
 
 class Outcome(StrEnum):
-    """What a check found. Only `refused` and `blocked` speak against saving the key."""
+    """What a check found. Only `refused` and `blocked` speak against the key; `unchecked` is never stored."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
     UNPROVEN = "unproven"
     UNREACHABLE = "unreachable"
     BLOCKED = "blocked"
+    UNCHECKED = "unchecked"
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +52,18 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     status: int = 0
     detail: str = ""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider, and the key that it is asked about, which is in no representation of this."""
+
+    kind: ProviderKind
+    base_url: str
+    api_version: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Question(kind={self.kind!r}, base_url={self.base_url!r})"
 
 
 class Listing(Protocol):
@@ -63,6 +82,8 @@ def detail(outcome: Outcome, status: int) -> str:
             return f"the provider refuses the key (HTTP {status})"
         case Outcome.BLOCKED:
             return "the provider's address must not be called from here"
+        case Outcome.UNCHECKED:
+            return "not checked: took too long"
         case Outcome.UNREACHABLE if status:
             return f"the provider does not work at present (HTTP {status}); the key is not checked"
         case Outcome.UNREACHABLE:
@@ -75,19 +96,42 @@ def detail(outcome: Outcome, status: int) -> str:
     return f"the provider answers (HTTP {status}), but not in a way that tells whether it takes the key"
 
 
-async def check(kind: ProviderKind, base_url: str, api_version: str, api_key: str, guard: Guard) -> Checked:
+async def check(
+    kind: ProviderKind, base_url: str, api_version: str, api_key: str, guard: Guard, proxies: Proxies
+) -> Checked:
     """Asks the provider. Never raises for what it answers or fails to."""
-    found = await _bounded(kind, base_url, api_version, api_key, guard)
+    found = await _bounded(kind, base_url, api_version, api_key, guard, proxies)
     return msgspec.structs.replace(found, detail=detail(found.outcome, found.status))
 
 
-async def _bounded(kind: ProviderKind, base_url: str, api_version: str, api_key: str, guard: Guard) -> Checked:
+async def check_all(questions: Mapping[str, Question], guard: Guard, proxies: Proxies) -> dict[str, Checked]:
+    """Asks about many keys, of any providers, a few at a time; what was found, by the name of the question.
+
+    All together it takes at most ALL_SECONDS: what has no answer by then is `unchecked`.
+    """
+    late = Checked(outcome=Outcome.UNCHECKED, detail=detail(Outcome.UNCHECKED, 0))
+    found = dict.fromkeys(questions, late)
+    waiting = iter(questions.items())
+
+    async def ask() -> None:
+        for name, asked in waiting:
+            found[name] = await check(asked.kind, asked.base_url, asked.api_version, asked.api_key, guard, proxies)
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ALL_SECONDS):
+            await asyncio.gather(*(ask() for _ in range(min(AT_ONCE, len(questions)))))
+    return found
+
+
+async def _bounded(
+    kind: ProviderKind, base_url: str, api_version: str, api_key: str, guard: Guard, proxies: Proxies
+) -> Checked:
     sdks = await asyncio.to_thread(importlib.import_module, "tollway.controlplane.credentials.sdks")
     # At the level debug they would log what they send.
     for name in ("openai", "anthropic", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     listing: Listing = await asyncio.to_thread(
-        sdks.listing, kind, root(kind, base_url, api_version), api_version, guard
+        sdks.listing, kind, root(kind, base_url, api_version), api_version, guard, proxies
     )
     try:
         async with asyncio.timeout(CHECK_SECONDS):

@@ -18,6 +18,7 @@ from tollway.controlplane.credentials.checking import CHECK_SECONDS, Checked, Ou
 from tollway.controlplane.credentials.guarded import AddressBlocked, GuardedTransport
 from tollway.core.catalog import ProviderKind
 from tollway.core.netguard import Guard
+from tollway.core.proxies import Proxies
 
 ANTHROPIC_VERSION = "2023-06-01"
 _SCOPES = ("missing scope", "insufficient permissions")
@@ -33,10 +34,10 @@ class Sdk:
     connection_error: type[Exception]
 
 
-def listing(kind: ProviderKind, root: str, api_version: str, guard: Guard) -> SdkListing:
+def listing(kind: ProviderKind, root: str, api_version: str, guard: Guard, proxies: Proxies) -> SdkListing:
     """What lists the models of a provider of this kind; `root` is its base URL as the SDK wants it. Loads the SDK."""
     sdk = _anthropic(root) if kind is ProviderKind.ANTHROPIC else _openai(kind, root, api_version)
-    return SdkListing(sdk, guard)
+    return SdkListing(sdk, guard, proxies)
 
 
 def _anthropic(root: str) -> Sdk:
@@ -82,9 +83,10 @@ def _openai(kind: ProviderKind, root: str, api_version: str) -> Sdk:
 class SdkListing:
     """Asks with a client of its own for each call."""
 
-    def __init__(self, sdk: Sdk, guard: Guard) -> None:
+    def __init__(self, sdk: Sdk, guard: Guard, proxies: Proxies) -> None:
         self._sdk = sdk
         self._guard = guard
+        self._proxies = proxies
 
     async def list_models(self, api_key: str) -> Checked:
         """As the port says: never raises for what the provider answers or fails to."""
@@ -102,7 +104,7 @@ class SdkListing:
     @contextlib.asynccontextmanager
     async def _client(self, api_key: str) -> AsyncIterator[Any]:
         http = httpx2.AsyncClient(
-            transport=GuardedTransport(self._guard),
+            transport=GuardedTransport(self._guard, self._proxies),
             timeout=CHECK_SECONDS,
             trust_env=False,
             follow_redirects=False,

@@ -261,6 +261,18 @@ CREATE TABLE data_keys (
     retired_at timestamp with time zone
 );
 
+CREATE TABLE idempotency_records (
+    id uuid NOT NULL,
+    principal text NOT NULL,
+    method text NOT NULL,
+    request bytea NOT NULL,
+    sealed bytea,
+    data_key text,
+    created_at timestamp with time zone NOT NULL,
+    answer_until timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE identity_entries (
     id uuid NOT NULL,
     issuer text NOT NULL,
@@ -391,7 +403,8 @@ CREATE TABLE ledger_days (
     images numeric,
     audio_ms numeric,
     characters numeric,
-    searches numeric
+    searches numeric,
+    cached_requests bigint
 );
 
 CREATE TABLE ledger_deltas (
@@ -424,7 +437,8 @@ CREATE TABLE ledger_deltas (
     images numeric,
     audio_ms numeric,
     characters numeric,
-    searches numeric
+    searches numeric,
+    cached_requests bigint
 );
 
 CREATE TABLE ledger_groups (
@@ -462,7 +476,8 @@ CREATE TABLE ledger_hours (
     images numeric,
     audio_ms numeric,
     characters numeric,
-    searches numeric
+    searches numeric,
+    cached_requests bigint
 );
 
 CREATE TABLE ledger_quarantine (
@@ -471,6 +486,13 @@ CREATE TABLE ledger_quarantine (
     replica text NOT NULL,
     reason text NOT NULL,
     "row" jsonb NOT NULL
+);
+
+CREATE TABLE ledger_recount (
+    only_row boolean NOT NULL DEFAULT true,
+    done timestamp with time zone NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone,
+    ends timestamp with time zone NOT NULL,
+    finished boolean NOT NULL
 );
 
 CREATE TABLE ledger_requests (
@@ -499,6 +521,64 @@ CREATE TABLE ledger_requests (
 CREATE TABLE ledger_retention (
     only_row boolean NOT NULL DEFAULT true,
     horizon date NOT NULL DEFAULT '0001-01-01'::date
+);
+
+CREATE TABLE ledger_totals (
+    begins timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    organisation text NOT NULL,
+    business_unit text NOT NULL,
+    model text NOT NULL,
+    provider text,
+    requests bigint,
+    cached_requests bigint,
+    errors bigint,
+    unpriced bigint,
+    cost_nano numeric,
+    estimated_nano numeric,
+    input_tokens numeric,
+    cached_input_tokens numeric,
+    cache_write_5m_tokens numeric,
+    cache_write_1h_tokens numeric,
+    audio_input_tokens numeric,
+    image_input_tokens numeric,
+    output_tokens numeric,
+    reasoning_tokens numeric,
+    audio_output_tokens numeric,
+    image_output_tokens numeric,
+    prediction_accepted_tokens numeric,
+    prediction_rejected_tokens numeric,
+    images numeric,
+    audio_ms numeric,
+    characters numeric,
+    searches numeric
+);
+
+CREATE TABLE ledger_weeks (
+    begins timestamp with time zone NOT NULL,
+    group_id uuid NOT NULL,
+    requests bigint,
+    cached_requests bigint,
+    errors bigint,
+    unpriced bigint,
+    cost_nano numeric,
+    estimated_nano numeric,
+    input_tokens numeric,
+    cached_input_tokens numeric,
+    cache_write_5m_tokens numeric,
+    cache_write_1h_tokens numeric,
+    audio_input_tokens numeric,
+    image_input_tokens numeric,
+    output_tokens numeric,
+    reasoning_tokens numeric,
+    audio_output_tokens numeric,
+    image_output_tokens numeric,
+    prediction_accepted_tokens numeric,
+    prediction_rejected_tokens numeric,
+    images numeric,
+    audio_ms numeric,
+    characters numeric,
+    searches numeric
 );
 
 CREATE TABLE limit_sets (
@@ -616,7 +696,10 @@ CREATE TABLE projects (
     cache_ttl_seconds integer NOT NULL DEFAULT 3600,
     cache_scope text NOT NULL DEFAULT 'project'::text,
     cache_similarity double precision,
-    priority text NOT NULL DEFAULT 'interactive'::text
+    priority text NOT NULL DEFAULT 'interactive'::text,
+    key_lifetime_days integer,
+    max_keys integer,
+    max_keys_per_user integer
 );
 
 CREATE TABLE providers (
@@ -798,13 +881,22 @@ CREATE TABLE signin_issuers (
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
     archived_at timestamp with time zone,
-    data_plane jsonb
+    data_plane jsonb,
+    claims text[] NOT NULL DEFAULT '{}'::text[]
 );
 
 CREATE TABLE signin_keys (
     issuer_id uuid NOT NULL,
     keys jsonb NOT NULL,
     read_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE signin_logouts (
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    provider_sid text NOT NULL,
+    issued_until timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE signin_once (
@@ -860,7 +952,8 @@ CREATE TABLE users (
     revision bigint NOT NULL DEFAULT 1,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
-    tokens_not_before timestamp with time zone
+    tokens_not_before timestamp with time zone,
+    groups_said_at timestamp with time zone
 );
 
 CREATE TABLE ledger_attempts_default PARTITION OF ledger_attempts DEFAULT;
@@ -935,6 +1028,8 @@ ALTER TABLE change_log ADD CONSTRAINT change_log_kind_check CHECK ((kind = ANY (
 ALTER TABLE credentials ADD CONSTRAINT credentials_check_outcome_check CHECK ((check_outcome = ANY (ARRAY['accepted'::text, 'refused'::text, 'unproven'::text, 'unreachable'::text, 'blocked'::text])));
 ALTER TABLE credentials ADD CONSTRAINT credentials_pkey PRIMARY KEY (id);
 ALTER TABLE data_keys ADD CONSTRAINT data_keys_pkey PRIMARY KEY (id);
+ALTER TABLE idempotency_records ADD CONSTRAINT idempotency_records_check CHECK ((num_nonnulls(sealed, data_key) <> 1));
+ALTER TABLE idempotency_records ADD CONSTRAINT idempotency_records_pkey PRIMARY KEY (id);
 ALTER TABLE identity_entries ADD CONSTRAINT identity_entries_issuer_subject_key UNIQUE (issuer, subject);
 ALTER TABLE identity_entries ADD CONSTRAINT identity_entries_pkey PRIMARY KEY (id);
 ALTER TABLE installation ADD CONSTRAINT installation_only_row_check CHECK (only_row);
@@ -950,9 +1045,13 @@ ALTER TABLE ledger_days ADD CONSTRAINT ledger_days_pkey PRIMARY KEY (begins, gro
 ALTER TABLE ledger_groups ADD CONSTRAINT ledger_groups_pkey PRIMARY KEY (id);
 ALTER TABLE ledger_hours ADD CONSTRAINT ledger_hours_pkey PRIMARY KEY (begins, group_id);
 ALTER TABLE ledger_quarantine ADD CONSTRAINT ledger_quarantine_pkey PRIMARY KEY (id);
+ALTER TABLE ledger_recount ADD CONSTRAINT ledger_recount_only_row_check CHECK (only_row);
+ALTER TABLE ledger_recount ADD CONSTRAINT ledger_recount_pkey PRIMARY KEY (only_row);
 ALTER TABLE ledger_requests ADD CONSTRAINT ledger_requests_pkey PRIMARY KEY (day, id);
 ALTER TABLE ledger_retention ADD CONSTRAINT ledger_retention_only_row_check CHECK (only_row);
 ALTER TABLE ledger_retention ADD CONSTRAINT ledger_retention_pkey PRIMARY KEY (only_row);
+ALTER TABLE ledger_totals ADD CONSTRAINT ledger_totals_pkey PRIMARY KEY (begins, id);
+ALTER TABLE ledger_weeks ADD CONSTRAINT ledger_weeks_pkey PRIMARY KEY (begins, group_id);
 ALTER TABLE limit_sets ADD CONSTRAINT limit_sets_pkey PRIMARY KEY (id);
 ALTER TABLE limit_sets ADD CONSTRAINT limit_sets_scope_check CHECK ((scope = ANY (ARRAY['organisation'::text, 'business_unit'::text, 'project'::text, 'key'::text, 'user'::text, 'model'::text])));
 ALTER TABLE limit_sets ADD CONSTRAINT limit_sets_scope_subject_key UNIQUE (scope, subject);
@@ -978,8 +1077,11 @@ ALTER TABLE projects ADD CONSTRAINT projects_cache_scope_check CHECK ((cache_sco
 ALTER TABLE projects ADD CONSTRAINT projects_cache_similarity_check CHECK (((cache_similarity >= (0.5)::double precision) AND (cache_similarity <= (0.999)::double precision)));
 ALTER TABLE projects ADD CONSTRAINT projects_cache_ttl_seconds_check CHECK (((cache_ttl_seconds >= 1) AND (cache_ttl_seconds <= 2592000)));
 ALTER TABLE projects ADD CONSTRAINT projects_dialect_policy_check CHECK ((dialect_policy = ANY (ARRAY['lenient'::text, 'strict'::text])));
+ALTER TABLE projects ADD CONSTRAINT projects_key_lifetime_days_check CHECK (((key_lifetime_days >= 1) AND (key_lifetime_days <= 3650)));
 ALTER TABLE projects ADD CONSTRAINT projects_log_bodies_check CHECK ((log_bodies = ANY (ARRAY['full'::text, 'masked'::text, 'none'::text])));
 ALTER TABLE projects ADD CONSTRAINT projects_log_retention_days_check CHECK ((log_retention_days = ANY (ARRAY[1, 7, 30, 90, 365])));
+ALTER TABLE projects ADD CONSTRAINT projects_max_keys_check CHECK (((max_keys >= 1) AND (max_keys <= 1000000)));
+ALTER TABLE projects ADD CONSTRAINT projects_max_keys_per_user_check CHECK (((max_keys_per_user >= 1) AND (max_keys_per_user <= 1000000)));
 ALTER TABLE projects ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
 ALTER TABLE projects ADD CONSTRAINT projects_priority_check CHECK ((priority = ANY (ARRAY['interactive'::text, 'batch'::text])));
 ALTER TABLE providers ADD CONSTRAINT providers_hangup_check CHECK ((hangup = ANY (ARRAY['close'::text, 'drain'::text])));
@@ -1007,6 +1109,8 @@ ALTER TABLE service_accounts ADD CONSTRAINT service_accounts_pkey PRIMARY KEY (i
 ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_pkey PRIMARY KEY (id);
 ALTER TABLE signin_issuers ADD CONSTRAINT signin_issuers_refresh_seconds_check CHECK (((refresh_seconds >= 60) AND (refresh_seconds <= 86400)));
 ALTER TABLE signin_keys ADD CONSTRAINT signin_keys_pkey PRIMARY KEY (issuer_id);
+ALTER TABLE signin_logouts ADD CONSTRAINT signin_logouts_check CHECK (((subject <> ''::text) OR (provider_sid <> ''::text)));
+ALTER TABLE signin_logouts ADD CONSTRAINT signin_logouts_pkey PRIMARY KEY (issuer, subject, provider_sid);
 ALTER TABLE signin_once ADD CONSTRAINT signin_once_pkey PRIMARY KEY (digest);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_digest_key UNIQUE (digest);
 ALTER TABLE signin_sessions ADD CONSTRAINT signin_sessions_kind_check CHECK ((kind = ANY (ARRAY['oidc'::text, 'local'::text])));
@@ -1026,6 +1130,7 @@ ALTER TABLE budget_increases ADD CONSTRAINT budget_increases_budget_id_fkey FORE
 ALTER TABLE business_units ADD CONSTRAINT business_units_organisation_id_fkey FOREIGN KEY (organisation_id) REFERENCES organisations(id);
 ALTER TABLE credentials ADD CONSTRAINT credentials_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 ALTER TABLE credentials ADD CONSTRAINT credentials_provider_id_fkey FOREIGN KEY (provider_id) REFERENCES providers(id);
+ALTER TABLE idempotency_records ADD CONSTRAINT idempotency_records_data_key_fkey FOREIGN KEY (data_key) REFERENCES data_keys(id);
 ALTER TABLE key_secrets ADD CONSTRAINT key_secrets_key_id_fkey FOREIGN KEY (key_id) REFERENCES keys(id);
 ALTER TABLE key_secrets ADD CONSTRAINT key_secrets_pepper_fkey FOREIGN KEY (pepper) REFERENCES peppers(id);
 ALTER TABLE keys ADD CONSTRAINT keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id);
@@ -1070,6 +1175,8 @@ CREATE UNIQUE INDEX budgets_subject ON budgets USING btree (scope, subject) WHER
 CREATE UNIQUE INDEX business_units_name ON business_units USING btree (organisation_id, name) WHERE (archived_at IS NULL);
 CREATE INDEX change_log_version ON change_log USING btree (version);
 CREATE UNIQUE INDEX credentials_name ON credentials USING btree (provider_id, name) WHERE (removed_at IS NULL);
+CREATE INDEX idempotency_records_answers ON idempotency_records USING btree (answer_until) WHERE (sealed IS NOT NULL);
+CREATE INDEX idempotency_records_expiry ON idempotency_records USING btree (expires_at);
 CREATE INDEX identity_entries_version ON identity_entries USING btree (version, id);
 CREATE UNIQUE INDEX keys_name ON keys USING btree (project_id, name) WHERE (revoked_at IS NULL);
 CREATE UNIQUE INDEX keys_public_id ON keys USING btree (public_id);
@@ -1080,10 +1187,15 @@ CREATE INDEX ledger_attempts_request ON ledger_attempts USING btree (request_id)
 CREATE INDEX ledger_attempts_started ON ledger_attempts USING brin (COALESCE(request_started_at, started_at)) WITH (pages_per_range='16');
 CREATE INDEX ledger_attempts_taken ON ledger_attempts USING brin (taken_at) WITH (pages_per_range='16');
 CREATE INDEX ledger_checks_time ON ledger_checks USING btree (checked_at);
+CREATE INDEX ledger_days_group ON ledger_days USING btree (group_id, begins);
+CREATE INDEX ledger_groups_key ON ledger_groups USING hash (key_id);
+CREATE INDEX ledger_groups_project ON ledger_groups USING hash (project);
+CREATE INDEX ledger_groups_user ON ledger_groups USING hash (user_name);
 CREATE INDEX ledger_quarantine_received ON ledger_quarantine USING btree (received_at);
 CREATE INDEX ledger_requests_project ON ledger_requests USING btree (project, day);
 CREATE INDEX ledger_requests_started ON ledger_requests USING brin (started_at) WITH (pages_per_range='16');
 CREATE INDEX ledger_requests_taken ON ledger_requests USING brin (taken_at) WITH (pages_per_range='16');
+CREATE INDEX ledger_weeks_group ON ledger_weeks USING btree (group_id, begins);
 CREATE UNIQUE INDEX models_name ON models USING btree (name) WHERE (archived_at IS NULL);
 CREATE INDEX price_publications_model ON price_publications USING btree (model, published_at);
 CREATE INDEX price_publications_model_id ON price_publications USING btree (model_id, published_at DESC, id DESC);
@@ -1113,7 +1225,10 @@ CREATE INDEX service_account_tokens_account ON service_account_tokens USING btre
 CREATE UNIQUE INDEX service_accounts_name ON service_accounts USING btree (name) WHERE (archived_at IS NULL);
 CREATE UNIQUE INDEX signin_issuers_issuer ON signin_issuers USING btree (issuer) WHERE (archived_at IS NULL);
 CREATE UNIQUE INDEX signin_issuers_name ON signin_issuers USING btree (name) WHERE (archived_at IS NULL);
+CREATE INDEX signin_logouts_expires ON signin_logouts USING btree (expires_at);
+CREATE INDEX signin_logouts_sid ON signin_logouts USING btree (issuer, provider_sid) WHERE (provider_sid <> ''::text);
 CREATE INDEX signin_once_expires ON signin_once USING btree (expires_at);
+CREATE INDEX signin_sessions_any_sid ON signin_sessions USING btree (issuer_id, provider_sid) WHERE (provider_sid <> ''::text);
 CREATE INDEX signin_sessions_expires ON signin_sessions USING btree (expires_at);
 CREATE INDEX signin_sessions_provider_sid ON signin_sessions USING btree (issuer_id, provider_sid) WHERE ((revoked_at IS NULL) AND (provider_sid <> ''::text));
 CREATE INDEX signin_sessions_subject ON signin_sessions USING btree (issuer_id, subject) WHERE (revoked_at IS NULL);
@@ -1127,6 +1242,10 @@ CREATE UNIQUE INDEX users_identity ON users USING btree (issuer, subject) WHERE 
 -- function audit_refuse
 -- function ledger_attempts_added
 -- function ledger_counted
+-- function ledger_days_added
+-- function ledger_days_changed
+-- function ledger_days_emptied
+-- function ledger_days_removed
 -- function ledger_group_id
 -- function ledger_id_day
 -- function ledger_requests_added
@@ -1135,6 +1254,10 @@ CREATE UNIQUE INDEX users_identity ON users USING btree (issuer, subject) WHERE 
 -- trigger audit_refuse
 -- trigger audit_refuse_head
 -- trigger ledger_attempts_added
+-- trigger ledger_days_added
+-- trigger ledger_days_changed
+-- trigger ledger_days_emptied
+-- trigger ledger_days_removed
 -- trigger ledger_requests_added
 -- v ledger_by_day
 -- v ledger_by_hour

@@ -14,6 +14,8 @@ from tollway.core.catalog import Bodies, CacheScope, Caching, DialectPolicy, Log
 ORGANISATION = "default"
 DEFAULT_UNIT = "default"
 ALL_MODELS = ("*",)
+KEY_POLICY = ("key_lifetime_days", "max_keys", "max_keys_per_user")
+"""What a project asks of its keys, each None: nothing."""
 NO_SIMILARITY = (
     "answers to requests that mean the same cannot be given: nothing of this installation compares meanings. "
     "Leave it out; the very same request is answered from the cache without it"
@@ -92,6 +94,9 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     cache_scope: str
     cache_similarity: float | None
     priority: str
+    key_lifetime_days: int | None
+    max_keys: int | None
+    max_keys_per_user: int | None
 
 
 class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +114,9 @@ class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     cache_scope: str = ""
     cache_similarity: float | None = None
     priority: str = ""
+    key_lifetime_days: int | None = None
+    max_keys: int | None = None
+    max_keys_per_user: int | None = None
 
 
 class GetProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +156,9 @@ class UpdateProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
     cache_scope: str = ""
     cache_similarity: float | None = None
     priority: str = ""
+    key_lifetime_days: int | None = None
+    max_keys: int | None = None
+    max_keys_per_user: int | None = None
 
 
 class ArchiveProjectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +207,9 @@ class ProjectColumns(msgspec.Struct, frozen=True, kw_only=True):
     cache_scope: CacheScope
     cache_similarity: float | None
     priority: Priority
+    key_lifetime_days: int | None
+    max_keys: int | None
+    max_keys_per_user: int | None
 
 
 class ProjectRow(ProjectColumns, frozen=True, kw_only=True):
@@ -250,6 +264,9 @@ class ProjectRow(ProjectColumns, frozen=True, kw_only=True):
             cache_scope=self.cache_scope.value,
             cache_similarity=self.cache_similarity,
             priority=self.priority.value,
+            key_lifetime_days=self.key_lifetime_days,
+            max_keys=self.max_keys,
+            max_keys_per_user=self.max_keys_per_user,
         )
 
 
@@ -297,6 +314,7 @@ def choices(request: CreateProjectRequest | UpdateProjectRequest) -> dict[str, A
         "cache_scope": cache.scope,
         "cache_similarity": cache.similarity,
         "priority": priority_of(request.priority),
+        **{name: getattr(request, name) for name in KEY_POLICY},
     }
 
 

@@ -166,7 +166,7 @@ async def list_projects(call: Call, request: ListProjectsRequest) -> ListProject
 
 
 async def update_project(call: Call, request: UpdateProjectRequest) -> Project:
-    """Changes description, unit, allowed models, dialect policy, priority, what is logged or what is cached."""
+    """Changes description, unit, allowed models, dialect policy, priority, key policy, what is logged or cached."""
     row = await _project(call.db, request.project, "_for_update")
     check_etag(request.etag, row.id, row.revision, f"project {row.name!r}")
     chosen: dict[str, Any] = choices(request)

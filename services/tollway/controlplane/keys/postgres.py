@@ -17,6 +17,7 @@ from tollway.controlplane.keys.model import KeyRow, SecretRow
 from tollway.controlplane.resources import as_uuid
 
 _SQL = Statements(__package__)
+_NUMBERS = 0x6B657901
 
 
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,13 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     expires_at: datetime | None
     revoked_at: datetime | None
+
+
+class Number(msgspec.Struct, frozen=True):
+    """Keys that work, and those of them that belong to one user."""
+
+    all: int
+    of_user: int
 
 
 class _Id(msgspec.Struct):
@@ -100,6 +108,16 @@ async def insert(
 async def name_taken(db: Database, project_id: UUID, name: str) -> bool:
     """Whether a key of the project that is not revoked has the name."""
     return await _SQL.one(db, "name_taken", _Id, project=project_id, name=name) is not None
+
+
+async def lock_number(db: Database, project_id: UUID) -> None:
+    """Nobody else counts the keys of this project until the transaction ends."""
+    await _SQL.run(db, "lock_number", space=_NUMBERS, project=str(project_id))
+
+
+async def active(db: Database, project_id: UUID, user: str, now: datetime) -> Number:
+    """How many keys of a project work, and how many of them belong to a user."""
+    return await _SQL.one(db, "active", Number, project=project_id, user=user, now=now) or Number(0, 0)
 
 
 async def lookup_taken(db: Database, lookup: str) -> bool:

@@ -9,6 +9,17 @@ ON CONFLICT DO NOTHING;
 -- name: name_taken
 SELECT id FROM keys WHERE project_id = %(project)s AND name = %(name)s AND revoked_at IS NULL;
 
+-- name: lock_number
+-- One count of a project's keys at a time; ends with the transaction.
+SELECT pg_advisory_xact_lock(%(space)s, hashtext(%(project)s));
+
+-- name: active
+-- A replaced key that lasts to the end of its grace is its successor's.
+SELECT count(*) AS all, count(*) FILTER (WHERE user_name = %(user)s) AS of_user
+FROM keys
+WHERE project_id = %(project)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %(now)s)
+  AND rules_of IS NULL;
+
 -- name: lookup_taken
 SELECT id FROM keys WHERE lookup = %(lookup)s;
 

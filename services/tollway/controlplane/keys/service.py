@@ -19,7 +19,7 @@ from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.credentials.vault import Peppers, ensure_peppers
 from tollway.controlplane.identity import postgres as identity
 from tollway.controlplane.identity.model import allow_list
-from tollway.controlplane.keys import postgres
+from tollway.controlplane.keys import policies, postgres
 from tollway.controlplane.keys.model import (
     CreateKeyRequest,
     EndKeyGraceRequest,
@@ -87,14 +87,19 @@ async def create_key(call: Call, request: CreateKeyRequest) -> KeyWithSecret:
     return await create_key_at(call, request, _now(call))
 
 
-async def create_key_at(call: Call, request: CreateKeyRequest, created_at: datetime) -> KeyWithSecret:
-    """A new key whose age counts from `created_at`."""
+async def create_key_at(
+    call: Call, request: CreateKeyRequest, created_at: datetime, *, replaces: bool = False
+) -> KeyWithSecret:
+    """A new key whose age counts from `created_at`. One that replaces another is not one more."""
     project = await identity.project(call.db, request.project, "_for_share")
     if project is None:
         raise not_found("project", request.project, "project")
     _check_expiry(request.expires_at, _now(call))
+    policies.check_end(project, request.expires_at, _now(call))
     if request.user:
         checks.user_name(request.user, "user")
+    if not replaces:
+        await policies.check_number(call, project, request.user, _now(call))
     key_id, secret = await _insert(call, project.id, request, created_at)
     row = await postgres.key(call.db, str(key_id))
     assert row is not None
@@ -197,8 +202,22 @@ async def update_key(call: Call, request: UpdateKeyRequest) -> Key:
         raise ApiError(ApiCode.FAILED_PRECONDITION, "the key is revoked")
     if expires_at != row.expires_at:
         _check_expiry(expires_at, now)
+    await _check_policy(call, row, expires_at, user, now)
     await postgres.update(call.db, row.id, models, tags, expires_at, user, now)
     return await _changed(call, row)
+
+
+async def _check_policy(call: Call, row: KeyRow, expires_at: datetime | None, user: str, now: datetime) -> None:
+    """What the project asks of a key whose expiry or user changes."""
+    if row.project_archived:
+        return
+    project = await identity.project(call.db, str(row.project_id), "_for_share")
+    if project is None:
+        return
+    if expires_at != row.expires_at:
+        policies.check_end(project, expires_at, now)
+    if user and user != row.user_name:
+        await policies.check_number(call, project, user, now, moved=True)
 
 
 async def _changed(call: Call, before: KeyRow) -> Key:
@@ -222,6 +241,9 @@ async def rotate_key(call: Call, request: RotateKeyRequest) -> KeyWithSecret:
     if row.status(now) is not KeyStatus.ACTIVE:
         state = "revoked" if row.revoked_at is not None else "expired"
         raise ApiError(ApiCode.FAILED_PRECONDITION, f"the key is {state}")
+    project = await identity.project(call.db, str(row.project_id), "_for_share")
+    if project is not None:
+        policies.check_rotation(project, row.expires_at, now)
     grace = timedelta(seconds=request.grace_seconds)
     if row.imported:
         return await replace_key(call, row, grace)
@@ -263,7 +285,7 @@ async def replace_key(call: Call, row: KeyRow, grace: timedelta, value: str = ""
         value=value,
         user=row.user_name,
     )
-    made = await create_key_at(call, request, row.created_at)
+    made = await create_key_at(call, request, row.created_at, replaces=True)
     await postgres.inherit_management(call.db, UUID(made.key.id), row)
     # Budget and limits go on: one count for both keys, so that a grace gives nobody a second budget.
     await postgres.succeed(call.db, row.id, UUID(made.key.id))

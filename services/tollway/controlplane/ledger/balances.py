@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.ingest import INGEST_LOCK
-from tollway.controlplane.ledger.periods import FIRST, LAST, clip, split, widen
+from tollway.controlplane.ledger.periods import FIRST, LAST, by_weeks, clip, split, widen
 from tollway.controlplane.ledger.retention import kept_from
 from tollway.controlplane.resources import as_uuid
 
@@ -23,6 +23,8 @@ _sql = Statements(__package__ or "")
 MAX_BIGINT = (1 << 63) - 1
 MEASURES = ("cost", "requests", "tokens")
 SCOPES = ("organisation", "business_unit", "project", "key", "user", "model")
+WIDE = frozenset({"organisation", "business_unit", "model"})
+"""Scopes that the totals answer; of all others, the days of their own groups are read."""
 CUT_WAIT = "3s"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -124,11 +126,13 @@ async def balances(
     for number, query in enumerate(queries):
         periods.setdefault((query.start_ms, query.end_ms), []).append(number)
     used = [0] * len(queries)
+    await _sql.run(db, "report_memory")
     rows_from = await kept_from(db)
     cut = LAST if cut_us is None else _EPOCH + timedelta(microseconds=cut_us)
     for (start_ms, end_ms), numbers in periods.items():
         asked = [(number, subject) for number in numbers for subject in _subjects(queries[number], families or {})]
         span = clip(_moment(start_ms), LAST if end_ms is None else _moment(end_ms))
+        parts = split(widen(span, rows_from))
         found = await _sql.all(
             db,
             "balances",
@@ -141,7 +145,14 @@ async def balances(
             scopes=[queries[number].scope for number, _ in asked],
             subjects=[subject for _, subject in asked],
             models=[_like(queries[number].model) for number, _ in asked],
-            **split(widen(span, rows_from)).parameters(),
+            wide=any(queries[number].scope in WIDE for number, _ in asked),
+            cuts=cut_us is not None,
+            **{
+                name: [subject for number, subject in asked if queries[number].scope == scope]
+                for name, scope in (("projects", "project"), ("keys", "key"), ("users", "user"))
+            },
+            **parts.parameters(),
+            **by_weeks(parts.days, parts.days.end).parameters(),
         )
         for row in found:
             used[row.number] = min(int(getattr(row, queries[row.number].measure)), MAX_BIGINT)

@@ -106,6 +106,17 @@ async def _projects(db: Database, text: str) -> list[str]:
     return [text, *(present or [project.id for project in found])]
 
 
+async def units(db: Database, text: str) -> list[str] | None:
+    """What the ledger calls a business unit that is given by id or name; None: any. Raises ApiError."""
+    if "\0" in text:
+        raise ApiError(ApiCode.INVALID, "has a NUL character", field="business_unit")
+    if not text:
+        return None
+    found = await _sql.all(db, "units_named", _Named, text=text)
+    present = [unit.id for unit in found if not unit.ended]
+    return [text, *(present or [unit.id for unit in found])]
+
+
 async def _keys(db: Database, text: str) -> list[str]:
     """A key by id, public id or "<project>/<name>"."""
     project, _, name = text.partition("/")

@@ -8,7 +8,7 @@ import msgspec
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The sums of one group. Costs are decimal dollars."""
+    """The sums of one group. Costs are decimal dollars; `cached_requests`: those that the response cache answered."""
 
     group: str
     requests: int = 0
@@ -32,10 +32,11 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     audio_ms: int = 0
     characters: int = 0
     searches: int = 0
+    cached_requests: int = 0
 
 
 class QueryUsageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over [`from`, `to`) by a dimension; filters name a project, a key or a model."""
+    """Sums over [`from`, `to`) by a dimension; filters name a project, a key, a model or a business unit."""
 
     by: str = ""
     from_: datetime | None = msgspec.field(default=None, name="from")
@@ -43,6 +44,7 @@ class QueryUsageRequest(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     key: str = ""
     model: str = ""
+    business_unit: str = ""
 
 
 class QueryUsageResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
 DAYS_BEFORE = timedelta(days=2)
 DAYS_AFTER = timedelta(days=3)
 """How far the day of a row's id may lie from the day its request began: clocks err, and attempts come later."""
@@ -56,6 +57,12 @@ def hour_of(moment: datetime) -> datetime:
 def day_of(moment: datetime) -> datetime:
     """The UTC day that a moment is in."""
     return hour_of(moment).replace(hour=0)
+
+
+def week_of(moment: datetime) -> datetime:
+    """The Monday of the UTC week that a moment is in."""
+    day = day_of(moment)
+    return day - day.weekday() * DAY
 
 
 def clip(begin: datetime, end: datetime) -> Span:
@@ -113,6 +120,52 @@ def shorten(parts: Parts) -> Shortened:
             signs[1], days = -1, Span(days.begin, days.end + DAY)
             last, late = Span(end, hour), Span(hour, days.end)
     return Shortened(Parts(first, early, days, late, last), *signs)
+
+
+class Weeks(NamedTuple):
+    """Days told as whole weeks, which begin on Mondays, and days at both ends. A sign of -1: the weeks go beyond the
+    period at that end, and these days are too much: they are to be taken off.
+    """
+
+    head: Span
+    weeks: Span
+    tail: Span
+    head_sign: int
+    tail_sign: int
+
+    def parameters(self) -> dict[str, Any]:
+        """As the statements take them: `head_from`, `head_to`, `head_sign` and so on."""
+        found: dict[str, Any] = {"head_sign": self.head_sign, "tail_sign": self.tail_sign}
+        for name, span in (("head", self.head), ("weeks", self.weeks), ("tail", self.tail)):
+            found[f"{name}_from"], found[f"{name}_to"] = span
+        return found
+
+
+def by_weeks(days: Span, now: datetime) -> Weeks:
+    """Whole days with at most half a week of days at either end.
+
+    The week of `now` is told whole when the period reaches beyond now: hardly anything lies after it.
+    """
+    begin, end = days
+    if begin >= end:
+        return only_days(days)
+    monday, following = week_of(begin), week_of(end + (WEEK - DAY))
+    head, head_sign, tail, tail_sign = Span(monday, begin), -1, Span(end, following), -1
+    if begin - monday > WEEK / 2:
+        monday += WEEK
+        head, head_sign = Span(begin, monday), 1
+    if following - end > WEEK / 2 and end <= now:
+        following -= WEEK
+        tail, tail_sign = Span(following, end), 1
+    if monday >= following:
+        return only_days(days)
+    return Weeks(head, Span(monday, following), tail, head_sign, tail_sign)
+
+
+def only_days(days: Span) -> Weeks:
+    """The same without weeks, for who wants to know the days."""
+    nothing = Span(days.end, days.end)
+    return Weeks(days, nothing, nothing, 1, 1)
 
 
 def widen(span: Span, kept_from: datetime) -> Span:

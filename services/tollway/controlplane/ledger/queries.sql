@@ -168,8 +168,8 @@ SELECT EXISTS (SELECT FROM ledger_requests_default WHERE day >= %(first)s AND da
 SELECT EXISTS (SELECT FROM ledger_attempts_default WHERE day >= %(first)s AND day < %(end)s) AS found;
 
 -- name: fold_memory
--- What a fold adds up and sorts fits.
-SELECT set_config('work_mem', '96MB', true);
+-- What a fold adds up and sorts fits. It knows every column of the deltas (migration 0024).
+SELECT set_config('work_mem', '96MB', true), set_config('tollway.folds_cached', 'on', true);
 
 -- name: reuse_deltas
 -- The room of folded deltas is for the next ones: whoever reads what is not folded reads over it too.
@@ -200,6 +200,7 @@ WITH taken AS (
         begins,
         organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
         nullif(sum(requests) FILTER (WHERE requests IS NOT NULL), 0) AS requests,
+        nullif(sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL), 0) AS cached_requests,
         nullif(sum(errors) FILTER (WHERE errors IS NOT NULL), 0) AS errors,
         nullif(sum(unpriced) FILTER (WHERE unpriced IS NOT NULL), 0) AS unpriced,
         nullif(sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL), 0) AS cost_nano,
@@ -239,20 +240,21 @@ WITH taken AS (
 ), hours AS (
     INSERT INTO ledger_hours AS kept (
         begins, group_id,
-        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
         prediction_rejected_tokens, images, audio_ms, characters, searches
     )
     SELECT
         begins, group_id,
-        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
         prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM identified
     ORDER BY begins, group_id
     ON CONFLICT (begins, group_id) DO UPDATE SET
+        cached_requests = nullif(coalesce(kept.cached_requests, 0) + coalesce(excluded.cached_requests, 0), 0),
         requests = nullif(coalesce(kept.requests, 0) + coalesce(excluded.requests, 0), 0), errors =
         nullif(coalesce(kept.errors, 0) + coalesce(excluded.errors, 0), 0), unpriced = nullif(coalesce(kept.unpriced,
         0) + coalesce(excluded.unpriced, 0), 0), cost_nano = nullif(coalesce(kept.cost_nano, 0) +
@@ -279,7 +281,7 @@ WITH taken AS (
 ), days AS (
     INSERT INTO ledger_days AS kept (
         begins, group_id,
-        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        requests, errors, cached_requests, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
         prediction_rejected_tokens, images, audio_ms, characters, searches
@@ -287,6 +289,7 @@ WITH taken AS (
     SELECT
         date_trunc('day', begins, 'UTC'), group_id,
         sum(requests) FILTER (WHERE requests IS NOT NULL), sum(errors) FILTER (WHERE errors IS NOT NULL),
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL),
         sum(unpriced) FILTER (WHERE unpriced IS NOT NULL), sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL),
         sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL),
         sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL),
@@ -306,6 +309,7 @@ WITH taken AS (
     FROM identified
     GROUP BY 1, 2
     ON CONFLICT (begins, group_id) DO UPDATE SET
+        cached_requests = nullif(coalesce(kept.cached_requests, 0) + coalesce(excluded.cached_requests, 0), 0),
         requests = nullif(coalesce(kept.requests, 0) + coalesce(excluded.requests, 0), 0), errors =
         nullif(coalesce(kept.errors, 0) + coalesce(excluded.errors, 0), 0), unpriced = nullif(coalesce(kept.unpriced,
         0) + coalesce(excluded.unpriced, 0), 0), cost_nano = nullif(coalesce(kept.cost_nano, 0) +
@@ -332,14 +336,32 @@ WITH taken AS (
 )
 SELECT count(*) AS rows FROM taken;
 
+-- name: report_memory
+-- What a report adds up fits, for the rest of the transaction: otherwise it is sorted on disk first.
+SELECT set_config('work_mem', '32MB', true);
+
 -- name: usage_sums
--- Days and hours from the roll-ups, what is left of hours at both ends from the rows; what `sign` says is too much of a
--- day is taken off. Sums are made by group first, who that is comes later. Requests have no provider: what they add up
--- to is apart from what attempts do.
-WITH rolled AS (
+-- Weeks, days and hours from the roll-ups, what is left of hours at both ends from the rows; a sign says what is too much
+-- of a week or a day and is taken off. What nobody asks for by project, key or user comes from the totals (`coarse`).
+-- Filters are in every part: what they leave out is not read. Requests have no provider: what they add up to is apart
+-- from what attempts do. A sum that meets no value costs neither time nor memory, and is null.
+WITH summed AS (
     SELECT
-        1 AS sign, group_id, CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        1 AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
         sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
         sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
         sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
         sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
@@ -360,12 +382,30 @@ WITH rolled AS (
         sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
         sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
         sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
-    FROM ledger_days WHERE begins >= %(days_from)s AND begins < %(days_to)s
-    GROUP BY 2, 3
+    FROM ledger_weeks JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE NOT %(coarse)s AND begins >= %(weeks_from)s AND begins < %(weeks_to)s
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(early_sign)s::integer AS sign, group_id, CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        %(head_sign)s::integer AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
         sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
         sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
         sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
         sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
@@ -386,12 +426,30 @@ WITH rolled AS (
         sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
         sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
         sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
-    FROM ledger_hours WHERE begins >= %(early_from)s AND begins < %(early_to)s
-    GROUP BY 2, 3
+    FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE NOT %(coarse)s AND begins >= %(head_from)s AND begins < %(head_to)s
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(late_sign)s::integer AS sign, group_id, CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        %(tail_sign)s::integer AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
         sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
         sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
         sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
         sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
@@ -412,23 +470,177 @@ WITH rolled AS (
         sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
         sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
         sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
-    FROM ledger_hours WHERE begins >= %(late_from)s AND begins < %(late_to)s
-    GROUP BY 2, 3
-), told AS (
-    SELECT
-        sign, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
-        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
-        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
-        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
-        prediction_rejected_tokens, images, audio_ms, characters, searches
-    FROM rolled JOIN ledger_groups ON ledger_groups.id = group_id
+    FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE NOT %(coarse)s AND begins >= %(tail_from)s AND begins < %(tail_to)s
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        sign, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
-        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
-        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
-        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
-        prediction_rejected_tokens, images, audio_ms, characters, searches
+        1 AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        NULL AS public_id,
+        NULL AS project,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+    FROM ledger_totals
+    WHERE %(coarse)s AND begins >= %(days_from)s AND begins < %(days_to)s
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
+    UNION ALL
+    SELECT
+        %(early_sign)s::integer AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+    FROM ledger_hours JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE begins >= %(early_from)s AND begins < %(early_to)s
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
+    UNION ALL
+    SELECT
+        %(late_sign)s::integer AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+    FROM ledger_hours JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE begins >= %(late_from)s AND begins < %(late_to)s
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
+    UNION ALL
+    SELECT
+        sign AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
     FROM ledger_deltas
     CROSS JOIN LATERAL (SELECT
         (begins >= %(days_from)s AND begins < %(days_to)s)::integer
@@ -436,107 +648,217 @@ WITH rolled AS (
         + (begins >= %(late_from)s AND begins < %(late_to)s)::integer * %(late_sign)s::integer AS sign
     ) weighed
     WHERE sign <> 0
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 1, 2, 3, 4
     UNION ALL
     SELECT
-        %(early_sign)s::integer, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
-        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
-        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
-        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
-        prediction_rejected_tokens, images, audio_ms, characters, searches
+        %(early_sign)s::integer AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
     FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
+    WHERE %(first_from)s::timestamptz < %(first_to)s::timestamptz
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(late_sign)s::integer, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
-        requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
-        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
-        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
-        prediction_rejected_tokens, images, audio_ms, characters, searches
+        %(late_sign)s::integer AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
     FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
+    WHERE %(last_from)s::timestamptz < %(last_to)s::timestamptz
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
 )
 SELECT
     CASE %(by)s::text
-        WHEN 'project' THEN project
-        WHEN 'key' THEN key_id
-        WHEN 'model' THEN model
-        WHEN 'business_unit' THEN business_unit
-        WHEN 'user' THEN user_name
         WHEN 'day' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD')
         WHEN 'hour' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24":00Z"')
-        ELSE coalesce(provider, '')
+        ELSE id
     END AS id,
-    provider IS NOT NULL AS spent,
-    max(key_public_id) AS public_id,
-    max(project) AS project,
-    coalesce(sum(sign * requests), 0)::bigint AS requests, coalesce(sum(sign * errors), 0)::bigint AS errors,
-    coalesce(sum(sign * unpriced), 0)::bigint AS unpriced, coalesce(sum(sign * cost_nano), 0) AS cost_nano,
-    coalesce(sum(sign * estimated_nano), 0) AS estimated_nano, coalesce(sum(sign * input_tokens), 0) AS input_tokens,
-    coalesce(sum(sign * cached_input_tokens), 0) AS cached_input_tokens,
-    coalesce(sum(sign * cache_write_5m_tokens), 0) AS cache_write_5m_tokens,
-    coalesce(sum(sign * cache_write_1h_tokens), 0) AS cache_write_1h_tokens,
-    coalesce(sum(sign * audio_input_tokens), 0) AS audio_input_tokens,
-    coalesce(sum(sign * image_input_tokens), 0) AS image_input_tokens,
-    coalesce(sum(sign * output_tokens), 0) AS output_tokens,
-    coalesce(sum(sign * reasoning_tokens), 0) AS reasoning_tokens,
-    coalesce(sum(sign * audio_output_tokens), 0) AS audio_output_tokens,
-    coalesce(sum(sign * image_output_tokens), 0) AS image_output_tokens,
-    coalesce(sum(sign * prediction_accepted_tokens), 0) AS prediction_accepted_tokens,
-    coalesce(sum(sign * prediction_rejected_tokens), 0) AS prediction_rejected_tokens,
-    coalesce(sum(sign * images), 0) AS images, coalesce(sum(sign * audio_ms), 0) AS audio_ms,
-    coalesce(sum(sign * characters), 0) AS characters, coalesce(sum(sign * searches), 0) AS searches
-FROM told
-WHERE
-    (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
-    AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
-    AND (%(model)s::text IS NULL OR model = %(model)s::text)
+    spent,
+    coalesce(max(public_id), '') AS public_id,
+    coalesce(max(project), '') AS project,
+    coalesce(sum(sign * requests) FILTER (WHERE requests IS NOT NULL), 0)::bigint AS requests,
+    coalesce(sum(sign * cached_requests) FILTER (WHERE cached_requests IS NOT NULL), 0)::bigint AS cached_requests,
+    coalesce(sum(sign * errors) FILTER (WHERE errors IS NOT NULL), 0)::bigint AS errors,
+    coalesce(sum(sign * unpriced) FILTER (WHERE unpriced IS NOT NULL), 0)::bigint AS unpriced,
+    coalesce(sum(sign * cost_nano) FILTER (WHERE cost_nano IS NOT NULL), 0) AS cost_nano,
+    coalesce(sum(sign * estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL), 0) AS estimated_nano,
+    sum(sign * input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+    sum(sign * cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+    sum(sign * cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+    sum(sign * cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+    sum(sign * audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+    sum(sign * image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+    sum(sign * output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+    sum(sign * reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+    sum(sign * audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+    sum(sign * image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+    sum(sign * prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+    sum(sign * prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+    sum(sign * images) FILTER (WHERE images IS NOT NULL) AS images,
+    sum(sign * audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+    sum(sign * characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+    sum(sign * searches) FILTER (WHERE searches IS NOT NULL) AS searches
+FROM summed
 GROUP BY 1, 2;
 
 -- name: balances
--- One period, many questions. What came after the cut is taken off again.
+-- One period, many questions. What came after the cut is taken off again. A part answers questions on all of a unit or an
+-- organisation (`wide`), on projects, keys and users (`narrow`; of weeks and days only those that are asked for), or
+-- both.
 WITH asked AS (
     SELECT * FROM unnest(%(numbers)s::int[], %(scopes)s::text[], %(subjects)s::text[], %(models)s::text[])
         AS asked (number, scope, subject, model)
 ), chosen AS (
-    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
+    SELECT true AS wide, false AS narrow, organisation, business_unit, NULL AS project, NULL AS key_id,
+           NULL AS user_name, model, provider IS NULL AS counts, requests, cost_nano,
            coalesce(input_tokens, 0) + coalesce(output_tokens, 0) AS tokens
-    FROM ledger_by_day WHERE begins >= %(days_from)s AND begins < %(days_to)s
+    FROM ledger_totals
+    WHERE %(wide)s AND begins >= %(days_from)s AND begins < %(days_to)s
     UNION ALL
-    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
-           coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
-    FROM ledger_by_hour
+    SELECT false, true, organisation, business_unit, project, key_id, user_name, model, provider IS NULL, requests,
+           cost_nano, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    FROM ledger_weeks JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE begins >= %(weeks_from)s AND begins < %(weeks_to)s AND (
+        project = ANY (%(projects)s::text[]) OR key_id = ANY (%(keys)s::text[]) OR user_name = ANY (%(users)s::text[])
+    )
+    UNION ALL
+    SELECT false, true, organisation, business_unit, project, key_id, user_name, model, provider IS NULL,
+           requests * %(head_sign)s, cost_nano * %(head_sign)s,
+           (coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) * %(head_sign)s
+    FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE begins >= %(head_from)s AND begins < %(head_to)s AND (
+        project = ANY (%(projects)s::text[]) OR key_id = ANY (%(keys)s::text[]) OR user_name = ANY (%(users)s::text[])
+    )
+    UNION ALL
+    SELECT false, true, organisation, business_unit, project, key_id, user_name, model, provider IS NULL,
+           requests * %(tail_sign)s, cost_nano * %(tail_sign)s,
+           (coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) * %(tail_sign)s
+    FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE begins >= %(tail_from)s AND begins < %(tail_to)s AND (
+        project = ANY (%(projects)s::text[]) OR key_id = ANY (%(keys)s::text[]) OR user_name = ANY (%(users)s::text[])
+    )
+    UNION ALL
+    SELECT true, true, organisation, business_unit, project, key_id, user_name, model, provider IS NULL, requests,
+           cost_nano, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    FROM ledger_hours JOIN ledger_groups ON ledger_groups.id = group_id
     WHERE begins >= %(early_from)s AND begins < %(early_to)s OR begins >= %(late_from)s AND begins < %(late_to)s
     UNION ALL
-    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
-           coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    SELECT true, true, organisation, business_unit, project, key_id, user_name, model, provider IS NULL, requests,
+           cost_nano, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    FROM ledger_deltas
+    WHERE begins >= %(days_from)s AND begins < %(days_to)s OR begins >= %(early_from)s AND begins < %(early_to)s
+       OR begins >= %(late_from)s AND begins < %(late_to)s
+    UNION ALL
+    SELECT true, true, organisation, business_unit, project, key_id, user_name, model, provider IS NULL, requests,
+           cost_nano, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
     FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
+    WHERE %(first_from)s::timestamptz < %(first_to)s::timestamptz
     UNION ALL
-    SELECT organisation, business_unit, project, key_id, user_name, model, provider, requests, cost_nano,
-           coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+    SELECT true, true, organisation, business_unit, project, key_id, user_name, model, provider IS NULL, requests,
+           cost_nano, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
     FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
+    WHERE %(last_from)s::timestamptz < %(last_to)s::timestamptz
     UNION ALL
-    SELECT organisation, business_unit, project, key_id, user_name, model, NULL, -1, 0, 0
+    SELECT true, true, organisation, business_unit, project, key_id, user_name, model, true, -1, 0, 0
     FROM ledger_requests
-    WHERE taken_at > %(cut)s AND started_at >= %(since)s AND started_at < %(until)s
+    WHERE %(cuts)s AND taken_at > %(cut)s AND started_at >= %(since)s AND started_at < %(until)s
     UNION ALL
-    SELECT coalesce(organisation, ''), business_unit, project, key_id, user_name, model, provider, 0, -cost_nano,
-           -input_tokens - output_tokens
+    SELECT true, true, coalesce(organisation, ''), business_unit, project, key_id, user_name, model, false, 0,
+           -cost_nano, -input_tokens - output_tokens
     FROM ledger_attempts
-    WHERE taken_at > %(cut)s AND coalesce(request_started_at, started_at) >= %(since)s
+    WHERE %(cuts)s AND taken_at > %(cut)s AND coalesce(request_started_at, started_at) >= %(since)s
       AND coalesce(request_started_at, started_at) < %(until)s
 ), summed AS (
-    SELECT organisation, business_unit, project, key_id, user_name, model,
-           coalesce(sum(requests) FILTER (WHERE provider IS NULL), 0) AS requests,
+    SELECT wide, narrow, organisation, business_unit, project, key_id, user_name, model,
+           coalesce(sum(requests) FILTER (WHERE counts), 0) AS requests,
            coalesce(sum(cost_nano), 0) AS cost, coalesce(sum(tokens), 0) AS tokens
     FROM chosen
     WHERE %(organisation)s::text = '' OR organisation = %(organisation)s::text
-    GROUP BY organisation, business_unit, project, key_id, user_name, model
+    GROUP BY wide, narrow, organisation, business_unit, project, key_id, user_name, model
 )
 SELECT asked.number, sum(requests)::text AS requests, sum(cost)::text AS cost, sum(tokens)::text AS tokens
 FROM summed
 CROSS JOIN LATERAL (VALUES
-    ('organisation', organisation), ('business_unit', business_unit), ('project', project), ('key', key_id),
-    ('user', user_name), ('model', summed.model)
-) AS belongs (scope, subject)
-JOIN asked ON asked.scope = belongs.scope AND asked.subject = belongs.subject AND summed.model LIKE asked.model
+    ('organisation', wide, organisation), ('business_unit', wide, business_unit), ('project', narrow, project),
+    ('key', narrow, key_id), ('user', narrow, user_name), ('model', wide, summed.model)
+) AS belongs (scope, answers, subject)
+JOIN asked ON belongs.answers AND asked.scope = belongs.scope AND asked.subject = belongs.subject
+    AND summed.model LIKE asked.model
 GROUP BY asked.number;
 
 -- name: key_families
@@ -559,7 +881,8 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS cut;
 SELECT pg_advisory_xact_lock_shared(%(lock)s);
 
 -- name: compare_hours
--- The sums by hour beside what the rows add up to, those that differ first.
+-- The sums by hour beside what the rows add up to, those that differ first. Cached requests of before they were counted
+-- are compared once they are (`ledger_recount`).
 WITH told AS (
     SELECT 'kept' AS side, * FROM ledger_by_hour WHERE begins >= %(begins)s AND begins < %(ends)s
     UNION ALL
@@ -568,7 +891,9 @@ WITH told AS (
     SELECT
         begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
         ARRAY[
-            coalesce(sum(requests) FILTER (WHERE side = 'kept'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            coalesce(sum(requests) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(cached_requests) FILTER (WHERE side = 'kept' AND begins < %(counted_until)s), 0),
+            coalesce(sum(errors) FILTER (WHERE side =
             'kept'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cost_nano) FILTER
             (WHERE side = 'kept'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'kept'), 0),
             coalesce(sum(input_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cached_input_tokens) FILTER
@@ -585,7 +910,9 @@ WITH told AS (
             'kept'), 0)
         ]::numeric[] AS kept,
         ARRAY[
-            coalesce(sum(requests) FILTER (WHERE side = 'counted'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            coalesce(sum(requests) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(cached_requests) FILTER (WHERE side = 'counted' AND begins < %(counted_until)s), 0),
+            coalesce(sum(errors) FILTER (WHERE side =
             'counted'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cost_nano) FILTER
             (WHERE side = 'counted'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'counted'), 0),
             coalesce(sum(input_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cached_input_tokens) FILTER
@@ -617,7 +944,22 @@ LIMIT %(limit)s;
 -- name: compare_days
 -- The sums by day beside those of their hours. The period is of whole days.
 WITH told AS (
-    SELECT 'kept' AS side, * FROM ledger_by_day WHERE begins >= %(begins)s AND begins < %(ends)s
+    SELECT 'kept' AS side, begins,
+           organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+           requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+           cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
+           audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
+           prediction_rejected_tokens, images, audio_ms, characters, searches, cached_requests
+    FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE begins >= %(begins)s AND begins < %(ends)s
+    UNION ALL
+    SELECT 'kept' AS side, date_trunc('day', begins, 'UTC') AS begins,
+           organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+           requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+           cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
+           audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
+           prediction_rejected_tokens, images, audio_ms, characters, searches, cached_requests
+    FROM ledger_deltas WHERE begins >= %(begins)s AND begins < %(ends)s
     UNION ALL
     SELECT 'counted' AS side, * FROM (
         SELECT date_trunc('day', begins, 'UTC') AS begins,
@@ -625,14 +967,16 @@ WITH told AS (
                requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
                cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens,
                audio_output_tokens, image_input_tokens, image_output_tokens, prediction_accepted_tokens,
-               prediction_rejected_tokens, images, audio_ms, characters, searches
+               prediction_rejected_tokens, images, audio_ms, characters, searches, cached_requests
         FROM ledger_by_hour WHERE begins >= %(begins)s AND begins < %(ends)s
     ) hours
 ), compared AS (
     SELECT
         begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
         ARRAY[
-            coalesce(sum(requests) FILTER (WHERE side = 'kept'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            coalesce(sum(requests) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(cached_requests) FILTER (WHERE side = 'kept'), 0),
+            coalesce(sum(errors) FILTER (WHERE side =
             'kept'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cost_nano) FILTER
             (WHERE side = 'kept'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'kept'), 0),
             coalesce(sum(input_tokens) FILTER (WHERE side = 'kept'), 0), coalesce(sum(cached_input_tokens) FILTER
@@ -649,7 +993,9 @@ WITH told AS (
             'kept'), 0)
         ]::numeric[] AS kept,
         ARRAY[
-            coalesce(sum(requests) FILTER (WHERE side = 'counted'), 0), coalesce(sum(errors) FILTER (WHERE side =
+            coalesce(sum(requests) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(cached_requests) FILTER (WHERE side = 'counted'), 0),
+            coalesce(sum(errors) FILTER (WHERE side =
             'counted'), 0), coalesce(sum(unpriced) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cost_nano) FILTER
             (WHERE side = 'counted'), 0), coalesce(sum(estimated_nano) FILTER (WHERE side = 'counted'), 0),
             coalesce(sum(input_tokens) FILTER (WHERE side = 'counted'), 0), coalesce(sum(cached_input_tokens) FILTER
@@ -716,6 +1062,43 @@ WHERE a.kind = 'adjustment' AND coalesce(a.request_started_at, a.started_at) >= 
   )
 LIMIT 10;
 
+-- name: recount_from
+-- From when on what the response cache answered is not counted yet; no row: all of it is.
+SELECT done, ends FROM ledger_recount WHERE NOT finished;
+
+-- name: next_hour
+-- The first hour from a moment on that anything was counted in; without a value, there is none.
+SELECT least(
+    (SELECT min(begins) FROM ledger_hours WHERE begins >= %(since)s),
+    (SELECT min(begins) FROM ledger_deltas WHERE begins >= %(since)s)
+) AS begins;
+
+-- name: recount_hour
+-- Adds what the rows of an hour have more of than its sums, as the rows of an ingest do. Nothing is ever taken off: rows
+-- that retention has dropped are known by their sums alone.
+WITH told AS (
+    SELECT organisation, business_unit, project, key_id, key_public_id, user_name, model, count(*) AS cached_requests
+    FROM ledger_requests
+    WHERE cache IN ('hit', 'shared') AND started_at >= %(begins)s AND started_at < %(ends)s
+      AND day BETWEEN %(first_day)s AND %(last_day)s
+    GROUP BY organisation, business_unit, project, key_id, key_public_id, user_name, model
+    UNION ALL
+    SELECT organisation, business_unit, project, key_id, key_public_id, user_name, model, -cached_requests
+    FROM ledger_by_hour
+    WHERE begins = %(begins)s AND provider IS NULL AND cached_requests IS NOT NULL
+)
+INSERT INTO ledger_deltas (
+    begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, cached_requests
+)
+SELECT
+    %(begins)s, organisation, business_unit, project, key_id, key_public_id, user_name, model, sum(cached_requests)
+FROM told
+GROUP BY organisation, business_unit, project, key_id, key_public_id, user_name, model
+HAVING sum(cached_requests) > 0;
+
+-- name: recounted
+UPDATE ledger_recount SET done = %(done)s, finished = %(finished)s;
+
 -- name: record_check
 INSERT INTO ledger_checks (checked_at, begins, ends, found, differences)
 VALUES (%(checked_at)s, %(begins)s, %(ends)s, %(found)s, %(differences)s::jsonb);
@@ -763,6 +1146,9 @@ FROM keys JOIN projects ON projects.id = keys.project_id WHERE keys.id = ANY(%(i
 
 -- name: projects_named
 SELECT id::text, archived_at IS NOT NULL AS ended FROM projects WHERE name = %(text)s;
+
+-- name: units_named
+SELECT id::text, archived_at IS NOT NULL AS ended FROM business_units WHERE name = %(text)s;
 
 -- name: keys_named
 SELECT id::text FROM keys WHERE public_id = %(text)s

@@ -16,7 +16,7 @@ import msgspec
 
 from tollway.controlplane.call import ApiCode, ApiError, Reach
 from tollway.controlplane.db.statements import Database, Statements
-from tollway.controlplane.ledger.filters import NAMED, names, selection
+from tollway.controlplane.ledger.filters import NAMED, names, selection, units
 from tollway.controlplane.ledger.model import (
     LedgerAttempt,
     LedgerRequest,
@@ -26,7 +26,7 @@ from tollway.controlplane.ledger.model import (
     QueryUsageResponse,
     UsageRow,
 )
-from tollway.controlplane.ledger.periods import FIRST, clip, shorten, split, widen
+from tollway.controlplane.ledger.periods import FIRST, by_weeks, clip, only_days, shorten, split, widen
 from tollway.controlplane.ledger.retention import kept_from
 from tollway.controlplane.ledger.rows import COLUMNS
 from tollway.controlplane.resources import page_limit, page_start, page_token
@@ -35,6 +35,8 @@ from tollway.core.money import format_dollars
 _sql = Statements(__package__ or "")
 DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "user", "hour")
 IN_TIME = ("day", "hour")
+COARSE = frozenset({"model", "day", "business_unit", "provider"})
+"""Dimensions for which the totals are enough, unless a filter names projects or keys."""
 DEFAULT_PERIOD = timedelta(days=30)
 LISTING = "requests"
 ATTEMPT_DAYS = timedelta(days=2)
@@ -42,33 +44,34 @@ ATTEMPT_DAYS = timedelta(days=2)
 
 
 class _Sum(msgspec.Struct):
-    """What requests (`spent` false) or attempts (true: then of a provider) of one group add up to."""
+    """What requests (`spent` false) or attempts (true: then of a provider) of one group add up to; None: nothing."""
 
     id: str
     spent: bool
     public_id: str
     project: str
     requests: int
+    cached_requests: int
     errors: int
     unpriced: int
     cost_nano: Decimal
     estimated_nano: Decimal
-    input_tokens: Decimal
-    cached_input_tokens: Decimal
-    output_tokens: Decimal
-    reasoning_tokens: Decimal
-    cache_write_5m_tokens: Decimal
-    cache_write_1h_tokens: Decimal
-    audio_input_tokens: Decimal
-    image_input_tokens: Decimal
-    audio_output_tokens: Decimal
-    image_output_tokens: Decimal
-    prediction_accepted_tokens: Decimal
-    prediction_rejected_tokens: Decimal
-    images: Decimal
-    audio_ms: Decimal
-    characters: Decimal
-    searches: Decimal
+    input_tokens: Decimal | None
+    cached_input_tokens: Decimal | None
+    output_tokens: Decimal | None
+    reasoning_tokens: Decimal | None
+    cache_write_5m_tokens: Decimal | None
+    cache_write_1h_tokens: Decimal | None
+    audio_input_tokens: Decimal | None
+    image_input_tokens: Decimal | None
+    audio_output_tokens: Decimal | None
+    image_output_tokens: Decimal | None
+    prediction_accepted_tokens: Decimal | None
+    prediction_rejected_tokens: Decimal | None
+    images: Decimal | None
+    audio_ms: Decimal | None
+    characters: Decimal | None
+    searches: Decimal | None
 
 
 class _Request(msgspec.Struct):
@@ -139,9 +142,21 @@ async def query_usage(
     begin = asked.from_ or max(min(now, end), FIRST) - DEFAULT_PERIOD
     chosen = await selection(db, begin, end, asked.project, asked.key, asked.model, reach)
     span = widen(clip(chosen["begin"], chosen["end"]), await kept_from(db))
-    parts = shorten(split(span, days=asked.by != "hour")).parameters()
+    short = shorten(split(span, days=asked.by != "hour"))
+    days = short.parts.days
     filters = {name: chosen[name] for name in ("projects", "keys", "model")}
-    found_sums = await _sql.all(db, "usage_sums", _Sum, by=asked.by, **parts, **filters)
+    filters["units"] = await units(db, asked.business_unit)
+    await _sql.run(db, "report_memory")
+    found_sums = await _sql.all(
+        db,
+        "usage_sums",
+        _Sum,
+        by=asked.by,
+        coarse=asked.by in COARSE and filters["projects"] is None and filters["keys"] is None,
+        **short.parameters(),
+        **(only_days(days) if asked.by in IN_TIME else by_weeks(days, now)).parameters(),
+        **filters,
+    )
     sums = [found for found in found_sums if _counts(found)]
     requests = [found for found in sums if not found.spent]
     attempts = [found for found in sums if found.spent]
@@ -165,11 +180,16 @@ def _counts(found: _Sum) -> bool:
 
 
 def _row(group: str, requests: list[_Sum], attempts: list[_Sum]) -> UsageRow:
-    counts = {name: _whole(getattr(spent, name) for spent in attempts) for name in COLUMNS}
+    counts: dict[str, int] = {}
+    for spent in attempts:
+        for name in COLUMNS:
+            if value := getattr(spent, name):
+                counts[name] = counts.get(name, 0) + int(value)
     return UsageRow(
         group=group,
         requests=sum(found.requests for found in requests),
         errors=sum(found.errors for found in requests),
+        cached_requests=sum(found.cached_requests for found in requests),
         cost=format_dollars(_whole(spent.cost_nano for spent in attempts)),
         estimated_cost=format_dollars(_whole(spent.estimated_nano for spent in attempts)),
         unpriced_requests=sum(spent.unpriced for spent in attempts),

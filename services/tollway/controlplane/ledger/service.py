@@ -15,6 +15,7 @@ from tollway.controlplane.ledger.balances import Query, balances, key_families, 
 from tollway.controlplane.ledger.checks import CheckResult, OnDifference, keep_checked
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.partitions import Width, keep_partitions
+from tollway.controlplane.ledger.recount import keep_recounted
 from tollway.controlplane.ledger.retention import Retained, keep_retention, retain
 from tollway.controlplane.ledger.rollups import keep_folded
 from tollway.core.ledger import RequestRow
@@ -60,9 +61,10 @@ class Ledger:
         self.counters = LedgerCounters()
 
     def start(self) -> None:
-        """Begins to look after partitions, roll-ups and retention, and to check."""
+        """Begins to look after partitions, roll-ups and retention, to count what an upgrade left, and to check."""
         self._tasks.keep(self._keep_partitions, "ledger-partitions", restart_seconds=60.0)
         self._tasks.keep(self._keep_folded, "ledger-rollups", restart_seconds=10.0)
+        self._tasks.keep(self._keep_recounted, "ledger-recount", restart_seconds=60.0)
         self._tasks.keep(self._keep_checked, "ledger-check", restart_seconds=300.0)
         if self.retention_days:
             self._tasks.keep(self._keep_retention, "ledger-retention", restart_seconds=60.0)
@@ -72,6 +74,9 @@ class Ledger:
 
     async def _keep_folded(self) -> None:
         await keep_folded(self._pool)
+
+    async def _keep_recounted(self) -> None:
+        await keep_recounted(self._pool, self._clock)
 
     async def _keep_checked(self) -> None:
         await keep_checked(self._pool, self._clock, self._checked)

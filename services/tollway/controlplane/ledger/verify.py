@@ -24,6 +24,7 @@ CLOCK_DAYS = timedelta(days=40)
 """How far ids and times of a row may disagree and still be found: a clock that was wrong must not look like a loss."""
 FIGURES = (
     "requests",
+    "cached_requests",
     "errors",
     "unpriced",
     "cost_nano",
@@ -112,6 +113,10 @@ class _Count(msgspec.Struct):
     rows: int
 
 
+class _Recount(msgspec.Struct):
+    done: datetime
+
+
 async def verify(db: Database, begin: datetime, end: datetime) -> Piece:
     """The first piece of [`begin`, `end`), which is widened to whole hours and begins where rows are kept.
 
@@ -124,9 +129,10 @@ async def verify(db: Database, begin: datetime, end: datetime) -> Piece:
         return Piece(begins=begins, ends=max(begins, span.end), compared=0, different=0, differences=[], findings=[])
     piece = Span(begins, await _until(db, Span(begins, last)))
     first_day, last_day = (piece.begin - CLOCK_DAYS).date(), (piece.end + CLOCK_DAYS).date()
+    recount = await _sql.one(db, "recount_from", _Recount)
     hours = await _sql.all(
         db, "compare_hours", _Compared, begins=piece.begin, ends=piece.end, first_day=first_day, last_day=last_day,
-        limit=MAX_DIFFERENCES,
+        counted_until=LAST if recount is None else recount.done, limit=MAX_DIFFERENCES,
     )  # fmt: skip
     whole = day_of(piece.begin)
     days = await _sql.all(db, "compare_days", _Compared, begins=whole, ends=whole + DAY, limit=MAX_DIFFERENCES)

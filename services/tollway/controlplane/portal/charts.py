@@ -16,7 +16,10 @@ LEAST = 1.5
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar in the units of the drawing, with what it stands for; `shown` is its value in words."""
+    """One bar in the units of the drawing, with what it stands for; `shown` is its value in words.
+
+    An `expected` one is no fact but a forecast.
+    """
 
     label: str
     shown: str
@@ -24,6 +27,7 @@ class Bar:
     y: float
     width: float
     height: float
+    expected: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,11 @@ class Chart:
     empty: bool
 
 
-def bars(title: str, points: Iterable[tuple[str, Decimal, str]]) -> Chart:
-    """Upright bars from the left to the right, of (label, value, value in words). Values are never negative."""
+def bars(title: str, points: Iterable[tuple[str, Decimal, str]], *, expected: int = 0) -> Chart:
+    """Upright bars from the left to the right, of (label, value, value in words). Values are never negative.
+
+    The last `expected` of them are a forecast.
+    """
     known = list(points)
     top = max((value for _, value, _ in known), default=Decimal(0))
     place = WIDTH / max(len(known), 1)
@@ -54,6 +61,7 @@ def bars(title: str, points: Iterable[tuple[str, Decimal, str]]) -> Chart:
                 round(HEIGHT - height, 2),
                 round(place * (1 - GAP), 2),
                 round(height, 2),
+                expected=number >= len(known) - expected,
             )
         )
     highest = next((shown for _, value, shown in known if value == top and top > 0), "")
@@ -64,6 +72,12 @@ def bars(title: str, points: Iterable[tuple[str, Decimal, str]]) -> Chart:
 def days(first: date, last: date) -> list[str]:
     """Every day of a period, both ends included, as ISO dates."""
     return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+
+
+def month(now: datetime) -> tuple[date, date]:
+    """The first and the last day of a month."""
+    first = now.date().replace(day=1)
+    return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
 
 
 def forecast(spent: Decimal, lately: Decimal, lately_days: Decimal, now: datetime) -> Decimal:

@@ -44,6 +44,16 @@ def when(stamp: Any) -> str | Markup:
     )
 
 
+def instant(stamp: Any) -> str | Markup:
+    """A time to the second, where the order of things matters."""
+    at = moment(stamp)
+    if at is None:
+        return ""
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    )
+
+
 def amount(text: Any) -> Decimal:
     """Decimal dollars as a number; 0 for what is none."""
     try:
@@ -70,10 +80,20 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def pair(name: str) -> tuple[str, str]:
+    """A name as a choice: what is sent, and what is shown."""
+    return name, name
+
+
+def percent(used: Any, limit: Any) -> int:
+    """Percent, 0 or more; of nothing, everything is 100."""
+    whole = amount(limit)
+    return max(int(amount(used) / whole * 100), 0) if whole else 100
+
+
 def share(used: Any, limit: Any) -> int:
     """Percent, from 0 to 100."""
-    whole = amount(limit)
-    return min(max(int(amount(used) / whole * 100), 0), 100) if whole else 100
+    return min(percent(used, limit), 100)
 
 
 def make_environment() -> Environment:
@@ -86,8 +106,8 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"when": when, "money": money, "number": number, "words": words}
-    made.globals |= {"asset": asset, "share": share}
+    made.filters |= {"when": when, "instant": instant, "money": money, "number": number, "words": words, "pair": pair}
+    made.globals |= {"asset": asset, "share": share, "percent": percent}
     for name in made.list_templates():
         made.get_template(name)
     return made

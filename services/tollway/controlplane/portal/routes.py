@@ -1,10 +1,7 @@
-"""The addresses of the portal, and what holds for all of them: session, CSRF, one answer for a form sent twice, and
-pages for whatever goes wrong.
-"""
+"""The addresses of the portal, and what holds for all of them: session, CSRF, and pages for whatever goes wrong."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -13,7 +10,6 @@ from tollway.controlplane.api.dispatcher import Dispatcher
 from tollway.controlplane.api.rest import STATUS
 from tollway.controlplane.call import ApiCode, ApiError
 from tollway.controlplane.portal import rendering
-from tollway.controlplane.portal.once import Once
 from tollway.controlplane.portal.pages import (
     approvals,
     budgets,
@@ -24,10 +20,12 @@ from tollway.controlplane.portal.pages import (
     people,
     platform,
     playground,
+    policies,
     projects,
 )
 from tollway.controlplane.portal.relay import Relay
 from tollway.controlplane.portal.reports import Reports
+from tollway.controlplane.portal.sessionkeys import SessionKeys
 from tollway.controlplane.portal.visit import HEADERS, Services, Visit, title_of
 from tollway.controlplane.signin.sessions import session_of, signed_in
 from tollway.runtime import log
@@ -35,7 +33,7 @@ from tollway.runtime.clock import Clock
 
 _log = log.get(__name__)
 MAX_FORM_BYTES = 256 << 10
-MAX_FIELDS = 200
+MAX_FIELDS = 1500
 ASSET_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 Page = Callable[[Visit], Awaitable[web.StreamResponse]]
 Answer = Callable[[Visit], Awaitable[web.Response]]
@@ -66,8 +64,9 @@ LOOKED_AT: tuple[tuple[str, Page], ...] = (
     ("/users", people.users),
     ("/roles", people.roles),
     ("/service-accounts", people.accounts),
-    ("/policies", platform.policies),
-    ("/policies/{kind}", platform.policy),
+    ("/policies", policies.policies),
+    ("/policies/{kind}", policies.policy),
+    ("/policies/{kind}/condition", policies.condition),
     ("/audit", platform.audit),
 )
 SENT: tuple[tuple[str, Answer], ...] = (
@@ -88,7 +87,7 @@ SENT: tuple[tuple[str, Answer], ...] = (
     ("/users/{user}/{action:enable|disable}", people.act),
     ("/roles", people.grant),
     ("/service-accounts", people.change_account),
-    ("/policies/{kind}", platform.set_policy),
+    ("/policies/{kind}", policies.send),
     ("/audit/verify", platform.verify),
 )
 
@@ -98,7 +97,6 @@ class Portal:
 
     def __init__(self, dispatcher: Dispatcher, clock: Clock, gateway: str) -> None:
         self._services = Services(dispatcher, rendering.make_environment(), Reports(clock), clock, gateway)
-        self._once = Once(clock)
         self._relay = Relay(gateway)
 
     async def close(self) -> None:
@@ -109,12 +107,18 @@ class Portal:
         """Adds the addresses, inside the event loop. Sign-in must have been added, for its sessions and headers."""
         self._relay.open()
         app[playground.RELAY] = self._relay
+        app[playground.KEYS] = SessionKeys()
         app.router.add_get("/assets/{version}/{name}", self._asset)
         for path, page in LOOKED_AT:
             app.router.add_get(path, self._guard(signed_in(self._shown(page))))
         for path, answer in SENT:
             app.router.add_post(path, self._guard(signed_in(self._done(answer))))
         app.router.add_post("/playground/stream", self._guard(signed_in(self._streamed)))
+        looked_at = {path for path, _ in LOOKED_AT}
+        for path, _ in SENT:
+            if path not in looked_at:
+                app.router.add_get(path, _back(path, looked_at))
+        app.router.add_get("/{missing:.*}", self._guard(self._missing))
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -122,6 +126,13 @@ class Portal:
             raise web.HTTPNotFound
         body, kind = rendering.CONTENTS[name], rendering.ASSETS[name]
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=ASSET_HEADERS)
+
+    async def _missing(self, request: web.Request) -> web.StreamResponse:
+        """Addresses without a page; whoever has signed in finds the menu there."""
+        error = ApiError(ApiCode.NOT_FOUND, "there is no page at this address")
+        if await session_of(request) is None:
+            raise error
+        return (await self._visit(request)).problem(error)
 
     async def _visit(self, request: web.Request) -> Visit:
         session = await session_of(request)
@@ -148,12 +159,7 @@ class Portal:
         async def answer(request: web.Request) -> web.StreamResponse:
             visit = await self._visit(request)
             try:
-                if not visit.form.get("once"):
-                    return await work(visit)
-                # Who goes back and types something else means something else.
-                typed = hashlib.sha256(repr(sorted(visit.form.items())).encode()).hexdigest()
-                key = f"{visit.session.id}/{request.path}/{typed}"
-                return await self._once.run(key, lambda: work(visit))
+                return await work(visit)
             except ApiError as error:
                 return visit.problem(error)
 
@@ -186,3 +192,17 @@ class Portal:
     def _plain(self, message: str, title: str, status: int) -> web.Response:
         text = self._services.templates.get_template("plain.html").render(message=message, title=title)
         return web.Response(status=status, text=text, content_type="text/html", headers=HEADERS)
+
+
+def _back(path: str, looked_at: set[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Where a browser looks that loads anew what a form answered: the page of which the form is a part."""
+    kept = path
+    while kept not in looked_at:
+        kept = kept.rpartition("/")[0]
+    depth = kept.count("/")
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        location = "/".join(request.rel_url.raw_path.split("/")[: depth + 1])
+        return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
+
+    return answer

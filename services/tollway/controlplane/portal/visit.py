@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from tollway.controlplane.api.rest import REQUEST_ID, STATUS
 from tollway.controlplane.call import ApiCode, ApiError, Principal
 from tollway.controlplane.portal.forms import stamp
 from tollway.controlplane.portal.menu import menu
+from tollway.controlplane.portal.once import digest_of, key_of
 from tollway.controlplane.portal.reports import Reports
 from tollway.runtime.clock import Clock
 from tollway.wire.codec import ContractViolation
@@ -43,10 +44,11 @@ BESIDE = frozenset(
 _TITLES = {
     ApiCode.INVALID: "This request cannot be used",
     ApiCode.PERMISSION_DENIED: "You may not do this",
-    ApiCode.NOT_FOUND: "There is no such thing",
+    ApiCode.NOT_FOUND: "Not found",
     ApiCode.ALREADY_EXISTS: "It exists already",
     ApiCode.FAILED_PRECONDITION: "This cannot be done now",
     ApiCode.ETAG_MISMATCH: "Somebody else changed this in the meantime",
+    ApiCode.ANSWER_GONE: "This was done already",
     ApiCode.UNAVAILABLE: "Tollway cannot answer now",
 }
 
@@ -90,6 +92,8 @@ class Visit:
     session: SignedIn
     services: Services
     form: Mapping[str, str] = field(default_factory=dict)
+    changes: int = 0
+    """How many calls that change something were made for the form."""
 
     @property
     def principal(self) -> Principal:
@@ -146,6 +150,9 @@ class Visit:
             agent=self.request.headers.get("User-Agent", ""),
             transport="portal",
         )
+        if not contract.read_only and (digest := digest_of(self.session.id, self.request.path, self.form)):
+            self.changes += 1
+            context = replace(context, idempotency_key=key_of(digest, self.changes), stands_for=digest)
         try:
             fill(message, {name: value for name, value in (fields or {}).items() if value not in ("", None)})
             return await self.services.dispatcher.invoke(self.principal, contract, message, context)

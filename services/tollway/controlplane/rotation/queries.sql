@@ -121,3 +121,14 @@ UPDATE signin_sessions SET data_key = %(data_key)s, sealed = %(sealed)s WHERE id
 
 -- name: signin_sessions_uses
 SELECT data_key, count(*) AS uses FROM signin_sessions WHERE data_key IS NOT NULL GROUP BY data_key;
+
+-- name: idempotency_records_batch
+SELECT id::text AS id, data_key, sealed FROM idempotency_records
+WHERE data_key <> %(current)s AND id > coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000')
+ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+
+-- name: idempotency_records_reseal
+UPDATE idempotency_records SET data_key = %(data_key)s, sealed = %(sealed)s WHERE id = %(id)s::uuid;
+
+-- name: idempotency_records_uses
+SELECT data_key, count(*) AS uses FROM idempotency_records WHERE data_key IS NOT NULL GROUP BY data_key;

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from tollway.controlplane.alerts import channels
+from tollway.controlplane.api import idempotency
 from tollway.controlplane.credentials import model as credentials
 from tollway.controlplane.credentials.vault import pepper_place
 from tollway.controlplane.signin import issuers, sessions
@@ -35,6 +36,7 @@ TABLES: Mapping[str, Place] = MappingProxyType(
     {
         "alert_channels": lambda row: channels.place(UUID(row.id)),
         "credentials": lambda row: credentials.place(UUID(row.id)),
+        "idempotency_records": lambda row: idempotency.place(row.id),
         "peppers": lambda row: pepper_place(row.id, row.purpose),
         "signin_issuers": lambda row: issuers.place(row.id),
         "signin_sessions": lambda row: sessions.place(row.id),

@@ -38,13 +38,14 @@ def claims_of(row: IssuerRow, claims: Mapping[str, Any]) -> Claims:
         email=email,
         email_verified=bool(email) and _verified(row, claims),
         name=name or email or subject_of(claims),
-        groups=_groups(found_claim(claims, row.groups_claim)),
+        groups=_all_groups(row, claims),
     )
 
 
 def complete(row: IssuerRow, claims: Mapping[str, Any]) -> bool:
     """Whether the claims have all that the issuer's configuration maps, so that nobody else has to be asked."""
-    return all(found_claim(claims, name) is not None for name in (row.email_claim, row.groups_claim))
+    mapped = (row.email_claim, row.groups_claim, *row.claims)
+    return all(found_claim(claims, name) is not None for name in mapped)
 
 
 def found_claim(claims: Mapping[str, Any], name: str) -> Any:
@@ -69,6 +70,30 @@ def _verified(row: IssuerRow, claims: Mapping[str, Any]) -> bool:
     if value is None:
         return row.trust_email
     return value is True or value == "true"  # some providers write it as text
+
+
+def _all_groups(row: IssuerRow, claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """The groups, and the values of further claims as groups, "department=finance".
+
+    A group that is called like such a value is left out: whoever may make groups would be given what the claim gives.
+    """
+    named = _groups(found_claim(claims, row.groups_claim))
+    if not row.claims:
+        return named
+    reserved = tuple(f"{name}=" for name in row.claims)
+    found = {group for group in named if not group.startswith(reserved)}
+    for name in row.claims:
+        found |= {f"{name}={value}" for value in _groups(_value(found_claim(claims, name)))}
+    if len(found) > MAX_GROUPS:
+        raise ClaimsRefused(f"its groups and claims have more than {MAX_GROUPS} values; let the provider send fewer")
+    return tuple(sorted(group for group in found if len(group) <= MAX_GROUP))
+
+
+def _value(value: Any) -> Any:
+    """Truths and whole numbers as JSON writes them, so that a binding can name them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
 
 
 def _groups(value: Any) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, overload
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -83,9 +83,24 @@ class Fetcher:
             await self._session.close()
             self._session = None
 
-    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The JSON object at a URL. Raises ProviderUnavailable for anything else than 200 with one."""
+    @overload
+    async def get(self, url: str) -> dict[str, Any]: ...
+
+    @overload
+    async def get(
+        self, url: str, headers: Mapping[str, str], *, refusals: Collection[int]
+    ) -> dict[str, Any] | None: ...
+
+    async def get(
+        self, url: str, headers: Mapping[str, str] | None = None, *, refusals: Collection[int] = ()
+    ) -> dict[str, Any] | None:
+        """The JSON object at a URL; None for a status of `refusals`.
+
+        Raises ProviderUnavailable for anything else than 200 with one.
+        """
         status, found = await self._call("GET", url, None, headers)
+        if status in refusals:
+            return None
         if status != 200 or found is None:
             raise ProviderUnavailable(f"the identity provider answered {status} without what was asked for")
         return found

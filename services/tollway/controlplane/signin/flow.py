@@ -25,6 +25,18 @@ from tollway.controlplane.signin.tokens import Tokens
 from tollway.core.bearer import MAX_TOKEN_BYTES, TokenRefused
 
 MAX_CODE = 4096
+_NOT_THE_PERSON = frozenset(
+    {
+        "invalid_client",
+        "invalid_request",
+        "invalid_scope",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+"""Errors of a token endpoint (RFC 6749, 5.2) that are about our client and its message, not about who signs in."""
+_LATER = frozenset({408, 425, 429})
+"""Statuses that say to ask again."""
 _WORD = re.compile(r"[A-Za-z0-9_]{1,60}")
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -35,6 +47,11 @@ class SignInRefused(Exception):
     def __init__(self, message: str, *, code: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def of_person(self) -> bool:
+        """Whether the provider does not vouch for this person any more, as far as anybody can tell."""
+        return self.code not in _NOT_THE_PERSON
 
 
 @dataclass(frozen=True)
@@ -126,6 +143,8 @@ class Flow:
             client = (row.client_id, secret)
         url, headers, sent = ClientAuth(*client, method).prepare("POST", endpoint, dict(_FORM), body)
         status, found = await self._fetcher.post(url, sent, headers)
+        if status in _LATER:
+            raise ProviderUnavailable(f"the identity provider answered {status}")
         if status != 200:
             code = _error_word(found.get("error"))
             raise SignInRefused(f"the identity provider refused: {code}", code=code)
@@ -176,7 +195,9 @@ class Flow:
         endpoint = (await provider.metadata()).get("userinfo_endpoint")
         if not endpoint or not access:
             return {}
-        found = await self._fetcher.get(str(endpoint), {"Authorization": f"Bearer {access}"})
+        found = await self._fetcher.get(str(endpoint), {"Authorization": f"Bearer {access}"}, refusals=(401, 403))
+        if found is None:
+            raise SignInRefused("the identity provider says nothing of this person any more", code="access_denied")
         if found.get("sub") != subject:
             raise SignInRefused("the identity provider answered for somebody else")
         return found

@@ -48,6 +48,7 @@ SETTLED = (
     "trust_email",
     "refresh_seconds",
     "data_plane",
+    "claims",
 )
 """What a document says of an issuer beside name, URL and secret."""
 
@@ -67,11 +68,17 @@ def settled(spec: IssuerSpec, path: str = "") -> dict[str, Any]:
         raise _invalid(f"{path}scopes", "must have openid: people are told apart by ID tokens")
     if spec.client_id in spec.audiences:
         raise _invalid(f"{path}audiences", "must not have the client_id: its ID tokens are no credentials for calls")
+    if spec.cli_client_id == spec.client_id:
+        message = "must be another client than client_id: ID tokens of the portal are no credentials for calls"
+        raise _invalid(f"{path}cli_client_id", message)
     if spec.data_plane is not None and not spec.data_plane.audiences:
         raise _invalid(f"{path}data_plane.audiences", "must name what the tokens of applications have as `aud`")
     if spec.data_plane is not None and spec.client_id in spec.data_plane.audiences:
         message = "must not have the client_id: its ID tokens are no credentials for calls"
         raise _invalid(f"{path}data_plane.audiences", message)
+    for index, name in enumerate(spec.claims):
+        if "=" in name or not name.isprintable() or name != name.strip():
+            raise _invalid(f"{path}claims[{index}]", "must be the name of a claim, without = and spaces around it")
     if spec.refresh_seconds and spec.refresh_seconds < MIN_REFRESH_SECONDS:
         raise _invalid(f"{path}refresh_seconds", f"must be at least {MIN_REFRESH_SECONDS}")
     return {
@@ -86,6 +93,7 @@ def settled(spec: IssuerSpec, path: str = "") -> dict[str, Any]:
         "trust_email": spec.trust_email,
         "refresh_seconds": spec.refresh_seconds or DEFAULT_REFRESH_SECONDS,
         "data_plane": None if spec.data_plane is None else msgspec.to_builtins(spec.data_plane),
+        "claims": list(dict.fromkeys(spec.claims)),
     }
 
 

@@ -20,6 +20,8 @@ DEFAULT_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 DEFAULT_SCOPES = ("openid", "profile", "email", "offline_access")
 DEFAULT_REFRESH_SECONDS = 900
 MIN_REFRESH_SECONDS = 60
+MAX_TOKEN_LIFETIME_SECONDS = 86_400
+"""From `iat` to `exp` of a bearer token of the management API. What was signed out is remembered for as long."""
 MAX_ISSUERS = 100
 MAX_GROUPS = 1_000
 
@@ -48,6 +50,7 @@ class IssuerSpec(msgspec.Struct, frozen=True, kw_only=True):
     trust_email: bool = False
     refresh_seconds: int = 0
     data_plane: DataPlaneSpec | None = None
+    claims: list[str] = []
 
     def __repr__(self) -> str:
         return f"IssuerSpec(name={self.name!r})"
@@ -80,6 +83,7 @@ class IssuerRow(msgspec.Struct, frozen=True, kw_only=True):
     refresh_seconds: int
     revision: int
     data_plane: dict[str, Any] | None = None
+    claims: list[str] = []
     managed_by: str | None = None
     applied_digest: bytes | None = None
 

@@ -57,6 +57,7 @@ def _columns(row: IssuerRow) -> dict[str, Any]:
         "name_claim",
         "trust_email",
         "refresh_seconds",
+        "claims",
     )
     data_plane = None if row.data_plane is None else Jsonb(row.data_plane)
     return {name: getattr(row, name) for name in names} | {"data_plane": data_plane}
@@ -122,9 +123,9 @@ async def claim_refresh(db: Database, session_id: UUID, at: datetime, again: dat
 
 async def refresh_session(
     db: Database, session_id: UUID, claims: Claims, sealed: tuple[str, bytes], at: datetime, refresh_at: datetime
-) -> None:
-    """What the provider said anew; `sealed` is data key and ciphertext."""
-    await SQL.run(
+) -> bool:
+    """What the provider said anew; `sealed` is data key and ciphertext. False: the session has ended meanwhile."""
+    touched = await SQL.run(
         db,
         "refresh_session",
         id=session_id,
@@ -134,6 +135,7 @@ async def refresh_session(
         at=at,
         refresh_at=refresh_at,
     )
+    return touched == 1
 
 
 async def revoke_session(db: Database, session_id: UUID, at: datetime, reason: str) -> int:
@@ -192,4 +194,5 @@ async def forget(db: Database, at: datetime, sessions_before: datetime) -> None:
     """Removes a part of what has ended."""
     await SQL.run(db, "forget_once", at=at)
     await SQL.run(db, "forget_tries", at=at)
+    await SQL.run(db, "forget_logouts", at=at)
     await SQL.run(db, "forget_sessions", before=sessions_before)

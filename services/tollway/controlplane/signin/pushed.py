@@ -21,6 +21,7 @@ from tollway.controlplane.db.statements import Database
 from tollway.controlplane.db.versions import publish
 from tollway.controlplane.prices import published as prices
 from tollway.controlplane.resources import from_ms
+from tollway.controlplane.signin import logouts
 from tollway.controlplane.signin.fetch import ProviderUnavailable
 from tollway.controlplane.signin.issuers import Issuers
 from tollway.controlplane.signin.model import DataPlaneSpec, IssuerRow
@@ -53,17 +54,21 @@ class _Pushed(msgspec.Struct, frozen=True, kw_only=True):
 
 async def token_issuers(db: Database) -> dict[str, TokenIssuer]:
     """The issuers of the catalog, by URL."""
-    return {
-        row.issuer: TokenIssuer(
+    unclaimed = await logouts.unclaimed(db)
+    found = {}
+    for row in await SQL.all(db, "pushed_issuers", _Pushed):
+        ended = unclaimed.get(row.issuer, logouts.Unclaimed())
+        found[row.issuer] = TokenIssuer(
             name=row.name,
             issuer=row.issuer,
             audiences=tuple(row.data_plane.audiences),
             algorithms=tuple(row.algorithms),
             keys=tuple(row.keys or ()),
             tags=row.data_plane.tags,
+            ended=ended.ended,
+            sessions_not_before_ms=ended.sessions_not_before_ms,
         )
-        for row in await SQL.all(db, "pushed_issuers", _Pushed)
-    }
+    return found
 
 
 def public_key(key: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 -- name: issuers
 SELECT id, name, issuer, client_id, cli_client_id, sealed, data_key, fingerprint, audiences, scopes, algorithms,
-       groups_claim, email_claim, name_claim, trust_email, refresh_seconds, data_plane, revision, managed_by,
+       groups_claim, email_claim, name_claim, trust_email, refresh_seconds, data_plane, claims, revision, managed_by,
        applied_digest
 FROM signin_issuers
 WHERE archived_at IS NULL
@@ -9,17 +9,18 @@ ORDER BY name;
 -- name: insert_issuer
 INSERT INTO signin_issuers
     (id, name, issuer, client_id, cli_client_id, sealed, data_key, fingerprint, audiences, scopes, algorithms,
-     groups_claim, email_claim, name_claim, trust_email, refresh_seconds, data_plane, created_at, updated_at)
+     groups_claim, email_claim, name_claim, trust_email, refresh_seconds, data_plane, claims, created_at, updated_at)
 VALUES (%(id)s, %(name)s, %(issuer)s, %(client_id)s, %(cli_client_id)s, %(sealed)s, %(data_key)s, %(fingerprint)s,
         %(audiences)s, %(scopes)s, %(algorithms)s, %(groups_claim)s, %(email_claim)s, %(name_claim)s,
-        %(trust_email)s, %(refresh_seconds)s, %(data_plane)s, %(at)s, %(at)s);
+        %(trust_email)s, %(refresh_seconds)s, %(data_plane)s, %(claims)s, %(at)s, %(at)s);
 
 -- name: update_issuer
 UPDATE signin_issuers SET client_id = %(client_id)s, cli_client_id = %(cli_client_id)s,
        sealed = %(sealed)s, data_key = %(data_key)s, fingerprint = %(fingerprint)s, audiences = %(audiences)s,
        scopes = %(scopes)s, algorithms = %(algorithms)s, groups_claim = %(groups_claim)s,
        email_claim = %(email_claim)s, name_claim = %(name_claim)s, trust_email = %(trust_email)s,
-       refresh_seconds = %(refresh_seconds)s, data_plane = %(data_plane)s, revision = revision + 1, updated_at = %(at)s
+       refresh_seconds = %(refresh_seconds)s, data_plane = %(data_plane)s, claims = %(claims)s, revision = revision + 1,
+       updated_at = %(at)s
 WHERE id = %(id)s;
 
 -- name: archive_issuer
@@ -109,6 +110,45 @@ WHERE scope IN (SELECT scope FROM signin_tries WHERE window_end < %(at)s ORDER B
 
 -- name: clear_tries
 DELETE FROM signin_tries WHERE scope = %(scope)s;
+
+-- Logouts
+
+-- name: note_logout
+INSERT INTO signin_logouts AS o (issuer, subject, provider_sid, issued_until, expires_at)
+VALUES (%(issuer)s, %(subject)s, %(provider_sid)s, %(issued)s, %(expires_at)s)
+ON CONFLICT (issuer, subject, provider_sid) DO UPDATE SET
+    issued_until = greatest(o.issued_until, excluded.issued_until),
+    expires_at = greatest(o.expires_at, excluded.expires_at);
+
+-- name: subjects_of_session
+-- Of ended sessions, too: they are kept for a while.
+SELECT DISTINCT subject FROM signin_sessions
+WHERE issuer_id = %(issuer_id)s AND provider_sid = %(provider_sid)s AND provider_sid <> '' AND subject <> ''
+ORDER BY subject LIMIT 100;
+
+-- name: signed_out
+-- Whether an issuer ended what a token belongs to: its session, all of the person's after it was issued, or (where the
+-- token does not say to which session it belongs) any of them.
+SELECT issuer FROM signin_logouts
+WHERE issuer = %(issuer)s AND provider_sid = %(session)s AND provider_sid <> ''
+UNION ALL
+SELECT issuer FROM signin_logouts
+WHERE issuer = %(issuer)s AND subject = %(subject)s AND issued_until >= %(issued)s
+  AND (provider_sid = '' OR %(session)s = '')
+LIMIT 1;
+
+-- name: unclaimed_logouts
+SELECT issuer, provider_sid, issued_until
+FROM (SELECT issuer, provider_sid, issued_until,
+             row_number() OVER (PARTITION BY issuer ORDER BY issued_until DESC, provider_sid) AS place
+      FROM signin_logouts WHERE subject = '') AS found
+WHERE place <= %(limit)s
+ORDER BY issuer, place;
+
+-- name: forget_logouts
+DELETE FROM signin_logouts
+WHERE (issuer, subject, provider_sid) IN
+      (SELECT issuer, subject, provider_sid FROM signin_logouts WHERE expires_at < %(at)s ORDER BY expires_at LIMIT 500);
 
 -- name: pushed_issuers
 -- Those whose tokens are taken by data planes, with their keys.

@@ -198,8 +198,13 @@ class SignInRoutes:
         except (TokenRefused, SignInRefused) as refused:
             _log.warning("a logout token was refused", source=request.remote, reason=str(refused))
             return _json({"error": "invalid_request", "error_description": str(refused)}, 400)
+        except ApiError as error:
+            return _json({"error": "invalid_request", "error_description": error.message}, _STATUS.get(error.code, 503))
         except ProviderUnavailable as error:
             return _json({"error": "temporarily_unavailable", "error_description": str(error)}, 503)
+        except OUTAGE as error:
+            _log.warning("a back-channel logout could not be done", reason=type(error).__name__)
+            return _json({"error": "temporarily_unavailable", "error_description": "try again"}, 503)
         _log.info("back-channel logout", issuer=request.match_info["issuer"], sessions=ended)
         return _json({}, 200)
 

@@ -24,7 +24,7 @@ from tollway.controlplane.credentials.vault import Vault, VaultError
 from tollway.controlplane.db.pool import OUTAGE, Pool
 from tollway.controlplane.db.statements import Database
 from tollway.controlplane.resources import from_ms
-from tollway.controlplane.signin import postgres, throttle
+from tollway.controlplane.signin import logouts, postgres, throttle
 from tollway.controlplane.signin.fetch import Fetcher, ProviderUnavailable
 from tollway.controlplane.signin.flow import Flow, Granted, SignInRefused
 from tollway.controlplane.signin.headers import Origin
@@ -122,6 +122,8 @@ class SignIn:
             identity, first = await self._tokens.bearer(token, trusted.by_issuer, trusted.generation)
             now = from_ms(self._clock.now_ms())
             async with self._pool.connection() as db, db.transaction():
+                if await logouts.signed_out(db, identity):
+                    raise TokenRefused("its session was signed out at the identity provider; sign in again")
                 return await principal_of(db, identity, now, vault=self._vault, source=source, news=first)
         except TokenRefused as refused:
             raise ApiError(ApiCode.UNAUTHENTICATED, f"the token is not valid: {refused}") from None
@@ -222,7 +224,7 @@ class SignIn:
         return await self.sessions.begin(db, source, row=row, granted=granted)
 
     async def _use_once(self, db: Database, value: str, seconds: float) -> None:
-        digest = hashlib.sha256(value.encode()).digest()
+        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
         if not await postgres.use_once(db, digest, self.sessions.now() + timedelta(seconds=seconds)):
             raise SignInRefused("this was used before")
 
@@ -278,16 +280,23 @@ class SignIn:
         return await self.flow.end_session_url(issuer, provider, kept, f"{base}/auth/signed-out")
 
     async def back_channel(self, name: str, logout_token: str) -> int:
-        """Ends the sessions that a provider's logout token names; returns how many. Raises TokenRefused and others."""
+        """Ends the sessions that a provider's logout token names, and refuses their bearer tokens from now on.
+
+        Returns how many sessions ended. Raises TokenRefused and others.
+        """
         row = await self.issuer(name)
         claims = await self._tokens.logout_token(logout_token, row)
-        now = self.sessions.now()
-        subject, sid = (claims.get(key) if isinstance(claims.get(key), str) else "" for key in ("sub", "sid"))
+        logout, now = logouts.logout_of(row, claims), self.sessions.now()
+        subject, session = logout.subject, logout.session
         async with self._pool.connection() as db, db.transaction():
-            await self._use_once(db, f"logout|{row.id}|{claims['jti']}", 3600)
-            if sid:
-                return await postgres.revoke_provider_session(db, row.id, sid, subject or "", now, _BACK_CHANNEL)
-            return await postgres.revoke_subject(db, row.id, subject or "", now, _BACK_CHANNEL)
+            # For as long as the token could be sent again.
+            await self._use_once(db, f"logout|{row.id}|{claims['jti']}", logouts.KEPT.total_seconds())
+            if session:
+                ended = await postgres.revoke_provider_session(db, row.id, session, subject, now, _BACK_CHANNEL)
+            else:
+                ended = await postgres.revoke_subject(db, row.id, subject, now, _BACK_CHANNEL)
+            await logouts.note(db, logout, now)
+        return ended
 
     async def _record(
         self,

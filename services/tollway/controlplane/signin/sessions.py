@@ -1,7 +1,7 @@
 """Sessions of browsers, kept in Postgres under a digest of what the cookie holds, ended there at once when revoked.
 
 Every use computes anew what the person may do. When it is time, the provider is asked with the refresh token: a role
-that was removed there is gone here, and a person whom the provider does not know any more is signed out.
+that was removed there is gone here, and who the provider does not vouch for any more is signed out everywhere.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ IDLE = timedelta(hours=8)
 LOCAL = timedelta(hours=1)
 """The same for the local administrator, of whom no provider knows."""
 TOUCH = timedelta(minutes=1)
-CLAIM = timedelta(seconds=20)
+CLAIM = timedelta(seconds=30)
 """Whoever asks the provider has so long; then another call does."""
+_NOT_RENEWED = "not renewed"
 _VALUE_BYTES = 32
 _MAX_COOKIE = 200
 
@@ -56,6 +57,13 @@ def place(session_id: object) -> bytes:
 def digest_of(cookie: str) -> bytes:
     """What the database has of a cookie's value."""
     return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).digest()
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """Claims, and when the provider said them."""
+
+    claims: Claims
+    at: datetime
 
 
 class Sessions:
@@ -133,17 +141,17 @@ class Sessions:
                     await postgres.touch_session(db, row.id, now)
             if row is None:
                 return None
-            claims = await self._current(row, now, source)
-            return None if claims is None else await self._opened(row, claims, value, now, source)
+            said = await self._current(row, now, source)
+            return None if said is None else await self._opened(row, said, value, now, source)
         except OUTAGE as error:
             raise ApiError(ApiCode.UNAVAILABLE, "the database does not answer; try again") from error
 
-    async def _opened(self, row: SessionRow, claims: Claims, value: str, now: datetime, source: str) -> Session | None:
+    async def _opened(self, row: SessionRow, said: _Said, value: str, now: datetime, source: str) -> Session | None:
         principal = ADMINISTRATOR
         if row.kind == "oidc":
             try:
                 async with self._pool.connection() as db, db.transaction():
-                    principal = await self._principal(db, row, claims, now, source, news=False)
+                    principal = await self._principal(db, row, said, now, source, news=False)
             except ApiError as error:
                 if error.code is ApiCode.UNAVAILABLE:
                     raise
@@ -161,34 +169,34 @@ class Sessions:
         )
 
     async def _principal(
-        self, db: Database, row: SessionRow, claims: Claims, now: datetime, source: str, *, news: bool
+        self, db: Database, row: SessionRow, said: _Said, now: datetime, source: str, *, news: bool
     ) -> Principal:
-        identity = claims.identity(row.issuer or "", row.subject)
+        identity = msgspec.structs.replace(said.claims.identity(row.issuer or "", row.subject), issued=said.at)
         # Whoever was unbound since is not bound again by what was said then.
         return await principal_of(db, identity, now, vault=self._vault, source=source, news=news, binds=False)
 
-    async def _current(self, row: SessionRow, now: datetime, source: str) -> Claims | None:
+    async def _current(self, row: SessionRow, now: datetime, source: str) -> _Said | None:
         """The claims of a session, asked for anew when it is time; None when the session has ended by that."""
-        claims = msgspec.convert(row.claims, Claims)
+        said = _Said(msgspec.convert(row.claims, Claims), row.refreshed_at)
         if row.refresh_at is None or row.refresh_at > now:
-            return claims
+            return said
         async with self._pool.connection() as db:
             mine = await postgres.claim_refresh(db, row.id, now, now + CLAIM)
         issuer = (await self._issuers.trusted()).by_issuer.get(row.issuer or "")
         if issuer is None:
             return None
         if mine:
-            return await self._refreshed(row, issuer, claims, now, source)
+            return await self._refreshed(row, issuer, said, now, source)
         # Another call asks at this moment. What is known serves unless that has failed for too long.
-        return claims if self._within_grace(row, issuer, now) else None
+        return said if self._within_grace(row, issuer, now) else None
 
     def _within_grace(self, row: SessionRow, issuer: IssuerRow, now: datetime) -> bool:
         """Whether what was said last may still be believed while the provider does not answer: two intervals."""
         return now - row.refreshed_at < 2 * timedelta(seconds=issuer.refresh_seconds)
 
     async def _refreshed(
-        self, row: SessionRow, issuer: IssuerRow, claims: Claims, now: datetime, source: str
-    ) -> Claims | None:
+        self, row: SessionRow, issuer: IssuerRow, said: _Said, now: datetime, source: str
+    ) -> _Said | None:
         try:
             async with self._pool.connection() as db:
                 kept = await self.kept(db, row)
@@ -196,26 +204,41 @@ class Sessions:
             granted = await self._flow.refresh(issuer, self._issuers.provider(issuer), secret, kept, row.subject)
         except ProviderUnavailable as error:
             _log.warning("a session could not be renewed", issuer=issuer.name, reason=str(error))
-            return claims if self._within_grace(row, issuer, now) else None
-        except (SignInRefused, VaultError) as error:
-            _log.info("a session ended at its renewal", issuer=issuer.name, reason=str(error))
-            await self.end(row.id, "not renewed")
-            if isinstance(error, SignInRefused) and error.code == "invalid_grant":
-                # It does not vouch for this person any more (RFC 6749, 5.2), so not for their groups either.
-                async with self._pool.connection() as db, db.transaction():
-                    subject = (row.issuer or "", row.subject)
-                    await groups_withdrawn(db, *subject, now, vault=self._vault, source=source)
+            return said if self._within_grace(row, issuer, now) else None
+        except VaultError as error:
+            _log.warning("a session ended at its renewal", issuer=issuer.name, reason=str(error))
+            await self.end(row.id, _NOT_RENEWED)
             return None
+        except SignInRefused as error:
+            _log.info("a session ended at its renewal", issuer=issuer.name, reason=str(error))
+            await self._not_renewed(row, error, source)
+            return None
+        renewed = _Said(granted.claims, now)
         async with self._pool.connection() as db, db.transaction():
             sealed = await self._vault.seal(db, msgspec.json.encode(granted.kept), place(row.id))
             due = now + timedelta(seconds=issuer.refresh_seconds)
-            await postgres.refresh_session(db, row.id, granted.claims, sealed, now, due)
+            if not await postgres.refresh_session(db, row.id, granted.claims, sealed, now, due):
+                return None  # it was ended while the provider was asked: nothing that it said counts
             try:
                 # Together, so that no call between the two takes the new groups without a trace.
-                await self._principal(db, row, granted.claims, now, source, news=True)
+                await self._principal(db, row, renewed, now, source, news=True)
             except ApiError as error:
                 _log.info("a session was renewed for somebody who is refused", reason=error.message)
-        return granted.claims
+        return renewed
+
+    async def _not_renewed(self, row: SessionRow, refused: SignInRefused, source: str) -> None:
+        """Ends what rests on a provider that refused to renew a session.
+
+        It does not vouch for this person any more, so neither for the other sessions nor for the groups. All of it ends
+        together, so that no other session brings back what one has lost; only what the provider says later counts.
+        """
+        now = self.now()
+        async with self._pool.connection() as db, db.transaction():
+            if not refused.of_person or row.issuer_id is None:
+                await postgres.revoke_session(db, row.id, now, _NOT_RENEWED)
+                return
+            await postgres.revoke_subject(db, row.issuer_id, row.subject, now, _NOT_RENEWED)
+            await groups_withdrawn(db, row.issuer or "", row.subject, now, vault=self._vault, source=source)
 
     async def kept(self, db: Database, row: SessionRow) -> Kept:
         """What a session keeps sealed. Raises VaultError."""
@@ -233,11 +256,6 @@ class Sessions:
         """Ends a session, everywhere and at once."""
         async with self._pool.connection() as db:
             await postgres.revoke_session(db, session_id, self.now(), reason)
-
-    async def end_all(self, issuer_id: UUID, subject: str, reason: str) -> int:
-        """Ends all sessions of a person; returns how many."""
-        async with self._pool.connection() as db:
-            return await postgres.revoke_subject(db, issuer_id, subject, self.now(), reason)
 
     async def forget(self) -> None:
         """Removes a part of what has ended long ago."""

@@ -17,8 +17,8 @@ import jwt
 import msgspec
 
 from tollway.controlplane.access.model import Identity
-from tollway.controlplane.signin.claims import ClaimsRefused, claims_of, subject_of
-from tollway.controlplane.signin.model import IssuerRow
+from tollway.controlplane.signin.claims import ClaimsRefused, claims_of, found_claim, subject_of
+from tollway.controlplane.signin.model import MAX_TOKEN_LIFETIME_SECONDS, IssuerRow
 from tollway.controlplane.signin.providers import Provider, UnknownKey
 from tollway.core.bearer import (
     MAX_TOKEN_BYTES,
@@ -29,6 +29,7 @@ from tollway.core.bearer import (
     header_of,
     issuer_named,
     seconds,
+    session_of,
     signed_claims,
 )
 from tollway.runtime.clock import Clock
@@ -36,7 +37,6 @@ from tollway.runtime.clock import Clock
 MAX_REMEMBERED = 10_000
 REMEMBER_SECONDS = 300
 """A key that a provider withdrew is trusted at most this long for tokens that were seen before."""
-MAX_LIFETIME_SECONDS = 86_400
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 _LOGOUT_TYPES = frozenset({None, "jwt", "logout+jwt", "application/logout+jwt"})
 
@@ -74,8 +74,8 @@ class Tokens:
         claims = await self.claims(token, row, row.accepted, TYPES)
         if "events" in claims:
             raise TokenRefused("it is no token for calls")
-        if seconds(claims, "exp") - seconds(claims, "iat") > MAX_LIFETIME_SECONDS:
-            raise TokenRefused(f"it is good for more than {MAX_LIFETIME_SECONDS // 3600} hours")
+        if seconds(claims, "exp") - seconds(claims, "iat") > MAX_TOKEN_LIFETIME_SECONDS:
+            raise TokenRefused(f"it is good for more than {MAX_TOKEN_LIFETIME_SECONDS // 3600} hours")
         identity = _mapped(row, claims)
         self._remembered[place] = (identity, min(seconds(claims, "exp"), now + REMEMBER_SECONDS))
         while len(self._remembered) > MAX_REMEMBERED:
@@ -107,8 +107,8 @@ class Tokens:
             raise TokenRefused("it is no logout token")
         if not isinstance(claims.get("jti"), str) or not 0 < len(claims["jti"]) <= 256:
             raise TokenRefused("it has no id")
-        if not (claims.get("sub") or claims.get("sid")):
-            raise TokenRefused("it names neither a subject nor a session")
+        if "exp" in claims and seconds(claims, "exp") - seconds(claims, "iat") > MAX_TOKEN_LIFETIME_SECONDS:
+            raise TokenRefused(f"it is good for more than {MAX_TOKEN_LIFETIME_SECONDS // 3600} hours")
         return claims
 
     async def claims(
@@ -147,7 +147,12 @@ def _mapped(row: IssuerRow, claims: Mapping[str, Any]) -> Identity:
         identity = claims_of(row, claims).identity(row.issuer, subject_of(claims))
     except ClaimsRefused as refused:
         raise TokenRefused(str(refused)) from None
-    return msgspec.structs.replace(identity, issued=datetime.fromtimestamp(seconds(claims, "iat"), UTC))
+    return msgspec.structs.replace(
+        identity,
+        issued=datetime.fromtimestamp(seconds(claims, "iat"), UTC),
+        session=session_of(claims),
+        groups_told=any(found_claim(claims, name) is not None for name in (row.groups_claim, *row.claims)),
+    )
 
 
 def _same(found: Any, expected: str) -> bool:

@@ -59,7 +59,8 @@ VARIABLES: Mapping[str, Sort] = {
     "limit_now": Sort.NUMBER,
 }
 """What every condition may name; docs/guide/approvals.md tells each. What does not apply is empty, 0 or false,
-but for `amount`: a request for a project without a budget has none."""
+but for `amount` and the budget: a request for a project without one has none, and what is not there is no small
+one. A condition that names what is absent cannot tell, and leaves the request to the approvers."""
 
 
 class ConditionInvalid(Exception):

@@ -9,13 +9,14 @@ from uuid_utils.compat import uuid7
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.resources import as_uuid, from_ms, not_found, snapshot
 from tollway.controlplane.rules.checks import invalid
-from tollway.controlplane.workflows import postgres
+from tollway.controlplane.workflows import names, postgres
 from tollway.controlplane.workflows.model import (
     CreateDelegationRequest,
     Delegation,
     ListDelegationsRequest,
     ListDelegationsResponse,
     RevokeDelegationRequest,
+    plain_name,
 )
 from tollway.controlplane.workflows.people import ADMINISTRATOR, caller_of, identity_of, is_machine
 from tollway.controlplane.workflows.rows import DelegationRow
@@ -28,15 +29,18 @@ LONGEST = timedelta(days=366)
 async def create(call: Call, request: CreateDelegationRequest) -> Delegation:
     """Lets somebody decide in the caller's place."""
     me, now = identity_of(call.principal), from_ms(call.clock.now_ms())
-    delegate = request.delegate.strip()
+    delegate = plain_name(request.delegate.strip())
     if delegate == me:
         raise invalid("delegate", "must be somebody else")
     if not delegate or not delegate.isprintable():
-        raise invalid("delegate", "must be a name as the audit log has it, for example ana@example.com")
+        raise invalid("delegate", f"must be {names.EXAMPLE}")
     if is_machine(delegate) or is_machine(me):
         raise invalid(
             "delegate", "must be a person, of a person: service accounts decide only where a policy names them"
         )
+    if await names.unknown(call, [delegate]):
+        # Of a stranger nobody would notice until they are wanted.
+        raise invalid("delegate", "must be a user: nobody has that name; they have to sign in once, or be created")
     starts_at = request.starts_at or now
     if request.ends_at is None or request.ends_at <= max(starts_at, now):
         raise invalid("ends_at", "must be in the future and after starts_at")

@@ -19,7 +19,6 @@ from tollway.core.approvals.model import Kind
 from tollway.core.money import NANO_PER_DOLLAR
 
 MONTH = timedelta(days=30)
-_NO_BUDGET = {"budget.exists": False, "budget.limit": 0.0, "budget.used": 0.0, "budget.remaining": 0.0}
 
 
 async def gather(call: Call, caller: Caller, kind: Kind, terms: ApprovalTerms, place: Place, waiting: int) -> Facts:
@@ -55,26 +54,49 @@ async def gather(call: Call, caller: Caller, kind: Kind, terms: ApprovalTerms, p
         "model": terms.model,
         "limit": float(terms.limit or 0),
         "limit_now": 0.0,
-        "budget.share": 0.0,
-        **_NO_BUDGET,
     }
     if terms.amount or kind is not Kind.PROJECT:
         # A project without an amount has no budget, which is no small one: a condition on it cannot tell.
         found["amount"] = float(terms.amount or 0)
     if kind is Kind.CREDIT:
-        found |= await _budget(call, place)
+        found |= await _increased(call, place)
+    else:
+        found |= await _around(call, place)
     if kind is Kind.LIMIT:
         found["limit_now"] = float(await _limit(call, terms, place))
     return found
 
 
-async def _budget(call: Call, place: Place) -> Facts:
+async def _increased(call: Call, place: Place) -> Facts:
+    """The budget that credit is asked for."""
+    found = await _budget(call, place.target)
+    if found is None:
+        what = "there is no budget to add to: nothing limits what may be spent there"
+        raise ApiError(ApiCode.FAILED_PRECONDITION, what, field="terms.subject")
+    return found
+
+
+async def _around(call: Call, place: Place) -> Facts:
+    """The budget of the project that a request is about, or else of the unit.
+
+    Where there is no such place nothing is said, and where it has no budget nothing but that: a number would be false.
+    """
+    if place.project_id is not None:
+        subject = f"project:{place.project_id}"
+    elif place.unit_id is not None:
+        subject = f"business_unit:{place.unit_id}"
+    else:
+        return {}
+    return await _budget(call, subject) or {"budget.exists": False}
+
+
+async def _budget(call: Call, subject: str) -> Facts | None:
+    """The state of a budget; None: there is none."""
     try:
-        budget = await budgets.get_budget(call, GetBudgetRequest(subject=place.target))
+        budget = await budgets.get_budget(call, GetBudgetRequest(subject=subject))
     except ApiError as error:
         if error.code is ApiCode.NOT_FOUND:
-            what = "there is no budget to add to: nothing limits what may be spent there"
-            raise ApiError(ApiCode.FAILED_PRECONDITION, what, field="terms.subject") from None
+            return None
         raise
     limit, used = float(budget.limit_now), float(budget.used)
     return {

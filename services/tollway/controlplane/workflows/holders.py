@@ -48,6 +48,13 @@ async def live_machine(db: Database, name: str) -> bool:
     return await _SQL.one(db, "live_machine", HomeRow, name=name.removeprefix(_MACHINE)) is not None
 
 
+async def known(db: Database, names: set[str]) -> set[str]:
+    """Those of these names that are a user's, disabled or not."""
+    users = [as_uuid(name.removeprefix(_USER)) for name in names if name.startswith(_USER)]
+    found = [user for user in users if user is not None]
+    return {row.name for row in await _SQL.all(db, "known", _Name, emails=sorted(names), users=found)}
+
+
 async def roles_named(db: Database, name: str, now: datetime) -> list[RoleRow]:
     """The roles that a user or service account of this name holds now."""
     user = as_uuid(name.removeprefix(_USER)) if name.startswith(_USER) else None

@@ -96,6 +96,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     ended_by: str
     granted: str
     decidable: bool
+    revocable: bool = False
 
 
 class CreateApprovalRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -319,9 +320,14 @@ def steps_of(given: list[ApprovalStep]) -> tuple[core.Step, ...]:
     return tuple(core.Step(approvers=approvers_of(step.approvers), quorum=step.quorum or 1) for step in given)
 
 
+def plain_name(name: str) -> str:
+    """The one form of a name: users' addresses are kept in lower case. A service account's has no other."""
+    return name if name.startswith("service_account:") else name.lower()
+
+
 def approvers_of(given: Approvers) -> core.Approvers:
     """Approvers of the contract as the state machine has them."""
-    return core.Approvers(people=tuple(dict.fromkeys(given.people)), role=given.role)
+    return core.Approvers(people=tuple(dict.fromkeys(plain_name(name) for name in given.people)), role=given.role)
 
 
 def shown_steps(steps: tuple[core.Step, ...]) -> list[ApprovalStep]:

@@ -18,9 +18,10 @@ from tollway.core.approvals.model import Case, Delegation, Kind, Person, State
 
 ADMINISTRATOR = "platform_admin"
 _READERS = frozenset({ADMINISTRATOR, "auditor", "unit_manager", "project_owner"})
+DECIDING = tuple(role.value for role in Role if role not in (Role.SERVICE_ACCOUNT, Role.AUDITOR))
+"""Roles that a policy can ask; who audits changes nothing."""
 BOOTSTRAP = "administrator"
 MAX_DELEGATIONS = 100
-_LENT = tuple(role.value for role in Role if role is not Role.SERVICE_ACCOUNT)
 _GIVEN_UP: frozenset[Kind] = frozenset({Kind.PLATFORM_ACCESS, Kind.CREDIT, Kind.LIMIT})
 """What whoever asked may give back by themselves: it was theirs, and nobody else stands on it."""
 _TAKES: Mapping[Kind, str] = {
@@ -71,15 +72,18 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     def person(self, row: ApprovalRow) -> Person:
         """The caller as an approver of a request."""
-        held = _roles(self.grants, row)
-        roles = held | {ADMINISTRATOR} if self.all_powerful else held
+        roles = self._held(row) & frozenset(DECIDING)
         return Person(name=self.name, roles=roles, machine=self.principal.kind == "service_account")
+
+    def _held(self, row: ApprovalRow) -> frozenset[str]:
+        held = _roles(self.grants, row)
+        return held | {ADMINISTRATOR} if self.all_powerful else held
 
     def delegations(self, row: ApprovalRow) -> list[Delegation]:
         """The rights of others that the caller may use for a request."""
         return [
             Delegation(
-                delegator=Person(name=one.name, roles=_roles(one.grants, row), machine=is_machine(one.name)),
+                delegator=Person(name=one.name, roles=_deciding(one.grants, row), machine=is_machine(one.name)),
                 delegate=self.name,
                 starts_ms=one.starts_ms,
                 ends_ms=one.ends_ms,
@@ -89,13 +93,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_decide(self, row: ApprovalRow, case: Case, now_ms: int) -> bool:
         """Whether a vote of the caller would count now."""
-        if case.state is not State.PENDING or now_ms >= case.expires_ms:
+        if not self.principal.may("approvals.decide") or case.state is not State.PENDING or now_ms >= case.expires_ms:
             return False
         return approvers.right_of(case, self.person(row), self.delegations(row), now_ms) is not None
 
     def may_see(self, row: ApprovalRow, case: Case) -> bool:
         """Whether the caller made the request, is or was asked to decide it, or reads it by role."""
-        if self.name == row.requester or self.person(row).roles & _READERS:
+        if self.name == row.requester or self._held(row) & _READERS:
             return True
         named = [step.approvers for step in row.steps] + [row.timing.escalate_to]
         people = [self.person(row), *(delegation.delegator for delegation in self.delegations(row))]
@@ -123,17 +127,26 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         """What lists show the caller."""
         grants = [*self.grants, *(grant for one in self.absent for grant in one.grants)]
         reading = [grant for grant in grants if grant.role in _READERS]
+        # The others show what asks them: see the statement.
+        asked = [grant for grant in grants if grant.role in DECIDING and grant.role not in _READERS]
         return Seen(
             everything=self.all_powerful or any(grant.unit is None and grant.project is None for grant in reading),
             me=self.name,
             names=[self.name, *(one.name for one in self.absent)],
             units=[grant.unit for grant in reading if grant.unit is not None],
             projects=[grant.project for grant in reading if grant.project is not None],
+            roles=[grant.role for grant in asked],
+            role_units=[grant.unit for grant in asked],
+            role_projects=[grant.project for grant in asked],
         )
 
 
 def _roles(grants: Sequence[Grant], row: ApprovalRow) -> frozenset[str]:
     return frozenset(grant.role for grant in grants if grant.covers(row.unit_id, row.project_id))
+
+
+def _deciding(grants: Sequence[Grant], row: ApprovalRow) -> frozenset[str]:
+    return _roles(grants, row) & frozenset(DECIDING)
 
 
 async def caller_of(call: Call, row: ApprovalRow | None = None) -> Caller:
@@ -142,7 +155,7 @@ async def caller_of(call: Call, row: ApprovalRow | None = None) -> Caller:
     name = identity_of(principal)
     named = [] if row is None else [*(step.approvers for step in row.steps), row.timing.escalate_to]
     people = None if row is None else [person for among in named for person in among.people]
-    roles_asked = _LENT if row is None else [among.role for among in named if among.role]
+    roles_asked = DECIDING if row is None else [among.role for among in named if among.role]
     rows = await postgres.delegations_to(call.db, name, now, MAX_DELEGATIONS, people=people, roles=roles_asked)
     users = {row.user_id for row in rows if row.user_id is not None}
     roles = await holders.roles_of(call.db, users, now) if users else []

@@ -6,12 +6,12 @@ While none was set, one platform administrator decides: a fresh installation app
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
-from tollway.controlplane.access.permissions import Role
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.resources import from_ms, not_found, snapshot
 from tollway.controlplane.rules.checks import invalid
-from tollway.controlplane.workflows import holders, postgres
+from tollway.controlplane.workflows import names, postgres
 from tollway.controlplane.workflows.cel import engine
 from tollway.controlplane.workflows.conditions import ConditionInvalid
 from tollway.controlplane.workflows.model import (
@@ -30,7 +30,7 @@ from tollway.controlplane.workflows.model import (
     approvers_of,
     steps_of,
 )
-from tollway.controlplane.workflows.people import ADMINISTRATOR, identity_of, is_machine
+from tollway.controlplane.workflows.people import ADMINISTRATOR, DECIDING, identity_of
 from tollway.controlplane.workflows.rows import PolicyDocument, PolicyRow
 from tollway.core.approvals import model as core
 from tollway.core.approvals.policy import judge
@@ -72,7 +72,7 @@ async def set_policy(call: Call, request: SetPolicyRequest) -> Policy:
         message = f"the policy for {kind} is at version {before.version} by now; read it again"
         raise ApiError(ApiCode.ETAG_MISMATCH, message, field="version")
     document = document_of(request.rules, request.steps, request.timing)
-    await _machines_exist(call, document)
+    await names.refuse_strangers(call, _named(document))
     if before.version and document == before.document:
         return before.view()
     by, now = identity_of(call.principal), from_ms(call.clock.now_ms())
@@ -82,13 +82,14 @@ async def set_policy(call: Call, request: SetPolicyRequest) -> Policy:
     return after
 
 
-async def _machines_exist(call: Call, document: PolicyDocument) -> None:
-    """Refuses service accounts that are not there: whoever makes one of that name later would be its approver."""
-    steps = [*document.steps, *(step for rule in document.rules for step in rule.steps)]
-    named = [person for step in steps for person in step.approvers.people]
-    for name in dict.fromkeys([*named, *document.timing.escalate_to.people]):
-        if is_machine(name) and not await holders.live_machine(call.db, name):
-            raise invalid("steps", f"name {name!r}, and there is no such service account; create it first")
+def _named(document: PolicyDocument) -> Iterator[tuple[str, str]]:
+    """Whom a policy names, each with the field."""
+    steps = [(f"steps[{index}]", step) for index, step in enumerate(document.steps)]
+    for at, rule in enumerate(document.rules):
+        steps += [(f"rules[{at}].steps[{index}]", step) for index, step in enumerate(rule.steps)]
+    for where, step in steps:
+        yield from ((f"{where}.approvers.people", name) for name in step.approvers.people)
+    yield from (("timing.escalate_to.people", name) for name in document.timing.escalate_to.people)
 
 
 def document_of(rules: list[PolicyRule], steps: list[ApprovalStep], timing: ApprovalTiming) -> PolicyDocument:
@@ -97,10 +98,10 @@ def document_of(rules: list[PolicyRule], steps: list[ApprovalStep], timing: Appr
 
 
 def _rules(given: list[PolicyRule]) -> tuple[core.Rule, ...]:
-    names = [rule.name for rule in given]
+    used = [rule.name for rule in given]
     for index, rule in enumerate(given):
         where = f"rules[{index}]"
-        if rule.name in names[:index]:
+        if rule.name in used[:index]:
             raise invalid(f"{where}.name", f"{rule.name!r} is the name of a rule before it")
         if rule.effect == core.Effect.REJECT and not rule.reason:
             raise invalid(f"{where}.reason", "is required: whoever asks is told why")
@@ -136,11 +137,10 @@ def _steps(given: list[ApprovalStep], field: str) -> tuple[core.Step, ...]:
 
 
 def _check_approvers(given: Approvers, field: str) -> None:
-    roles = [role.value for role in Role if role is not Role.SERVICE_ACCOUNT]
-    if given.role and given.role not in roles:
-        raise invalid(f"{field}.role", f"must be one of {', '.join(roles)}")
+    if given.role and given.role not in DECIDING:
+        raise invalid(f"{field}.role", f"must be one of {', '.join(DECIDING)}")
     if any(name != name.strip() or not name.isprintable() for name in given.people):
-        raise invalid(f"{field}.people", "must be names as the audit log has them, for example ana@example.com")
+        raise invalid(f"{field}.people", f"must each be {names.EXAMPLE}")
 
 
 def _timing(given: ApprovalTiming) -> core.Timing:

@@ -68,13 +68,20 @@ class _Locked(msgspec.Struct):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller may see: everything, or their own requests, those that name one of `names`, and those of places."""
+    """What a caller may see: everything, or their own requests, those that name one of `names`, and those of places.
+
+    Also those that ask one of `roles` where it was given: in the unit or project at the same index, None in both:
+    everywhere.
+    """
 
     everything: bool
     me: str
     names: list[str]
     units: list[UUID]
     projects: list[UUID]
+    roles: list[str] = []
+    role_units: list[UUID | None] = []
+    role_projects: list[UUID | None] = []
 
 
 def _json(value: Any) -> Jsonb:

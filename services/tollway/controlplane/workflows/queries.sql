@@ -37,7 +37,15 @@ WHERE (%(before)s::uuid IS NULL OR a.id < %(before)s::uuid)
       END
   AND (%(everything)s OR a.requester = %(me)s OR a.people && %(names)s::text[]
        OR a.project_id = ANY (%(projects)s::uuid[])
-       OR coalesce(p.business_unit_id, a.unit_id) = ANY (%(units)s::uuid[]))
+       OR coalesce(p.business_unit_id, a.unit_id) = ANY (%(units)s::uuid[])
+       OR EXISTS (
+           SELECT FROM unnest(%(roles)s::text[], %(role_units)s::uuid[], %(role_projects)s::uuid[])
+               AS held (role, unit_id, project_id)
+           WHERE (held.project_id = a.project_id
+                  OR (held.project_id IS NULL
+                      AND (held.unit_id IS NULL OR held.unit_id = coalesce(p.business_unit_id, a.unit_id))))
+             AND (a.steps @> jsonb_build_array(jsonb_build_object('approvers', jsonb_build_object('role', held.role)))
+                  OR a.timing -> 'escalate_to' ->> 'role' = held.role)))
 ORDER BY a.id DESC
 LIMIT %(limit)s;
 
@@ -201,6 +209,12 @@ SELECT a.id, coalesce(a.unit_id, p.business_unit_id) AS unit_id, a.project_id
 FROM service_accounts a LEFT JOIN projects p ON p.id = a.project_id
 WHERE a.name = %(name)s
 ORDER BY a.archived_at DESC NULLS FIRST LIMIT 1;
+
+-- name: known
+-- Those of these names that a user has: an address, or an id for who has none.
+SELECT email AS name FROM users WHERE email = ANY (%(emails)s::text[]) AND email <> ''
+UNION ALL
+SELECT 'user:' || id::text FROM users WHERE id = ANY (%(users)s::uuid[]);
 
 -- name: live_machine
 SELECT id, unit_id, project_id FROM service_accounts WHERE name = %(name)s AND archived_at IS NULL;

@@ -41,7 +41,7 @@ from tollway.core.approvals.policy import judge
 LISTING = "approvals"
 MAX_WAITING = 20
 """Requests of one person that may wait at the same time."""
-MAX_LOOKED_AT = 1000
+MAX_LOOKED_AT, LOOKED_AT_ONCE = 1000, 100
 MAX_A_DAY = 100
 MAX_COMMENTS_A_DAY = 100
 DAY = timedelta(days=1)
@@ -78,12 +78,15 @@ async def _shown(call: Call, approval_id: UUID, caller: Caller) -> Approval:
     votes = (await postgres.votes(call.db, [row.id]))[row.id]
     case, now_ms = row.case(votes), call.clock.now_ms()
     comments = await postgres.comments(call.db, row.id)
-    return row.view(case, votes, comments, now_ms=now_ms, decidable=caller.may_decide(row, case, now_ms))
+    shown = row.view(case, votes, comments, now_ms=now_ms, decidable=caller.may_decide(row, case, now_ms))
+    revocable = case.state is State.APPROVED and caller.may_revoke(row, case, now_ms)
+    return msgspec.structs.replace(shown, revocable=revocable)
 
 
 async def create(call: Call, request: CreateApprovalRequest) -> Approval:
     """Asks for something; the policy of its kind says at once what happens."""
     kind, caller, now = Kind(request.kind), await caller_of(call), _now(call)
+    _why(call, request.reason)
     before = await postgres.open_of(call.db, caller.name, now, now - DAY)
     if before.waiting >= MAX_WAITING:
         raise ApiError(ApiCode.FAILED_PRECONDITION, f"{MAX_WAITING} of your requests wait already; cancel one first")
@@ -129,6 +132,11 @@ async def create(call: Call, request: CreateApprovalRequest) -> Approval:
     return shown
 
 
+def _why(call: Call, reason: str) -> None:
+    """What is said in a request is why, in the audit log, unless the call itself said something else."""
+    call.reason = call.reason or reason.strip()
+
+
 def _kept(shown: Approval) -> dict[str, Any]:
     """A request as the audit log keeps it: comments have entries of their own, or each would repeat all before it."""
     return snapshot(msgspec.structs.replace(shown, comments=[]))
@@ -148,23 +156,29 @@ async def list_(call: Call, request: ListApprovalsRequest) -> ListApprovalsRespo
     if start and before is None:
         raise invalid("page_token", "is not one of this listing")
     limit = page_limit(request.page_size)
-    looked_at = MAX_LOOKED_AT if request.decidable else limit
-    rows = await postgres.approvals(
-        call.db,
-        caller.seen(),
-        before=before,
-        state=State.PENDING.value if request.decidable else request.state,
-        kind=request.kind,
-        requester=request.requester,
-        now=from_ms(now_ms),
-        limit=looked_at + 1,
-    )
-    following = rows[looked_at - 1].id if len(rows) > looked_at else None
-    found = await _views(call, rows[:looked_at], caller, now_ms)
-    if request.decidable:
-        found = [approval for approval in found if approval.decidable]
-        if len(found) > limit:
-            found, following = found[:limit], UUID(found[limit - 1].id)
+    at_once = limit if not request.decidable else max(limit, LOOKED_AT_ONCE)
+    found: list[Approval] = []
+    looked_at = 0
+    while True:
+        rows = await postgres.approvals(
+            call.db,
+            caller.seen(),
+            before=before,
+            state=State.PENDING.value if request.decidable else request.state,
+            kind=request.kind,
+            requester=request.requester,
+            now=from_ms(now_ms),
+            limit=at_once + 1,
+        )
+        views = await _views(call, rows[:at_once], caller, now_ms)
+        found += [approval for approval in views if approval.decidable or not request.decidable]
+        following = rows[at_once - 1].id if len(rows) > at_once else None
+        looked_at += at_once
+        if following is None or not request.decidable or len(found) > limit or looked_at >= MAX_LOOKED_AT:
+            break
+        before = following
+    if len(found) > limit:
+        found, following = found[:limit], UUID(found[limit - 1].id)
     token = "" if following is None else page_token(LISTING, str(following))
     return ListApprovalsResponse(approvals=found, next_page_token=token)
 
@@ -184,6 +198,7 @@ async def decide(call: Call, request: DecideApprovalRequest) -> Approval:
     verdict, reason = Verdict(request.verdict), request.reason.strip()
     if verdict is Verdict.REJECT and not reason:
         raise invalid("reason", "is required to reject: whoever asked is told")
+    _why(call, reason)
     held = await _held(call, request.approval, lock=True)
     row, before, caller = held.row, held.case, held.caller
     try:
@@ -251,6 +266,7 @@ async def cancel(call: Call, request: CancelApprovalRequest) -> Approval:
 
 async def revoke(call: Call, request: RevokeApprovalRequest) -> Approval:
     """Takes back what a request gave, by whoever may; see `Caller.may_revoke`."""
+    _why(call, request.reason)
     held = await _held(call, request.approval, lock=True)
     if not held.caller.may_revoke(held.row, held.case, call.clock.now_ms()):
         raise ApiError(

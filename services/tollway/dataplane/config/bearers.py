@@ -2,7 +2,7 @@
 
 Nothing is fetched: issuers with their keys are in the catalog, users in the key directory, both pushed. A verified
 token is remembered by the SHA-256 of all of it until it expires; whose it is, is asked of the directory at every
-request, so that a user who is disabled or loses a role is refused as soon as a revoked key is.
+request, so that a user who is disabled, signed out or loses a role is refused as soon as a revoked key is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from tollway.core.bearer import (
     header_of,
     issuer_named,
     seconds,
+    session_digest,
+    session_of,
     signed_claims,
     subject_of,
 )
@@ -40,6 +42,7 @@ MAX_VERIFIED = 10_000
 MAX_PRINCIPALS = 10_000
 SHOWN_PROJECTS = 20
 RETRY_AFTER_SECONDS = 1.0
+_SIGNED_OUT = "This user has signed out. Get a new token from your identity provider."
 
 
 class Entries(Protocol):
@@ -53,9 +56,13 @@ class Entries(Protocol):
 
 
 class Verified(NamedTuple):
-    """What a token says, once its signature, issuer, audience and form were checked. Times are in Unix seconds."""
+    """What a token says, once its signature, issuer, audience and form were checked. Times are in Unix seconds.
+
+    `session` is the digest of the provider's session, empty where the token names none.
+    """
 
     lookup: str
+    session: str
     tags: dict[str, str]
     issued: float
     expires: float
@@ -149,8 +156,12 @@ class Bearers:
         issued, expires = seconds(claims, "iat"), seconds(claims, "exp")
         if expires - issued > MAX_LIFETIME_SECONDS:
             raise TokenRefused("it is good for more than 1 hour, which is the longest that is taken here")
+        session = session_digest(session_of(claims))
+        floor = issuer.sessions_not_before_ms
+        if session in issuer.ended or (session and floor is not None and issued * 1000 < floor):
+            raise TollwayError(Code.KEY_REVOKED, _SIGNED_OUT)
         lookup = ids.identity_lookup(self._pepper, issuer.issuer, subject_of(claims))
-        return Verified(lookup, issuer.tags, issued, expires)
+        return Verified(lookup, session, issuer.tags, issued, expires)
 
     def _key(self, issuer: TokenIssuer, kid: str | None, algorithm: str) -> Any:
         """The key of a header, read once: that takes longer than to verify with it."""
@@ -167,10 +178,8 @@ class Bearers:
 
     def _principal(self, verified: Verified, entry: DirectoryEntry, project: str | None) -> Principal:
         now_ms = self._clock.now_ms()
-        not_before = entry.not_before_ms
-        if entry.revoked or (not_before is not None and verified.issued * 1000 < not_before):
-            why = "This user is disabled" if entry.revoked else "This user's earlier tokens have been revoked"
-            raise TollwayError(Code.KEY_REVOKED, f"{why}. Ask a platform administrator.")
+        if (why := _void(verified, entry)) is not None:
+            raise TollwayError(Code.KEY_REVOKED, why)
         place = (verified.lookup, project or "")
         known = self._principals.get(place)
         if known is not None and known[0] is entry:
@@ -213,6 +222,19 @@ class Bearers:
         if not named:
             return found, min((g.not_after_ms for g in grants if g.not_after_ms is not None), default=None)
         return found, None if None in ends else max(end for end in ends if end is not None)
+
+
+def _void(verified: Verified, entry: DirectoryEntry) -> str | None:
+    """Why a token is void that has not expired: its user is disabled, or it was issued before something, or None."""
+    if entry.revoked:
+        return "This user is disabled. Ask a platform administrator."
+    issued = verified.issued * 1000
+    if entry.not_before_ms is not None and issued < entry.not_before_ms:
+        return "This user's earlier tokens have been revoked. Get a new one from your identity provider."
+    if verified.session:
+        return _SIGNED_OUT if verified.session in entry.ended else None
+    floor = entry.sessionless_not_before_ms
+    return _SIGNED_OUT if floor is not None and issued < floor else None
 
 
 def _covered(grants: Iterable[ProjectGrant], project: Project) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tollway.core.proxies import Proxies
 from tollway.dataplane.settings import AIOHTTP, Settings
 from tollway.dataplane.upstream.aiohttp_client import AiohttpClient
 from tollway.dataplane.upstream.native import NativeClient
 from tollway.dataplane.upstream.pool import Limits
 from tollway.dataplane.upstream.port import UpstreamClient
-from tollway.dataplane.upstream.proxies import Proxies
 
 
 def client_of(settings: Settings) -> UpstreamClient:

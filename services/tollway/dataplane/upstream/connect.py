@@ -12,10 +12,10 @@ import ssl
 
 import aiohappyeyeballs
 
+from tollway.core.proxies import Proxy, parse
 from tollway.dataplane.upstream.connection import Connection
 from tollway.dataplane.upstream.pool import Origin
 from tollway.dataplane.upstream.port import unreachable
-from tollway.dataplane.upstream.proxies import Proxy, parse
 from tollway.dataplane.upstream.resolve import Resolver
 
 NEXT_ADDRESS_SECONDS = 0.25

@@ -14,12 +14,12 @@ from yarl import URL
 
 from tollway.core.errors import Code
 from tollway.core.netguard import Guard, url_refusal
+from tollway.core.proxies import Proxies, parse
 from tollway.dataplane.providers.port import Outgoing, ProviderFault
 from tollway.dataplane.upstream.answer import NativeResponse
 from tollway.dataplane.upstream.connect import Connector
 from tollway.dataplane.upstream.pool import Limits, Origin, Pool, Shelf
 from tollway.dataplane.upstream.port import unreachable
-from tollway.dataplane.upstream.proxies import Proxies, parse
 from tollway.dataplane.upstream.request_head import rendered
 
 MAX_PLACES = 1024

@@ -61,6 +61,7 @@ def terminal(rig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Termi
     made = Terminal(tmp_path, rig.origin)
     monkeypatch.setattr(commands, "note", made.notes.put)
     monkeypatch.setattr(oauth, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(oauth._Answer, "timeout", 0.3)
     for name in [name for name in os.environ if name.startswith("TOLLWAY_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -107,11 +108,22 @@ async def test_signing_in_with_the_browser_of_this_machine(rig: Any, terminal: T
     assert "code_challenge_method=S256" in address
     port = address.split("127.0.0.1%3A")[1].split("%2F")[0]
     forged = await browser.open(f"http://127.0.0.1:{port}/callback?state=guessed&code=theirs")
-    assert forged.status == 200  # and ignored
+    assert forged.status == 404  # and ignored
+    _, silent = await asyncio.open_connection("127.0.0.1", int(port))  # browsers do so, in case they need it
     page = await browser.open(address)
     assert "Signed in" in page.text
     code, _, err = await login
     assert code == 0, err
+    silent.close()
+    await silent.wait_closed()
+    terminal.change(expires_at=1)
+    rig.other.down()
+    try:
+        code, _, err = await terminal.run("whoami")
+        assert (code, "answered 503; try again" in err) == (1, True)
+    finally:
+        rig.other.down(False)
+    assert (await terminal.run("whoami"))[0] == 0  # a provider in trouble takes nobody's sign-in away
     terminal.change(expires_at=1, refresh_token="withdrawn")
     code, _, err = await terminal.run("whoami")
     assert (code, "run `tollway login`" in err) == (3, True)
@@ -125,3 +137,14 @@ async def test_a_file_of_tokens_that_others_can_read_is_not_used(rig: Any, termi
     terminal.tokens.chmod(0o644)
     code, _, err = await terminal.run("whoami")
     assert (code, "chmod 600" in err) == (1, True)
+
+
+async def test_a_sign_in_that_the_provider_refuses_says_so_in_the_browser_too(
+    rig: Any, terminal: Terminal, browser: Browser
+) -> None:
+    rig.corp.sign_in_as("nobody-of-that-name")
+    login = asyncio.ensure_future(terminal.run("login", "--issuer", "corp", "--no-browser"))
+    page = await browser.open(await terminal.note(f"{rig.corp.url}/auth?"))
+    assert "The sign-in was refused" in page.text
+    code, _, err = await login
+    assert (code, "access_denied" in err) == (3, True)

@@ -4,148 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-import pytest_asyncio
 
-from tollway.testkit.lone_dataplane import FollowingDataPlane
-from tollway.testkit.oidc_provider import AUDIENCE, MACHINE, MACHINE_SECRET, Issuer, OidcProvider
-from tollway.testkit.servers import ValkeyServer
+from tollway.testkit.oidc_provider import AUDIENCE, MACHINE, MACHINE_SECRET, OidcProvider
 from tollway.testkit.token_attacks import ATTACKS, WHY
-from tollway.testkit.upstream import Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-TAGS = {"by": "token"}
 
 
-class Gateway:
-    """A data plane behind the control plane of `rig`. `chat` calls a model with a token."""
-
-    def __init__(self, rig: Any, plane: FollowingDataPlane) -> None:
-        self.rig = rig
-        self.plane = plane
-
-    async def chat(self, token: str, project: str | None = None, *, path: str = "chat/completions") -> Any:
-        """Status, error (or answer), headers."""
-        headers = {"Authorization": f"Bearer {token}"}
-        if path == "messages":
-            headers = {"x-api-key": token, "anthropic-version": "2023-06-01"}
-        if project is not None:
-            headers["x-tollway-project"] = project
-        body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
-        async with self.plane.client.post(f"{self.plane.base_url}/{path}", json=body, headers=headers) as answer:
-            return answer.status, await answer.json(), answer.headers
-
-    async def code(self, token: str, project: str | None = None) -> tuple[int, str]:
-        """Status and code of the refusal, empty when there was none."""
-        status, _body, headers = await self.chat(token, project)
-        return status, headers.get("x-tollway-error-code", "")
-
-    async def becomes(self, expected: tuple[int, str], token: str, project: str | None = None) -> float:
-        """Asks until the answer is that; how many seconds it took, at most 2."""
-        began = time.monotonic()
-        while (found := await self.code(token, project)) != expected:
-            assert time.monotonic() - began < 2.0, found
-            await asyncio.sleep(0.05)
-        return time.monotonic() - began
-
-    async def becomes_eventually(self, token: str) -> None:
-        """Waits until a token is taken: first its issuer's keys have to be read."""
-        async with asyncio.timeout(8):
-            while await self.code(token) != (200, ""):
-                await asyncio.sleep(0.05)
-
-    async def known(self, name: str, **role: str) -> str:
-        """A token of somebody who called the management API once, with a role; it is taken from now on."""
-        token: str = self.rig.corp.token({"sub": name, "groups": []})
-        assert (await self.rig.call(token, "me")).status == 200
-        if role:
-            await self.grant(name, **role)
-            async with asyncio.timeout(3):
-                while (await self.code(token))[0] == 403:
-                    await asyncio.sleep(0.05)
-        return token
-
-    async def user(self, name: str) -> str:
-        """The id of a user by the subject."""
-        rows = await self.rig.api.sql("SELECT id FROM users WHERE subject = %s", name)
-        return str(rows[0][0])
-
-    async def grant(self, name: str, **role: str) -> str:
-        """Gives a role; the id of the binding."""
-        answer = await self.rig.api.call("POST", "roles", {"user": await self.user(name), **role})
-        assert answer.status == 200, answer.body
-        return str(answer.body["id"])
-
-    async def post(self, path: str, body: Any = None) -> Any:
-        """A call of the administrator that succeeds."""
-        answer = await self.rig.api.call("POST", path, body or {})
-        assert answer.status == 200, answer.body
-        return answer.body
-
-
-def document(rig: Any, specs: list[dict[str, Any]], url: str) -> dict[str, Any]:
-    """Both issuers with their tokens taken, a model, three projects in two units."""
-    taken = {"audiences": [AUDIENCE], "tags": TAGS}
-    return {
-        "identity": {"issuers": [spec | {"data_plane": taken} for spec in specs]},
-        "providers": [{"name": "up", "kind": "vllm", "base_url": url}],
-        "models": [{"name": "m", "targets": [{"provider": "up", "model": "up-model"}]}],
-        "business_units": [{"name": "retail"}, {"name": "labs"}],
-        "projects": [
-            {"name": "alpha", "business_unit": "retail"},
-            {"name": "beta", "business_unit": "retail"},
-            {"name": "gamma", "business_unit": "labs"},
-        ],
-    }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(
-    rig: Any,
-    valkey: ValkeyServer,
-    issuer_specs: Callable[[Issuer, Issuer], list[dict[str, Any]]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Gateway]:
-    """The control plane of `rig` with a data plane on its push stream."""
-    folder: Path = tmp_path_factory.mktemp("data-plane")
-    settings = rig.plane.settings
-    async with Upstream() as upstream:
-        await rig.call(rig.corp.token({"sub": "before"}))
-        await rig.api.call(
-            "POST",
-            "configuration:apply",
-            {"configuration": document(rig, issuer_specs(rig.corp, rig.other), upstream.url)},
-        )
-        rig.clock.wait(3)
-        plane = FollowingDataPlane(
-            folder,
-            f"{valkey.url}/11",
-            f"127.0.0.1:{rig.plane.ports['grpc']}",
-            fleet_key=settings.fleet_keys[0],
-            join_token=settings.join_token,
-        )
-        async with plane:
-            made = Gateway(rig, plane)
-            async with asyncio.timeout(8):
-                while not _has_keys(plane):
-                    await asyncio.sleep(0.05)
-            await made.known("alice", role="developer", project="alpha")
-            await made.known("mallory", role="developer", project="alpha")
-            yield made
-
-
-def _has_keys(plane: FollowingDataPlane) -> bool:
-    routes = plane.process.holder.routes
-    issuers = routes.catalog.issuers.values() if routes is not None else ()
-    return len(issuers) == 2 and all(issuer.keys for issuer in issuers)
-
-
-async def test_a_machine_calls_a_model_with_client_credentials(gateway: Gateway, rig: Any) -> None:
+async def test_a_machine_calls_a_model_with_client_credentials(gateway: Any, rig: Any) -> None:
     form = {"grant_type": "client_credentials", "scope": "api", "client_id": MACHINE, "client_secret": MACHINE_SECRET}
     async with rig.api.session.post(f"{rig.corp.url}/token", data=form) as answer:
         token = (await answer.json())["access_token"]
@@ -181,7 +51,7 @@ async def _booked(rig: Any, user: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_a_forged_token_is_refused_and_says_why(gateway: Gateway, rig: Any, attack: str) -> None:
+async def test_a_forged_token_is_refused_and_says_why(gateway: Any, rig: Any, attack: str) -> None:
     token = ATTACKS[attack](rig.corp, rig.other)
     status, body, headers = await gateway.chat(token)
     assert status == 401, (attack, body)
@@ -194,7 +64,7 @@ async def test_a_forged_token_is_refused_and_says_why(gateway: Gateway, rig: Any
 
 
 async def test_the_token_that_the_attacks_are_made_of_is_taken_and_its_beginning_proves_nothing(
-    gateway: Gateway, rig: Any
+    gateway: Any, rig: Any
 ) -> None:
     assert await gateway.code(rig.corp.token()) == (200, "")
     verified = rig.corp.token({"aaa": "x" * 2000})
@@ -206,7 +76,7 @@ async def test_the_token_that_the_attacks_are_made_of_is_taken_and_its_beginning
     assert await gateway.code(verified) == (200, "")
 
 
-async def test_a_token_is_good_for_an_hour_at_most(gateway: Gateway, rig: Any) -> None:
+async def test_a_token_is_good_for_an_hour_at_most(gateway: Any, rig: Any) -> None:
     now = int(time.time())
     assert await gateway.code(rig.corp.token({"iat": now, "exp": now + 3600})) == (200, "")
     status, body, headers = await gateway.chat(rig.corp.token({"iat": now, "exp": now + 3601}))
@@ -215,7 +85,7 @@ async def test_a_token_is_good_for_an_hour_at_most(gateway: Gateway, rig: Any) -
     assert await gateway.code(rig.corp.token({"exp": now - 31})) == (401, "key_expired")
 
 
-async def test_the_project_is_chosen_among_those_that_are_granted(gateway: Gateway, rig: Any) -> None:
+async def test_the_project_is_chosen_among_those_that_are_granted(gateway: Any, rig: Any) -> None:
     token = await gateway.known("pat", role="developer", project="alpha")
     assert await gateway.code(token) == (200, "")
     assert await gateway.code(token, "alpha") == (200, "")
@@ -237,7 +107,7 @@ async def test_the_project_is_chosen_among_those_that_are_granted(gateway: Gatew
     assert await gateway.code(token) == (200, "")
 
 
-async def test_roles_that_do_not_let_people_call_models_grant_nothing(gateway: Gateway) -> None:
+async def test_roles_that_do_not_let_people_call_models_grant_nothing(gateway: Any) -> None:
     token = await gateway.known("audrey")
     await gateway.grant("audrey", role="auditor")
     await gateway.becomes((403, "project_not_allowed"), token)
@@ -245,7 +115,7 @@ async def test_roles_that_do_not_let_people_call_models_grant_nothing(gateway: G
     await gateway.becomes((200, ""), token)
 
 
-async def test_a_role_by_group_is_gone_with_the_group_and_with_the_binding(gateway: Gateway, rig: Any) -> None:
+async def test_a_role_by_group_is_gone_with_the_group_and_with_the_binding(gateway: Any, rig: Any) -> None:
     role = await gateway.post("roles", {"role": "developer", "group": "callers", "project": "beta"})
     token = rig.corp.token({"sub": "greta", "groups": ["callers"]})
     assert (await rig.call(token, "me")).status == 200
@@ -258,9 +128,7 @@ async def test_a_role_by_group_is_gone_with_the_group_and_with_the_binding(gatew
     assert await gateway.becomes((403, "project_not_allowed"), token) < 2
 
 
-async def test_a_disabled_user_is_refused_within_two_seconds_and_old_tokens_stay_void(
-    gateway: Gateway, rig: Any
-) -> None:
+async def test_a_disabled_user_is_refused_within_two_seconds_and_old_tokens_stay_void(gateway: Any, rig: Any) -> None:
     token = await gateway.known("dora", role="developer", project="alpha")
     user = await gateway.user("dora")
     assert await gateway.code(token) == (200, "")
@@ -273,7 +141,7 @@ async def test_a_disabled_user_is_refused_within_two_seconds_and_old_tokens_stay
     assert await gateway.code(token) == (401, "key_revoked")
 
 
-async def test_who_is_unbound_is_refused(gateway: Gateway, rig: Any) -> None:
+async def test_who_is_unbound_is_refused(gateway: Any, rig: Any) -> None:
     claims = {"sub": "uma", "groups": [], "email": "uma@example.com", "email_verified": True}
     token = rig.corp.token(claims)
     assert (await rig.call(token, "me")).status == 200
@@ -284,7 +152,7 @@ async def test_who_is_unbound_is_refused(gateway: Gateway, rig: Any) -> None:
 
 
 async def test_other_keys_of_the_issuer_are_pushed_and_withdrawn_ones_verify_nothing(
-    gateway: Gateway, rig: Any, clock: Any
+    gateway: Any, rig: Any, clock: Any
 ) -> None:
     old = rig.corp.token({"sub": "alice", "n": 1})
     assert await gateway.code(old) == (200, "")
@@ -304,7 +172,7 @@ async def test_other_keys_of_the_issuer_are_pushed_and_withdrawn_ones_verify_not
 
 
 async def test_keys_go_on_and_a_token_is_nothing_where_no_issuer_takes_it(
-    gateway: Gateway, rig: Any, oidc: OidcProvider
+    gateway: Any, rig: Any, oidc: OidcProvider
 ) -> None:
     made = await gateway.post("keys", {"project": "alpha", "name": "plain"})
     await gateway.becomes((200, ""), made["secret"])

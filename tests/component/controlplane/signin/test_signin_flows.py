@@ -257,6 +257,8 @@ async def test_the_same_document_changes_nothing_and_another_secret_is_told_with
         ({"issuer": "https://id.example.com/?x=y"}, "issuer"),
         ({"algorithms": ["HS256"]}, "algorithms[0]"),
         ({"refresh_seconds": 1}, "refresh_seconds"),
+        ({"audiences": ["x"]}, "audiences"),
+        ({"cli_client_id": "x"}, "cli_client_id"),
     ],
 )
 async def test_an_issuer_that_cannot_be_trusted_is_refused_by_field(

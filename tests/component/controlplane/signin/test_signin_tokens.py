@@ -11,7 +11,7 @@ import pytest
 
 from tollway.controlplane.call import ApiCode, ApiError
 from tollway.controlplane.signin.tokens import token_digest
-from tollway.testkit.oidc_provider import AUDIENCE, CLI_CLIENT, signing_key
+from tollway.testkit.oidc_provider import AUDIENCE, CLI_CLIENT, SigningKey, signing_key
 from tollway.testkit.token_attacks import ATTACKS, WHY, encoded, good, other_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -88,6 +88,20 @@ async def test_keys_rotate(rig: Any) -> None:
     assert (await rig.call(withdrawn)).status == 401
     rig.corp.rotate("first")
     rig.clock.wait(601)
+
+
+async def test_two_issuers_may_call_their_keys_the_same(rig: Any) -> None:
+    known = rig.other.keys
+    rig.other.publish(SigningKey(rig.corp.keys[0].kid, known[0].private))
+    try:
+        rig.clock.wait(601)
+        for one, another in ((rig.corp, rig.other), (rig.other, rig.corp)):
+            assert (await rig.call(one.token({"sub": "same"}))).status == 200
+            answer = await rig.call(one.token({"sub": "same", "iss": another.url}))
+            assert (answer.status, "signature is not valid" in answer.error["message"]) == (401, True)
+    finally:
+        rig.other.publish(*known)
+        rig.clock.wait(601)
 
 
 async def test_tokens_of_an_issuer_that_is_down_are_verified_with_the_keys_that_are_known(rig: Any) -> None:

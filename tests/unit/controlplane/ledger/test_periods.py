@@ -8,7 +8,21 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway.controlplane.ledger.periods import FIRST, LAST, Span, clip, day_of, hour_of, shorten, split, widen
+from tollway.controlplane.ledger.periods import (
+    DAY,
+    FIRST,
+    LAST,
+    WEEK,
+    Span,
+    by_weeks,
+    clip,
+    day_of,
+    hour_of,
+    shorten,
+    split,
+    week_of,
+    widen,
+)
 
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 9), timezones=st.just(UTC))  # noqa: DTZ001 - given a zone
 
@@ -62,3 +76,24 @@ def test_what_lies_beyond_the_calendar_is_cut_off() -> None:
     far = datetime.max.replace(tzinfo=UTC)
     assert clip(datetime.min.replace(tzinfo=UTC), far) == (FIRST, LAST)
     assert clip(far, FIRST) == (LAST, LAST)
+
+
+@given(MOMENTS, st.integers(0, 120), MOMENTS, st.integers(-30, 150))
+def test_weeks_count_every_day_once_and_leave_little(begin: datetime, length: int, now: datetime, offset: int) -> None:
+    days = Span(day_of(begin), day_of(begin) + length * DAY)
+    found = by_weeks(days, now)
+    moment = days.begin + offset * DAY
+    counted = sum(
+        sign
+        for span, sign in ((found.head, found.head_sign), (found.weeks, 1), (found.tail, found.tail_sign))
+        if span.begin <= moment < span.end
+    )
+    assert counted == (days.begin <= moment < days.end)
+    assert week_of(found.weeks.begin) == found.weeks.begin or found.weeks.begin == found.weeks.end
+    if length > 13:
+        assert found.head.end - found.head.begin <= WEEK / 2
+        assert found.tail.end - found.tail.begin <= WEEK / 2 or found.tail.end > now
+
+
+def test_the_last_days_there_are_fall_into_weeks_too() -> None:
+    assert by_weeks(Span(LAST - 30 * DAY, LAST), LAST).weeks.end <= LAST + 6 * DAY

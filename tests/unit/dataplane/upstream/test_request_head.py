@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tollway.core.proxies import Proxies, Proxy, parse, proxy_url
 from tollway.dataplane.providers.port import Outgoing
-from tollway.dataplane.settings import proxy_url
-from tollway.dataplane.upstream.proxies import Proxies, Proxy, parse
 from tollway.dataplane.upstream.request_head import rendered
 
 PREFIX = "POST /v1/a%20b HTTP/1.1\r\nHost: h\r\n"

@@ -1,8 +1,7 @@
-"""The platform itself: the health of providers, the policies of requests, and the audit log."""
+"""The platform itself: the health of providers, and the audit log."""
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +9,10 @@ from aiohttp import web
 
 from tollway.controlplane.call import ApiError
 from tollway.controlplane.portal import forms
-from tollway.controlplane.portal.pages.approvals import KINDS
 from tollway.controlplane.portal.visit import BESIDE, Visit
-from tollway.wire.json_codec import loads, render
 
 PAGE = 50
 AUDIT_FILTERS = ("actor", "action", "resource", "request_id")
-MAX_POLICY = 64_000
 
 
 async def providers(visit: Visit, problem: ApiError | None = None) -> web.Response:
@@ -48,53 +44,6 @@ async def check(visit: Visit) -> web.Response:
             return await providers(visit, error)
         raise
     return visit.go("/providers", done="checked")
-
-
-async def policies(visit: Visit) -> web.Response:
-    """How requests of every kind are decided."""
-    found = await visit.call("PolicyService/ListPolicies")
-    return visit.page("policies.html", policies={policy.kind: policy for policy in found.policies}, kinds=KINDS)
-
-
-async def policy(visit: Visit, problem: ApiError | None = None, trial: Any = None) -> web.Response:
-    """The policy of one kind, as text that can be changed and tried."""
-    kind = visit.named("kind")
-    found = await visit.call("PolicyService/GetPolicy", {"kind": kind})
-    shown = {name: value for name, value in render(found).items() if name in ("rules", "steps", "timing")}
-    text = json.dumps(shown, indent=2, ensure_ascii=False)
-    typed = {"policy": text, "note": "", **visit.form}
-    return visit.page("policy.html", policy=found, kind=kind, kinds=KINDS, typed=typed, problem=problem, trial=trial)
-
-
-def _policy(visit: Visit, *names: str) -> dict[str, Any]:
-    text = visit.form.get("policy", "")
-    if len(text) > MAX_POLICY:
-        raise forms.invalid("policy", f"must have at most {MAX_POLICY:,} characters")
-    found = loads(text.encode())
-    if unknown := sorted(set(found) - {"rules", "steps", "timing"}):
-        raise forms.invalid("policy", f"has {unknown[0]!r}: it can have rules, steps and timing")
-    return {name: found[name] for name in names if name in found}
-
-
-async def set_policy(visit: Visit) -> web.Response:
-    """Tries a policy against past requests, or replaces the present one unless somebody else has."""
-    kind = visit.named("kind")
-    try:
-        if visit.form.get("action") == "try":
-            asked = {"kind": kind, **_policy(visit, "rules", "steps")}
-            return await policy(visit, trial=await visit.call("PolicyService/DryRunPolicy", asked))
-        fields = {
-            "kind": kind,
-            **_policy(visit, "rules", "steps", "timing"),
-            "note": visit.form.get("note", "").strip(),
-            "version": forms.whole(visit.form, "version"),
-        }
-        await visit.call("PolicyService/SetPolicy", fields)
-    except ApiError as error:
-        if error.code in BESIDE:
-            return await policy(visit, error)
-        raise
-    return visit.go(f"/policies/{kind}", done="saved")
 
 
 async def audit(visit: Visit) -> web.Response:

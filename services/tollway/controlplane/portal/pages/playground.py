@@ -1,21 +1,28 @@
-"""A model tried out in the browser, with a key that the person types; the answer is streamed where scripts run."""
+"""A model tried out in the browser, with a short-lived key made for it; the answer is streamed where scripts run."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.call import ApiError
 from tollway.controlplane.portal import forms
-from tollway.controlplane.portal.relay import Relay
-from tollway.controlplane.portal.visit import HEADERS, Visit
+from tollway.controlplane.portal.pages.keys import projects_to_choose
+from tollway.controlplane.portal.relay import Answer, Relay
+from tollway.controlplane.portal.sessionkeys import SECONDS, SessionKeys
+from tollway.controlplane.portal.visit import BESIDE, HEADERS, Visit
 
 OFFERED = 200
 MAX_PROMPT = 32_000
 MAX_TOKENS = 4096
+NEW_SECONDS = 5.0
+"""How long a key counts as one of which data planes may not have heard."""
 RELAY = web.AppKey("portal_relay", Relay)
+KEYS = web.AppKey("portal_session_keys", SessionKeys)
 
 
 class _Message(msgspec.Struct):
@@ -26,8 +33,14 @@ class _Choice(msgspec.Struct):
     message: _Message
 
 
-class _Answer(msgspec.Struct):
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Completion(msgspec.Struct):
     choices: list[_Choice]
+    usage: _Usage | None = None
 
 
 class _Problem(msgspec.Struct):
@@ -38,12 +51,10 @@ class _Refusal(msgspec.Struct):
     error: _Problem
 
 
-def _wanted(visit: Visit, *, stream: bool) -> tuple[str, dict[str, Any]]:
-    """The key and the request of what was typed. Raises ApiError."""
+def _wanted(visit: Visit, *, stream: bool) -> dict[str, Any]:
+    """The request of what was typed. Raises ApiError."""
     form = visit.form
-    key, model, prompt = form.get("key", "").strip(), form.get("model", "").strip(), form.get("prompt", "")
-    if not 0 < len(key) <= 512 or not key.isascii() or not key.isprintable():
-        raise forms.invalid("key", "is missing: paste one of your keys; make one under Keys")
+    model, prompt = form.get("model", "").strip(), form.get("prompt", "")
     if not 0 < len(model) <= 250:
         raise forms.invalid("model", "is missing: choose one")
     if not 0 < len(prompt) <= MAX_PROMPT:
@@ -54,42 +65,82 @@ def _wanted(visit: Visit, *, stream: bool) -> tuple[str, dict[str, Any]]:
     body: dict[str, Any] = {"model": model, "messages": [*messages, {"role": "user", "content": prompt}]}
     if (tokens := forms.whole(form, "max_tokens", low=1, high=MAX_TOKENS)) is not None:
         body["max_tokens"] = tokens
-    return key, body | ({"stream": True} if stream else {})
+    return body | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {})
+
+
+async def _key(visit: Visit) -> tuple[str, bool]:
+    """The secret to call with, and whether it is new: of a key that was typed, or of the session. Raises ApiError."""
+    typed = visit.form.get("key", "").strip()
+    if typed:
+        if len(typed) > 512 or not typed.isascii() or not typed.isprintable():
+            raise forms.invalid("key", "is no key: paste one of yours, or leave the field empty")
+        return typed, False
+    project = visit.form.get("project", "").strip()
+    if not project:
+        raise forms.invalid("project", "is missing: choose the one that pays for the call")
+    held = await visit.request.app[KEYS].get(visit, project)
+    return held.secret, visit.services.clock.monotonic() - held.made_at < NEW_SECONDS
+
+
+@asynccontextmanager
+async def _asked(visit: Visit, *, stream: bool) -> AsyncIterator[Answer]:
+    """The gateway's answer to what was typed. Raises ApiError."""
+    body, relay = _wanted(visit, stream=stream), visit.request.app[RELAY]
+    relay.check()
+    secret, new = await _key(visit)
+    async with relay.chat(secret, body, new=new) as answer:
+        yield answer
 
 
 async def playground(
-    visit: Visit, problem: ApiError | None = None, answer: str = "", refusal: str = ""
+    visit: Visit, problem: ApiError | None = None, answer: str = "", said: str = "", refused: bool = False
 ) -> web.Response:
-    """The form, and the answer where there is one."""
+    """The form, and the answer where there is one. `said` is what is told of it."""
     found = await visit.call("ModelService/ListModels", {"page_size": OFFERED})
-    typed = {"model": visit.asked("model"), "prompt": "", "system": "", "max_tokens": "512", **visit.form, "key": ""}
     names = [model.name for model in found.models]
+    payable = visit.may("keys.create")
+    projects = await projects_to_choose(visit) if payable else []
+    chosen = visit.asked("project") or (projects[0] if projects else "")
+    typed = {
+        "project": chosen,
+        "model": visit.asked("model") or (names[0] if names else ""),
+        "prompt": "",
+        "system": "",
+        "max_tokens": "512",
+        **visit.form,
+        "key": "",
+    }
     return visit.page(
         "playground.html",
         typed=typed,
         models=names,
+        projects=projects,
+        payable=payable,
         answer=answer,
-        refusal=refusal,
+        said=said,
+        refused=refused,
         problem=problem,
         most=MAX_TOKENS,
+        minutes=SECONDS // 60,
     )
 
 
 async def send(visit: Visit) -> web.Response:
     """The whole answer at once, for browsers without scripts."""
     try:
-        key, body = _wanted(visit, stream=False)
-        async with visit.request.app[RELAY].chat(key, body) as (status, _, parts):
-            content = b"".join([part async for part in parts])
+        async with _asked(visit, stream=False) as answer:
+            content = b"".join([part async for part in answer.parts])
     except ApiError as error:
         return await playground(visit, error)
-    if status != 200:
-        return await playground(visit, refusal=_refusal(status, content))
+    if answer.status != 200:
+        return await playground(visit, said=_refusal(answer.status, content), refused=True)
     try:
-        found = msgspec.json.decode(content, type=_Answer)
+        found = msgspec.json.decode(content, type=_Completion)
     except msgspec.DecodeError:
-        return await playground(visit, refusal="the answer cannot be read")
-    return await playground(visit, answer="\n".join(choice.message.content or "" for choice in found.choices))
+        return await playground(visit, said="the answer cannot be read", refused=True)
+    used = found.usage or _Usage()
+    said = f"The answer is complete: {used.prompt_tokens:,} tokens in, {used.completion_tokens:,} tokens out."
+    return await playground(visit, answer="\n".join(one.message.content or "" for one in found.choices), said=said)
 
 
 def _refusal(status: int, content: bytes) -> str:
@@ -101,22 +152,24 @@ def _refusal(status: int, content: bytes) -> str:
 
 async def stream(visit: Visit) -> web.StreamResponse:
     """The answer as the gateway streams it, as server-sent events; a refusal as plain text."""
+    response: web.StreamResponse | None = None
     try:
-        key, body = _wanted(visit, stream=True)
-        async with visit.request.app[RELAY].chat(key, body) as (status, kind, parts):
-            if status != 200 or kind != "text/event-stream":
-                return _plain(_refusal(status, b"".join([part async for part in parts])), 502)
+        async with _asked(visit, stream=True) as answer:
+            if answer.status != 200 or answer.kind != "text/event-stream":
+                return _plain(_refusal(answer.status, b"".join([part async for part in answer.parts])), 502)
             response = web.StreamResponse(headers=HEADERS | {"X-Accel-Buffering": "no"})
             response.content_type = "text/event-stream"
             await response.prepare(visit.request)
-            async for part in parts:
+            async for part in answer.parts:
                 await response.write(part)
             await response.write_eof()
             return response
     except ApiError as error:
-        return _plain(error.message, 400 if error.code is ApiCode.INVALID else 503)
+        if response is not None:  # the stream has begun, and breaks off: the page says so
+            return response
+        return _plain(error.message, 400 if error.code in BESIDE else 503)
     except ConnectionResetError:
-        return web.Response()  # the browser has gone
+        return response or web.Response()  # the browser has gone
 
 
 def _plain(text: str, status: int) -> web.Response:

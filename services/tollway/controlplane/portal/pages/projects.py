@@ -10,20 +10,22 @@ from aiohttp import web
 
 from tollway.controlplane.call import ApiError
 from tollway.controlplane.portal import charts, forms
+from tollway.controlplane.portal.pages.overview import month_forecast
 from tollway.controlplane.portal.rendering import amount, money
 from tollway.controlplane.portal.visit import BESIDE, Visit
 
 PAGE = 50
 MEMBERS = 100
-CHARTED = 20
-"""How many projects a chart of a unit shows; the table has all of its page."""
+CHARTED, LISTED = 20, 100
+"""How many projects of a unit its chart and its table show, the dearest first."""
 
 
 async def projects(visit: Visit) -> web.Response:
     """The projects that the person may see, with what they cost this month."""
     asked = {"page_size": PAGE, "page_token": visit.asked("page"), "business_unit": visit.asked("business_unit")}
     month = visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    found, usage = await visit.several(("ProjectService/ListProjects", asked), visit.usage("project", month))
+    only = {"business_unit": within} if (within := visit.asked("business_unit")) else {}
+    found, usage = await visit.several(("ProjectService/ListProjects", asked), visit.usage("project", month, **only))
     if found is None:
         found = await visit.call("ProjectService/ListProjects", asked)
     costs = {row.group: row for row in usage.rows} if usage is not None else {}
@@ -115,43 +117,44 @@ async def unit(visit: Visit) -> web.Response:
     """One unit; what it cost comes to stand there by a call of its own."""
     found = await visit.call("BusinessUnitService/GetBusinessUnit", {"business_unit": visit.named("unit")})
     budget = await visit.maybe("BudgetService/GetBudget", {"subject": f"business_unit:{found.name}"})
-    return visit.page("unit.html", unit=found, budget=budget, following=visit.asked("page"))
+    return visit.page("unit.html", unit=found, budget=budget)
 
 
 async def unit_costs(visit: Visit) -> web.Response:
-    """The unit's total of the month, by project, and what the month will have cost."""
-    name, now = visit.named("unit"), visit.now
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    recent, month = midnight - timedelta(days=6), midnight.replace(day=1)
-    listed, costs, totals, lately = await visit.several(
-        (
-            "ProjectService/ListProjects",
-            {"business_unit": name, "page_size": PAGE, "page_token": visit.asked("page")},
-        ),
-        visit.usage("project", month),
-        visit.usage("business_unit", month),
-        visit.usage("business_unit", recent),
+    """The unit's total of the month, day by day and by project, and what the month will have cost."""
+    unit = await visit.call("BusinessUnitService/GetBusinessUnit", {"business_unit": visit.named("unit")})
+    midnight = visit.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    month = midnight.replace(day=1)
+    # The forecast looks at the last 7 days, which can begin before the month.
+    daily, costs = await visit.several(
+        visit.usage("day", min(month, midnight - timedelta(days=6)), business_unit=unit.name),
+        visit.usage("project", month, business_unit=unit.name),
     )
-    rows = {row.group: row for row in costs.rows} if costs is not None else {}
-    projects = list(listed.projects) if listed is not None else []
-    spent = _of(totals, name)
-    elapsed = Decimal((now - recent).total_seconds()) / 86_400
-    dearest = sorted(((amount(rows[p.name].cost), p.name) for p in projects if p.name in rows), reverse=True)
-    points = [(title, cost, money(cost)) for cost, title in dearest[:CHARTED]]
+    rows = list(costs.rows) if costs is not None else []
+    spent, coming = month_forecast(visit, daily) if daily is not None else (Decimal(0), Decimal(0))
+    points = [(row.group, amount(row.cost), money(row.cost)) for row in rows[:CHARTED]]
     return visit.page(
         "unit_costs.html",
-        name=name,
+        name=unit.name,
         spent=spent,
-        coming=charts.forecast(spent, _of(lately, name), elapsed, now),
-        projects=sorted(projects, key=lambda p: -amount(rows[p.name].cost) if p.name in rows else Decimal(0)),
-        following=listed.next_page_token if listed is not None else "",
-        costs=rows,
+        coming=coming,
+        requests=costs.total.requests if costs is not None else 0,
+        errors=costs.total.errors if costs is not None else 0,
+        rows=rows[:LISTED],
+        count=len(rows),
+        daily=_month(visit, daily, spent, coming),
         chart=charts.bars("Cost by project this month", points),
     )
 
 
-def _of(usage: Any, group: str) -> Decimal:
-    """The cost of one group."""
-    if usage is None:
-        return Decimal(0)
-    return sum((amount(row.cost) for row in usage.rows if row.group == group), Decimal(0))
+def _month(visit: Visit, daily: Any, spent: Decimal, coming: Decimal) -> charts.Chart:
+    """The cost of every day of the month, and of those that have not come what each is expected to cost."""
+    first, last = charts.month(visit.now)
+    costs = {row.group: amount(row.cost) for row in daily.rows} if daily is not None else {}
+    today, shown = visit.now.date(), charts.days(first, last)
+    left = (last - today).days
+    ends = visit.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=left + 1)
+    each = (coming - spent) / (Decimal((ends - visit.now).total_seconds()) / 86_400)
+    points = [(day, costs.get(day, Decimal(0)), money(costs.get(day, 0))) for day in shown[: len(shown) - left]]
+    points += [(day, each, money(each)) for day in shown[len(shown) - left :]]
+    return charts.bars("Cost by day this month", points, expected=left)

@@ -174,8 +174,18 @@ class CacheSpec(_message.Message):
     similarity: float
     def __init__(self, enabled: _Optional[bool] = ..., ttl_seconds: _Optional[int] = ..., scope: _Optional[str] = ..., similarity: _Optional[float] = ...) -> None: ...
 
+class KeyPolicySpec(_message.Message):
+    __slots__ = ("lifetime_days", "max_keys", "max_keys_per_user")
+    LIFETIME_DAYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_PER_USER_FIELD_NUMBER: _ClassVar[int]
+    lifetime_days: int
+    max_keys: int
+    max_keys_per_user: int
+    def __init__(self, lifetime_days: _Optional[int] = ..., max_keys: _Optional[int] = ..., max_keys_per_user: _Optional[int] = ...) -> None: ...
+
 class ProjectSpec(_message.Message):
-    __slots__ = ("name", "description", "business_unit", "models", "keys", "dialect_policy", "logging", "cache", "priority", "budget", "limits")
+    __slots__ = ("name", "description", "business_unit", "models", "keys", "dialect_policy", "logging", "cache", "priority", "key_policy", "budget", "limits")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +195,7 @@ class ProjectSpec(_message.Message):
     LOGGING_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    KEY_POLICY_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -196,9 +207,10 @@ class ProjectSpec(_message.Message):
     logging: LoggingSpec
     cache: CacheSpec
     priority: str
+    key_policy: KeyPolicySpec
     budget: BudgetSpec
     limits: LimitsSpec
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ..., logging: _Optional[_Union[LoggingSpec, _Mapping]] = ..., cache: _Optional[_Union[CacheSpec, _Mapping]] = ..., priority: _Optional[str] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeySpec, _Mapping]]] = ..., dialect_policy: _Optional[str] = ..., logging: _Optional[_Union[LoggingSpec, _Mapping]] = ..., cache: _Optional[_Union[CacheSpec, _Mapping]] = ..., priority: _Optional[str] = ..., key_policy: _Optional[_Union[KeyPolicySpec, _Mapping]] = ..., budget: _Optional[_Union[BudgetSpec, _Mapping]] = ..., limits: _Optional[_Union[LimitsSpec, _Mapping]] = ...) -> None: ...
 
 class Configuration(_message.Message):
     __slots__ = ("providers", "models", "business_units", "projects", "organisations", "users", "alert_channels", "identity", "roles", "policies")
@@ -237,28 +249,32 @@ class Change(_message.Message):
     def __init__(self, action: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., details: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ApplyRequest(_message.Message):
-    __slots__ = ("set", "configuration", "prune", "dry_run", "force")
+    __slots__ = ("set", "configuration", "prune", "dry_run", "force", "verify")
     SET_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     PRUNE_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
     set: str
     configuration: Configuration
     prune: bool
     dry_run: bool
     force: bool
-    def __init__(self, set: _Optional[str] = ..., configuration: _Optional[_Union[Configuration, _Mapping]] = ..., prune: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., force: _Optional[bool] = ...) -> None: ...
+    verify: bool
+    def __init__(self, set: _Optional[str] = ..., configuration: _Optional[_Union[Configuration, _Mapping]] = ..., prune: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., force: _Optional[bool] = ..., verify: _Optional[bool] = ...) -> None: ...
 
 class ApplyResponse(_message.Message):
-    __slots__ = ("changes", "generated_keys", "applied")
+    __slots__ = ("changes", "generated_keys", "applied", "checks")
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     GENERATED_KEYS_FIELD_NUMBER: _ClassVar[int]
     APPLIED_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
     changes: _containers.RepeatedCompositeFieldContainer[Change]
     generated_keys: _containers.RepeatedCompositeFieldContainer[GeneratedKey]
     applied: bool
-    def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., generated_keys: _Optional[_Iterable[_Union[GeneratedKey, _Mapping]]] = ..., applied: _Optional[bool] = ...) -> None: ...
+    checks: _containers.RepeatedCompositeFieldContainer[_catalog_pb2.CredentialCheck]
+    def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., generated_keys: _Optional[_Iterable[_Union[GeneratedKey, _Mapping]]] = ..., applied: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[_catalog_pb2.CredentialCheck, _Mapping]]] = ...) -> None: ...
 
 class GeneratedKey(_message.Message):
     __slots__ = ("project", "name", "secret")

@@ -92,7 +92,7 @@ class ArchiveBusinessUnitRequest(_message.Message):
     def __init__(self, business_unit: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class Project(_message.Message):
-    __slots__ = ("id", "name", "description", "business_unit", "models", "created_at", "updated_at", "etag", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority")
+    __slots__ = ("id", "name", "description", "business_unit", "models", "created_at", "updated_at", "etag", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority", "key_lifetime_days", "max_keys", "max_keys_per_user")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,9 @@ class Project(_message.Message):
     CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
     CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    KEY_LIFETIME_DAYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_PER_USER_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     description: str
@@ -125,10 +128,13 @@ class Project(_message.Message):
     cache_scope: str
     cache_similarity: float
     priority: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ...) -> None: ...
+    key_lifetime_days: int
+    max_keys: int
+    max_keys_per_user: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ..., key_lifetime_days: _Optional[int] = ..., max_keys: _Optional[int] = ..., max_keys_per_user: _Optional[int] = ...) -> None: ...
 
 class CreateProjectRequest(_message.Message):
-    __slots__ = ("name", "description", "business_unit", "models", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority")
+    __slots__ = ("name", "description", "business_unit", "models", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority", "key_lifetime_days", "max_keys", "max_keys_per_user")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +147,9 @@ class CreateProjectRequest(_message.Message):
     CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
     CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    KEY_LIFETIME_DAYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_PER_USER_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     business_unit: str
@@ -153,7 +162,10 @@ class CreateProjectRequest(_message.Message):
     cache_scope: str
     cache_similarity: float
     priority: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ...) -> None: ...
+    key_lifetime_days: int
+    max_keys: int
+    max_keys_per_user: int
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ..., key_lifetime_days: _Optional[int] = ..., max_keys: _Optional[int] = ..., max_keys_per_user: _Optional[int] = ...) -> None: ...
 
 class GetProjectRequest(_message.Message):
     __slots__ = ("project",)
@@ -180,7 +192,7 @@ class ListProjectsResponse(_message.Message):
     def __init__(self, projects: _Optional[_Iterable[_Union[Project, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateProjectRequest(_message.Message):
-    __slots__ = ("project", "description", "business_unit", "models", "update_mask", "etag", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority")
+    __slots__ = ("project", "description", "business_unit", "models", "update_mask", "etag", "dialect_policy", "log_bodies", "log_retention_days", "cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_similarity", "priority", "key_lifetime_days", "max_keys", "max_keys_per_user")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +207,9 @@ class UpdateProjectRequest(_message.Message):
     CACHE_SCOPE_FIELD_NUMBER: _ClassVar[int]
     CACHE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    KEY_LIFETIME_DAYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEYS_PER_USER_FIELD_NUMBER: _ClassVar[int]
     project: str
     description: str
     business_unit: str
@@ -209,7 +224,10 @@ class UpdateProjectRequest(_message.Message):
     cache_scope: str
     cache_similarity: float
     priority: str
-    def __init__(self, project: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ...) -> None: ...
+    key_lifetime_days: int
+    max_keys: int
+    max_keys_per_user: int
+    def __init__(self, project: _Optional[str] = ..., description: _Optional[str] = ..., business_unit: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., etag: _Optional[str] = ..., dialect_policy: _Optional[str] = ..., log_bodies: _Optional[str] = ..., log_retention_days: _Optional[int] = ..., cache_enabled: _Optional[bool] = ..., cache_ttl_seconds: _Optional[int] = ..., cache_scope: _Optional[str] = ..., cache_similarity: _Optional[float] = ..., priority: _Optional[str] = ..., key_lifetime_days: _Optional[int] = ..., max_keys: _Optional[int] = ..., max_keys_per_user: _Optional[int] = ...) -> None: ...
 
 class ArchiveProjectRequest(_message.Message):
     __slots__ = ("project", "etag")

@@ -26,7 +26,7 @@ from tollway.wire.gen.buf.validate import validate_pb2 as buf_dot_validate_dot_v
 from tollway.wire.gen.tollway.control.v1 import options_pb2 as tollway_dot_control_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftollway/control/v1/signin.proto\x12\x12tollway.control.v1\x1a\x1b\x62uf/validate/validate.proto\x1a tollway/control/v1/options.proto\"\x97\x04\n\nIssuerSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x1a\n\x06issuer\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1d\n\tclient_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12#\n\rclient_secret\x18\x04 \x01(\tB\x0c\xbaH\x05r\x03\x18\x80\x04\xb0\xd4\x18\x01\x12\x1f\n\rcli_client_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12$\n\taudiences\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x14\"\x07r\x05\x10\x01\x18\xf4\x03\x12\x32\n\x06scopes\x18\x07 \x03(\tB\"\xbaH\x1f\x92\x01\x1c\x10\x1e\"\x18r\x16\x32\x14^[!#-\\[\\]-~]{1,100}$\x12$\n\nalgorithms\x18\x08 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\n\"\x06r\x04\x10\x01\x18\x14\x12\x1e\n\x0cgroups_claim\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\x0b\x65mail_claim\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1c\n\nname_claim\x18\x0b \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x13\n\x0btrust_email\x18\x0c \x01(\x08\x12$\n\x0frefresh_seconds\x18\r \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00\x12\x35\n\ndata_plane\x18\x0e \x01(\x0b\x32!.tollway.control.v1.DataPlaneSpec\"\xb8\x01\n\rDataPlaneSpec\x12&\n\taudiences\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x14\"\x07r\x05\x10\x01\x18\xf4\x03\x12R\n\x04tags\x18\x02 \x03(\x0b\x32+.tollway.control.v1.DataPlaneSpec.TagsEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x32\"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xff\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\x0cIdentitySpec\x12\x39\n\x07issuers\x18\x01 \x03(\x0b\x32\x1e.tollway.control.v1.IssuerSpecB\x08\xbaH\x05\x92\x01\x02\x10\x64\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftollway/control/v1/signin.proto\x12\x12tollway.control.v1\x1a\x1b\x62uf/validate/validate.proto\x1a tollway/control/v1/options.proto\"\xb9\x04\n\nIssuerSpec\x12\x39\n\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x1a\n\x06issuer\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1d\n\tclient_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12#\n\rclient_secret\x18\x04 \x01(\tB\x0c\xbaH\x05r\x03\x18\x80\x04\xb0\xd4\x18\x01\x12\x1f\n\rcli_client_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12$\n\taudiences\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x14\"\x07r\x05\x10\x01\x18\xf4\x03\x12\x32\n\x06scopes\x18\x07 \x03(\tB\"\xbaH\x1f\x92\x01\x1c\x10\x1e\"\x18r\x16\x32\x14^[!#-\\[\\]-~]{1,100}$\x12$\n\nalgorithms\x18\x08 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\n\"\x06r\x04\x10\x01\x18\x14\x12\x1e\n\x0cgroups_claim\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\x0b\x65mail_claim\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1c\n\nname_claim\x18\x0b \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x13\n\x0btrust_email\x18\x0c \x01(\x08\x12$\n\x0frefresh_seconds\x18\r \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00\x12\x35\n\ndata_plane\x18\x0e \x01(\x0b\x32!.tollway.control.v1.DataPlaneSpec\x12 \n\x06\x63laims\x18\x0f \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18\x64\"\xb8\x01\n\rDataPlaneSpec\x12&\n\taudiences\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x14\"\x07r\x05\x10\x01\x18\xf4\x03\x12R\n\x04tags\x18\x02 \x03(\x0b\x32+.tollway.control.v1.DataPlaneSpec.TagsEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x32\"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xff\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\x0cIdentitySpec\x12\x39\n\x07issuers\x18\x01 \x03(\x0b\x32\x1e.tollway.control.v1.IssuerSpecB\x08\xbaH\x05\x92\x01\x02\x10\x64\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +57,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISSUERSPEC'].fields_by_name['name_claim']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_ISSUERSPEC'].fields_by_name['refresh_seconds']._loaded_options = None
   _globals['_ISSUERSPEC'].fields_by_name['refresh_seconds']._serialized_options = b'\272H\010\032\006\030\200\243\005(\000'
+  _globals['_ISSUERSPEC'].fields_by_name['claims']._loaded_options = None
+  _globals['_ISSUERSPEC'].fields_by_name['claims']._serialized_options = b'\272H\r\222\001\n\020\024\"\006r\004\020\001\030d'
   _globals['_DATAPLANESPEC_TAGSENTRY']._loaded_options = None
   _globals['_DATAPLANESPEC_TAGSENTRY']._serialized_options = b'8\001'
   _globals['_DATAPLANESPEC'].fields_by_name['audiences']._loaded_options = None
@@ -66,11 +68,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITYSPEC'].fields_by_name['issuers']._loaded_options = None
   _globals['_IDENTITYSPEC'].fields_by_name['issuers']._serialized_options = b'\272H\005\222\001\002\020d'
   _globals['_ISSUERSPEC']._serialized_start=119
-  _globals['_ISSUERSPEC']._serialized_end=654
-  _globals['_DATAPLANESPEC']._serialized_start=657
-  _globals['_DATAPLANESPEC']._serialized_end=841
-  _globals['_DATAPLANESPEC_TAGSENTRY']._serialized_start=798
-  _globals['_DATAPLANESPEC_TAGSENTRY']._serialized_end=841
-  _globals['_IDENTITYSPEC']._serialized_start=843
-  _globals['_IDENTITYSPEC']._serialized_end=916
+  _globals['_ISSUERSPEC']._serialized_end=688
+  _globals['_DATAPLANESPEC']._serialized_start=691
+  _globals['_DATAPLANESPEC']._serialized_end=875
+  _globals['_DATAPLANESPEC_TAGSENTRY']._serialized_start=832
+  _globals['_DATAPLANESPEC_TAGSENTRY']._serialized_end=875
+  _globals['_IDENTITYSPEC']._serialized_start=877
+  _globals['_IDENTITYSPEC']._serialized_end=950
 # @@protoc_insertion_point(module_scope)

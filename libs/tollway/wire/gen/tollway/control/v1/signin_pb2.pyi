@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class IssuerSpec(_message.Message):
-    __slots__ = ("name", "issuer", "client_id", "client_secret", "cli_client_id", "audiences", "scopes", "algorithms", "groups_claim", "email_claim", "name_claim", "trust_email", "refresh_seconds", "data_plane")
+    __slots__ = ("name", "issuer", "client_id", "client_secret", "cli_client_id", "audiences", "scopes", "algorithms", "groups_claim", "email_claim", "name_claim", "trust_email", "refresh_seconds", "data_plane", "claims")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ISSUER_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class IssuerSpec(_message.Message):
     TRUST_EMAIL_FIELD_NUMBER: _ClassVar[int]
     REFRESH_SECONDS_FIELD_NUMBER: _ClassVar[int]
     DATA_PLANE_FIELD_NUMBER: _ClassVar[int]
+    CLAIMS_FIELD_NUMBER: _ClassVar[int]
     name: str
     issuer: str
     client_id: str
@@ -38,7 +39,8 @@ class IssuerSpec(_message.Message):
     trust_email: bool
     refresh_seconds: int
     data_plane: DataPlaneSpec
-    def __init__(self, name: _Optional[str] = ..., issuer: _Optional[str] = ..., client_id: _Optional[str] = ..., client_secret: _Optional[str] = ..., cli_client_id: _Optional[str] = ..., audiences: _Optional[_Iterable[str]] = ..., scopes: _Optional[_Iterable[str]] = ..., algorithms: _Optional[_Iterable[str]] = ..., groups_claim: _Optional[str] = ..., email_claim: _Optional[str] = ..., name_claim: _Optional[str] = ..., trust_email: _Optional[bool] = ..., refresh_seconds: _Optional[int] = ..., data_plane: _Optional[_Union[DataPlaneSpec, _Mapping]] = ...) -> None: ...
+    claims: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., issuer: _Optional[str] = ..., client_id: _Optional[str] = ..., client_secret: _Optional[str] = ..., cli_client_id: _Optional[str] = ..., audiences: _Optional[_Iterable[str]] = ..., scopes: _Optional[_Iterable[str]] = ..., algorithms: _Optional[_Iterable[str]] = ..., groups_claim: _Optional[str] = ..., email_claim: _Optional[str] = ..., name_claim: _Optional[str] = ..., trust_email: _Optional[bool] = ..., refresh_seconds: _Optional[int] = ..., data_plane: _Optional[_Union[DataPlaneSpec, _Mapping]] = ..., claims: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DataPlaneSpec(_message.Message):
     __slots__ = ("audiences", "tags")

@@ -97,7 +97,7 @@ class ApprovalComment(_message.Message):
     def __init__(self, id: _Optional[str] = ..., author: _Optional[str] = ..., text: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Approval(_message.Message):
-    __slots__ = ("id", "kind", "state", "requester", "reason", "terms", "policy_version", "rule", "outcome", "outcome_reason", "steps", "step", "votes", "comments", "escalated", "created_at", "updated_at", "expires_at", "ended_at", "ended_by", "granted", "decidable")
+    __slots__ = ("id", "kind", "state", "requester", "reason", "terms", "policy_version", "rule", "outcome", "outcome_reason", "steps", "step", "votes", "comments", "escalated", "created_at", "updated_at", "expires_at", "ended_at", "ended_by", "granted", "decidable", "revocable")
     ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class Approval(_message.Message):
     ENDED_BY_FIELD_NUMBER: _ClassVar[int]
     GRANTED_FIELD_NUMBER: _ClassVar[int]
     DECIDABLE_FIELD_NUMBER: _ClassVar[int]
+    REVOCABLE_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: str
     state: str
@@ -142,7 +143,8 @@ class Approval(_message.Message):
     ended_by: str
     granted: str
     decidable: bool
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., requester: _Optional[str] = ..., reason: _Optional[str] = ..., terms: _Optional[_Union[ApprovalTerms, _Mapping]] = ..., policy_version: _Optional[int] = ..., rule: _Optional[str] = ..., outcome: _Optional[str] = ..., outcome_reason: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[ApprovalStep, _Mapping]]] = ..., step: _Optional[int] = ..., votes: _Optional[_Iterable[_Union[ApprovalVote, _Mapping]]] = ..., comments: _Optional[_Iterable[_Union[ApprovalComment, _Mapping]]] = ..., escalated: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_by: _Optional[str] = ..., granted: _Optional[str] = ..., decidable: _Optional[bool] = ...) -> None: ...
+    revocable: bool
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., requester: _Optional[str] = ..., reason: _Optional[str] = ..., terms: _Optional[_Union[ApprovalTerms, _Mapping]] = ..., policy_version: _Optional[int] = ..., rule: _Optional[str] = ..., outcome: _Optional[str] = ..., outcome_reason: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[ApprovalStep, _Mapping]]] = ..., step: _Optional[int] = ..., votes: _Optional[_Iterable[_Union[ApprovalVote, _Mapping]]] = ..., comments: _Optional[_Iterable[_Union[ApprovalComment, _Mapping]]] = ..., escalated: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_by: _Optional[str] = ..., granted: _Optional[str] = ..., decidable: _Optional[bool] = ..., revocable: _Optional[bool] = ...) -> None: ...
 
 class CreateApprovalRequest(_message.Message):
     __slots__ = ("kind", "terms", "reason")

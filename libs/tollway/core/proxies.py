@@ -1,7 +1,7 @@
 """Which proxy a provider is reached through: the operator's, as the environment names it, or none.
 
-Pure. Loopback is never reached through a proxy. Source: https://curl.se/docs/manpage.html#ENVIRONMENT (HTTPS_PROXY,
-NO_PROXY).
+Pure; the rules of whoever calls a provider: requests on the data plane, checks of keys on the control plane. Loopback
+is never reached through a proxy. Source: https://curl.se/docs/manpage.html#ENVIRONMENT (HTTPS_PROXY, NO_PROXY).
 """
 
 from __future__ import annotations
@@ -31,6 +31,14 @@ class Proxies(NamedTuple):
         """The URL of the proxy for a provider's host, or an empty text."""
         url = self.https if tls else self.http
         return "" if not url or _is_exempt(host.lower().rstrip("."), self.exempt) else url
+
+
+def proxy_url(text: str) -> str:
+    """The text of a setting that names a proxy. Raises ValueError unless it is http://[user:password@]host[:port]."""
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme != "http" or not parts.hostname or not 0 <= (parts.port or 80) <= 65535:
+        raise ValueError("must be http://[user:password@]host[:port]")
+    return text
 
 
 def parse(url: str) -> Proxy:
