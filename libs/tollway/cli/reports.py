@@ -40,10 +40,11 @@ REQUESTS = (
 DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "user", "hour")
 PROJECT = Annotated[str, typer.Option("--project", "-p", help="only this project")]
 KEY = Annotated[str, typer.Option("--key", help="only this key")]
-UNIT = Annotated[str, typer.Option("--unit", help="only what was booked on this business unit")]
+UNIT = Annotated[str, typer.Option("--unit", "--business-unit", help="only what was booked on this unit")]
 MODEL = Annotated[str, typer.Option("--model", help="only this model")]
 FROM = Annotated[str, typer.Option("--from", help="date, time or duration back from now; default 30d")]
 TO = Annotated[str, typer.Option("--to", help="exclusive; default now")]
+TOP = Annotated[int | None, typer.Option("--top", min=1, max=1000, help="only so many groups, the dearest")]
 
 
 def usage(
@@ -56,6 +57,7 @@ def usage(
     unit: UNIT = "",
     from_: FROM = "",
     to: TO = "",
+    top: TOP = None,
     output: Output = None,
 ) -> None:
     """Requests, tokens and cost, grouped; costs are US dollars."""
@@ -70,12 +72,15 @@ def usage(
             key=key,
             model=model,
             business_unit=unit,
+            limit=top,
         )
     if chosen(output) in ("json", "yaml"):
         show_one(found, chosen(output))
         return
     rows = [plain(row) for row in found.rows]
     if chosen(output) == "table":
+        if found.others is not None and (left := found.groups - len(found.rows)):
+            rows.append({**plain(found.others), "group": f"{left} others"})
         rows.append({**plain(found.total), "group": "total"})
     show_list(rows, USAGE, chosen(output))
 

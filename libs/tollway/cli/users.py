@@ -26,10 +26,14 @@ def create(
 
 
 @app.command("list")
-def list_(limit: Limit = 1000, output: Output = None) -> None:
+def list_(
+    search: Annotated[str, typer.Option("--search", help="only with this in address, name or subject")] = "",
+    limit: Limit = 1000,
+    output: Output = None,
+) -> None:
     """Lists users."""
     with client() as tollway:
-        show_list(tollway.users.list(limit=limit), COLUMNS, chosen(output))
+        show_list(tollway.users.list(search=search, limit=limit), COLUMNS, chosen(output))
 
 
 @app.command()

@@ -44,10 +44,12 @@ class UsageRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Rows of a usage query and their total."""
+    """Rows of a usage query and their total; with a limit, `others` is what it leaves out of all `groups`."""
 
     rows: list[UsageRow] = field(default_factory=list)
     total: UsageRow = field(default_factory=UsageRow)
+    others: UsageRow | None = None
+    groups: int = 0
 
 
 class Reports:
@@ -85,10 +87,14 @@ class Reports:
         key: str = "",
         model: str = "",
         business_unit: str = "",
+        limit: int | None = None,
     ) -> Usage:
-        """Usage grouped by project, key, model, day, hour, business_unit, provider or user; `end` is exclusive."""
+        """Usage grouped by project, key, model, day, hour, business_unit, provider or user; `end` is exclusive.
+
+        With `limit` (1 to 1000), only so many groups, the dearest.
+        """
         only = {"project": project, "key": key, "model": model, "business_unit": business_unit}
-        query = {"by": by, **_period(start, end), **only}
+        query = {"by": by, **_period(start, end), **only, "limit": limit}
         return typed(Usage, self._transport.call("GET", "/api/v1/usage", query=query))
 
     def requests(

@@ -156,7 +156,7 @@ async def test_budgets_members_roles_policies_and_service_accounts_are_set(rig: 
     status, text, _ = await admin.post("/policies/limit", policy=policy, action="save", version="0")
     assert status in (409, 412)
     assert "created" in (await admin.post("/service-accounts", name="robot", description="d"))[1].lower()
-    assert "sa-tw-" in (await admin.post("/service-accounts", issue="robot"))[1]
+    assert "sa-tw-" in (await admin.post("/service-accounts/robot/issue"))[1]
     _, text, _ = await admin.post("/audit/verify")
     assert "all are what was written" in text
 

@@ -70,8 +70,7 @@ async def kept(api: Any, name: str = "p") -> list[str | None]:
 
 async def test_an_apply_tells_of_new_and_changed_keys(api: Any, provider: StandIn, canary: str, capfd: Any) -> None:
     first = a_provider(provider.url, good=GOOD, wrong=canary)
-    more = [a_provider(NOBODY_LISTENS, "down", "anthropic", main=canary), {"name": "s", "kind": "simulator"}]
-    more[1] |= a_provider(provider.url, "s", "simulator", main=canary)
+    more = [a_provider(NOBODY_LISTENS, "down", main=canary), a_provider(provider.url, "s", "simulator", main=canary)]
     answer = await applied(api, first, *more)
     assert answer["applied"]
     assert outcomes(answer) == {"p/good": "accepted", "p/wrong": "refused", "down/main": "unreachable"}
@@ -141,80 +140,68 @@ async def invoke(
     return await plane.answer(caller, contract, contract.request(**body), context)
 
 
-def calls(url: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Every way to have a key checked; there is a provider `old` with a key."""
+@pytest.fixture
+async def calls(narrow: Dispatcher, provider: StandIn) -> list[tuple[str, dict[str, Any]]]:
+    """Every way to have a key checked: method and request. There is a provider `old` with a key."""
+    await invoke(narrow, "ProviderService/CreateProvider", a_provider(provider.url, "old", main=GOOD))
     one = {"api_key": GOOD, "provider": "old", "verify": True}
-    new = a_provider(url, "new", main=GOOD)
-    return {
-        "create": ("ProviderService/CreateProvider", {**new, "verify": True}),
-        "add": ("ProviderService/AddCredential", {**one, "name": "more"}),
-        "rotate": ("ProviderService/RotateCredential", {**one, "credential": "main"}),
-        "check": ("ProviderService/CheckProvider", {"provider": "old"}),
-        "apply": ("ConfigurationService/Apply", {"configuration": {"providers": [new]}, "verify": True}),
-    }
+    document = {"providers": [a_provider(provider.url, "applied", main=GOOD)]}
+    return [
+        ("ProviderService/CreateProvider", {**a_provider(provider.url, "new", main=GOOD), "verify": True}),
+        ("ProviderService/AddCredential", {**one, "name": "more"}),
+        ("ProviderService/RotateCredential", {**one, "credential": "main"}),
+        ("ProviderService/CheckProvider", {"provider": "new"}),
+        ("ConfigurationService/Apply", {"configuration": document, "verify": True}),
+    ]
 
 
-WAYS = ("create", "add", "rotate", "check", "apply")
-
-
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_silent_provider_holds_no_connection(narrow: Dispatcher, provider: StandIn, way: str) -> None:
-    await invoke(narrow, "ProviderService/CreateProvider", a_provider(provider.url, "old", main=GOOD))
-    provider.mode = "slow"
-    async with asyncio.TaskGroup() as group:
-        asked = group.create_task(invoke(narrow, *calls(provider.url)[way]))
-        while not provider.waiting:
-            await asyncio.sleep(0.01)
-        for n in range(2):  # others read and write meanwhile
+async def test_a_silent_provider_holds_no_connection(narrow: Dispatcher, provider: StandIn, calls: Any) -> None:
+    for number, (method, body) in enumerate(calls):
+        provider.mode, provider.released = "slow", asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(invoke(narrow, method, body))
+            while not provider.waiting:
+                await asyncio.sleep(0.01)
+            # Others read and write meanwhile, with the only connection that there is.
             await asyncio.wait_for(invoke(narrow, "ProviderService/ListProviders", {}), 1)
-            made = invoke(narrow, "ProviderService/CreateProvider", {"name": f"x{n}", "kind": "openai"})
+            made = invoke(narrow, "ProviderService/CreateProvider", {"name": f"x{number}", "kind": "openai"})
             await asyncio.wait_for(made, 1)
-        assert not asked.done()
-        provider.mode = ""
-        provider.released.set()
-    assert "accepted" in str(asked.result().message)
+            assert not asked.done()
+            provider.mode = ""
+            provider.released.set()
+        assert "accepted" in str(asked.result().message), method
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_who_may_not_do_it_makes_nobody_call_out(narrow: Dispatcher, provider: StandIn, way: str) -> None:
-    await invoke(narrow, "ProviderService/CreateProvider", a_provider(provider.url, "old", main=GOOD))
-    method, body = calls(provider.url)[way]
-    permission = METHODS[f"tollway.control.v1.{method}"].permission
-    elsewhere = Grant(role="unit", permissions=frozenset({permission}), unit=uuid4())
-    for caller in (
-        Principal(name="nobody", permissions=frozenset()),
-        Principal(name="of-a-unit", kind="user", permissions=frozenset(), grants=(elsewhere,)),
-    ):
-        with pytest.raises(ApiError) as denied:
-            await invoke(narrow, method, body, caller=caller)
-        assert denied.value.code is ApiCode.PERMISSION_DENIED
-    for wrong in ({"provider": "no such place"}, {"name": "No Name"}, {"set": "No Name"}, {"base_url": "ftp://x"}):
-        if wrong.keys() <= body.keys() or (way, *wrong) == ("apply", "set"):
-            with pytest.raises(ApiError):
-                await invoke(narrow, method, body | wrong)
+async def test_who_may_not_do_it_makes_nobody_call_out(narrow: Dispatcher, provider: StandIn, calls: Any) -> None:
+    wrong = ({"provider": "no such place"}, {"name": "No Name"}, {"set": "No Name"}, {"base_url": "ftp://x"})
+    for method, given in calls:
+        body = given | {"provider": "old"} if "provider" in given else given
+        permission = METHODS[f"tollway.control.v1.{method}"].permission
+        elsewhere = Grant(role="unit", permissions=frozenset({permission}), unit=uuid4())
+        for caller in (
+            Principal(name="nobody", permissions=frozenset()),
+            Principal(name="of-a-unit", kind="user", permissions=frozenset(), grants=(elsewhere,)),
+        ):
+            with pytest.raises(ApiError) as denied:
+                await invoke(narrow, method, body, caller=caller)
+            assert denied.value.code is ApiCode.PERMISSION_DENIED, method
+        for change in wrong:
+            if change.keys() <= body.keys() | ({"set"} if "Apply" in method else set()):
+                with pytest.raises(ApiError):
+                    await invoke(narrow, method, body | change)
     assert provider.seen == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_call_sent_again_asks_nobody_again(narrow: Dispatcher, provider: StandIn, way: str) -> None:
-    await invoke(narrow, "ProviderService/CreateProvider", a_provider(provider.url, "old", main=GOOD))
-    method, body = calls(provider.url)[way]
-    first = await invoke(narrow, method, body, key="k")
-    assert len(provider.seen) == 1
-    again = await invoke(narrow, method, body, key="k")
-    assert (again.replayed, again.message, len(provider.seen)) == (True, first.message, 1)
-    with pytest.raises(ApiError) as reused:
-        await invoke(
-            narrow,
-            method,
-            body | {"provider": "x"}
-            if "provider" in body
-            else {**body, "name": "x"}
-            if "name" in body
-            else {**body, "set": "x"},
-            key="k",
-        )
-    assert (reused.value.code, len(provider.seen)) == (ApiCode.KEY_REUSED, 1)
+async def test_a_call_sent_again_asks_nobody_again(narrow: Dispatcher, provider: StandIn, calls: Any) -> None:
+    for number, (method, body) in enumerate(calls, start=1):
+        first = await invoke(narrow, method, body, key="k")
+        assert len(provider.seen) == number
+        again = await invoke(narrow, method, body, key="k")
+        assert (again.replayed, again.message, len(provider.seen)) == (True, first.message, number)
+        other = next(field for field in ("provider", "name", "set") if field in body or field == "set")
+        with pytest.raises(ApiError) as reused:
+            await invoke(narrow, method, {**body, other: "x"}, key="k")
+        assert (reused.value.code, len(provider.seen)) == (ApiCode.KEY_REUSED, number)
 
 
 class Jumping(SystemClock):

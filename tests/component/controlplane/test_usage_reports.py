@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -152,6 +153,35 @@ async def test_groups_and_total_are_exact(pool: Pool, by: str) -> None:
     assert found.total == TOTAL
 
 
+async def test_a_limit_takes_the_dearest_and_sums_the_others(pool: Pool) -> None:
+    ties = [request_row(model=f"m{n}", attempts=(attempt_row(cost_nano=n // 2 * 10**9 + 1),)) for n in range(8)]
+    await ingest(pool, "dp-1", [*ties, request_row(model="kept", cache="hit", attempts=())])
+    for by in EXPECTED:
+        everything = await usage(pool, by)
+        assert (everything.groups, everything.others) == (len(everything.rows), None), by
+        for limit in (1, 2, 5, 1_000):
+            found = await usage(pool, by, limit=limit)
+            assert found.others is not None
+            assert (found.total, found.groups) == (everything.total, everything.groups), by
+            assert len(found.rows) == min(limit, found.groups), by
+            assert all(shown in everything.rows for shown in found.rows), by
+            assert added([*found.rows, found.others]) == added(everything.rows), by
+            assert len(found.rows) < found.groups or found.others == UsageRow(group="")
+            costs = sorted((Decimal(shown.cost) for shown in everything.rows), reverse=True)
+            assert sorted((Decimal(shown.cost) for shown in found.rows), reverse=True) == costs[:limit], by
+    names = [shown.group for shown in (await usage(pool, "model", limit=4)).rows]
+    assert names == ["m6", "m7", "m4", "m5"]
+    assert [shown.group for shown in (await usage(pool, "model", limit=3)).rows] == ["m6", "m7", "m4"]
+    days = (await usage(pool, "day", limit=2)).rows
+    assert [shown.group for shown in days] == ["2026-09-20", "2026-09-21"]
+
+
+def added(rows: list[UsageRow]) -> dict[str, Decimal]:
+    """Every sum over some rows; costs to the nano-dollar."""
+    names = [name for name in UsageRow.__struct_fields__ if name != "group"]
+    return {name: sum((Decimal(getattr(shown, name)) for shown in rows), Decimal(0)) for name in names}
+
+
 @pytest.mark.parametrize(
     ("filters", "requests", "cost"),
     [
@@ -264,6 +294,8 @@ async def test_a_request_that_the_cache_answered_counts_and_costs_nothing(pool: 
         ("QueryUsage", {"by": "day", "from": datetime(2027, 1, 1, tzinfo=UTC)}, "to"),
         ("QueryUsage", {"by": "day", "to": datetime(1, 1, 1, tzinfo=UTC)}, "to"),
         ("QueryUsage", {"by": "day", "model": "\0"}, "model"),
+        ("QueryUsage", {"by": "day", "limit": 0}, "limit"),
+        ("QueryUsage", {"by": "day", "limit": 1001}, "limit"),
         ("ListRequests", {"page_token": "nonsense"}, "page_token"),
     ],
 )

@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tollway.controlplane.call import ApiError
-from tollway.controlplane.portal import charts, policyform
+from tollway.controlplane.access import permissions
+from tollway.controlplane.access.permissions import Role
+from tollway.controlplane.call import ApiError, Principal
+from tollway.controlplane.portal import charts, places, policyform
+from tollway.controlplane.portal.pages.snippets import kind_of, snippets
+from tollway.controlplane.portal.places import Held, Standing
 from tollway.controlplane.portal.policyform import PolicyForm, Rule, Step
 from tollway.controlplane.portal.rendering import money, percent, share
 
@@ -121,3 +126,58 @@ def test_the_end_of_a_chart_is_expected() -> None:
 def test_money_and_percentages_are_written_for_people() -> None:
     assert (money("1234567.891"), money("0.000012"), money(None)) == ("$1,234,567.89", "$0.000012", "$0.00")
     assert (percent("3", "2"), share("3", "2"), percent("1", "0"), percent("0", "5")) == (150, 100, 100, 0)
+
+
+def test_the_roles_that_a_page_offers_are_those_that_are_taken() -> None:
+    """The portal may not read the table of permissions; what it knows of it must be true."""
+    assert {role: {level.value for level in levels} for role, levels in permissions.SCOPES.items()} == places.LEVELS
+    givers = [role for role in Role if "roles.grant" in permissions.FULL[role]]
+    assert len(givers) == 3
+    for giver in givers:
+        had = permissions.FULL[giver]
+        for role, telling in places.TELLING.items():
+            given = permissions.FULL[Role(role)] | permissions.OWNED[Role(role)]
+            assert (given <= had) == (telling in had), (giver, role)
+
+
+def test_a_role_in_a_unit_or_a_project_holds_nowhere_else() -> None:
+    here, other = uuid4(), uuid4()
+    manager = permissions.grant(Role.UNIT_MANAGER, here, None)
+    owner = permissions.grant(Role.PROJECT_OWNER, None, other)
+    person = Principal(name="p", permissions=frozenset(), kind="user", grants=(manager, owner))
+    standing = Standing(person, [Held("unit_manager", unit="sales"), Held("project_owner", project="beta")])
+    assert standing.may("projects.update", unit="sales", project="alpha")
+    assert standing.may("projects.update", project="alpha")  # nobody said in which unit it lies
+    assert not standing.may("projects.update", unit="default", project="alpha")
+    assert standing.may("projects.update", unit="default", project="beta")
+    assert not standing.may("projects.update", unit="default")
+    assert not standing.may("projects.update")
+    assert standing.may_set_budget("project:alpha", "sales")
+    assert not standing.may_set_budget("project:beta", "default")
+    assert standing.may_set_budget("key:beta/k")
+    assert not standing.may_set_budget("business_unit:sales")
+    assert standing.roles_to_give(unit="sales") == ["developer", "unit_manager", "service_account"]
+    assert standing.roles_to_give(unit="default") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "inputs", "outputs"),
+    [
+        ("chat", ["gpt-5"], ["text", "image"], ["text"]),
+        ("chat", ["gpt-4o-audio"], ["text", "audio"], ["text", "audio"]),
+        ("chat", ["unknown"], [], []),
+        ("embeddings", ["e"], ["text"], ["embedding"]),
+        ("images", ["i"], ["text"], ["image"]),
+        ("speech", ["s"], ["text"], ["audio"]),
+        ("transcription", ["w"], ["audio"], ["text"]),
+        ("transcription", ["mine", "gpt-4o-transcribe"], ["text", "audio"], ["text"]),
+        ("rerank", ["mine", "BAAI/bge-reranker-v2"], ["text"], ["text"]),
+        ("moderation", ["omni-moderation-latest"], ["text"], ["text"]),
+    ],
+)
+def test_a_model_s_code_is_for_what_it_does(kind: str, names: list[str], inputs: list[str], outputs: list[str]) -> None:
+    assert kind_of(names, inputs, outputs) == kind
+    for name in ("MODEL", "a/BASE", "x"):
+        for snippet in snippets("https://gw", name, kind):
+            assert name in snippet.code
+            assert "https://gw/v1" in snippet.code or "anthropic" in snippet.name

@@ -26,7 +26,8 @@ from tollway.core.proxies import Proxies
 CHECK_SECONDS = 8.0
 """For one check, all included."""
 ALL_SECONDS = 10.0
-"""For all the checks of one call that are made for many keys."""
+"""For all the checks of one call that are made for many keys, once the SDKs are loaded."""
+LOAD_SECONDS = 10.0
 AT_ONCE = 16
 NOT_A_KEY = "tollway-check-that-is-no-key"
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -107,7 +108,8 @@ async def check(
 async def check_all(questions: Mapping[str, Question], guard: Guard, proxies: Proxies) -> dict[str, Checked]:
     """Asks about many keys, of any providers, a few at a time; what was found, by the name of the question.
 
-    All together it takes at most ALL_SECONDS: what has no answer by then is `unchecked`.
+    All together they have ALL_SECONDS: what has no answer by then is `unchecked`. Only the first such call of a process
+    may take up to LOAD_SECONDS longer, for the SDKs.
     """
     late = Checked(outcome=Outcome.UNCHECKED, detail=detail(Outcome.UNCHECKED, 0))
     found = dict.fromkeys(questions, late)
@@ -117,7 +119,11 @@ async def check_all(questions: Mapping[str, Question], guard: Guard, proxies: Pr
         for name, asked in waiting:
             found[name] = await check(asked.kind, asked.base_url, asked.api_version, asked.api_key, guard, proxies)
 
+    by_sdk = {asked.kind is ProviderKind.ANTHROPIC: asked for asked in questions.values()}
     with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOAD_SECONDS):
+            for first in by_sdk.values():
+                await _listing(first.kind, first.base_url, first.api_version, guard, proxies)
         async with asyncio.timeout(ALL_SECONDS):
             await asyncio.gather(*(ask() for _ in range(min(AT_ONCE, len(questions)))))
     return found
@@ -126,13 +132,7 @@ async def check_all(questions: Mapping[str, Question], guard: Guard, proxies: Pr
 async def _bounded(
     kind: ProviderKind, base_url: str, api_version: str, api_key: str, guard: Guard, proxies: Proxies
 ) -> Checked:
-    sdks = await asyncio.to_thread(importlib.import_module, "tollway.controlplane.credentials.sdks")
-    # At the level debug they would log what they send.
-    for name in ("openai", "anthropic", "httpx2", "httpcore2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    listing: Listing = await asyncio.to_thread(
-        sdks.listing, kind, root(kind, base_url, api_version), api_version, guard, proxies
-    )
+    listing = await _listing(kind, base_url, api_version, guard, proxies)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             found = await listing.list_models(api_key)
@@ -143,6 +143,17 @@ async def _bounded(
             return found
     except TimeoutError:
         return Checked(outcome=Outcome.UNREACHABLE)
+
+
+async def _listing(kind: ProviderKind, base_url: str, api_version: str, guard: Guard, proxies: Proxies) -> Listing:
+    """What asks such a provider. It loads the SDK when it is the first."""
+    sdks = await asyncio.to_thread(importlib.import_module, "tollway.controlplane.credentials.sdks")
+    # At the level debug they would log what they send.
+    for name in ("openai", "anthropic", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    place = root(kind, base_url, api_version)
+    made: Listing = await asyncio.to_thread(sdks.listing, kind, place, api_version, guard, proxies)
+    return made
 
 
 def root(kind: ProviderKind, base_url: str, api_version: str) -> str:

@@ -36,7 +36,10 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryUsageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over [`from`, `to`) by a dimension; filters name a project, a key, a model or a business unit."""
+    """Sums over [`from`, `to`) by a dimension; filters name a project, a key, a model or a business unit.
+
+    With `limit`, only so many groups, the dearest ones.
+    """
 
     by: str = ""
     from_: datetime | None = msgspec.field(default=None, name="from")
@@ -45,13 +48,19 @@ class QueryUsageRequest(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     model: str = ""
     business_unit: str = ""
+    limit: int | None = None
 
 
 class QueryUsageResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The groups, and the sum over all requests (which a request that asked two providers enters once)."""
+    """The groups, and the sum over all requests (which a request that asked two providers enters once).
+
+    `others` is what the groups add up to that a limit leaves out; `groups` says how many there are with them.
+    """
 
     rows: list[UsageRow]
     total: UsageRow
+    others: UsageRow | None = None
+    groups: int = 0
 
 
 class LedgerAttempt(msgspec.Struct, frozen=True, kw_only=True):

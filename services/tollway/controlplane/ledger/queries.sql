@@ -344,362 +344,132 @@ SELECT set_config('work_mem', '32MB', true);
 -- Weeks, days and hours from the roll-ups, what is left of hours at both ends from the rows; a sign says what is too much
 -- of a week or a day and is taken off. What nobody asks for by project, key or user comes from the totals (`coarse`).
 -- Filters are in every part: what they leave out is not read. Requests have no provider: what they add up to is apart
--- from what attempts do. A sum that meets no value costs neither time nor memory, and is null.
-WITH summed AS (
+-- from what attempts do. A sum that meets no value costs neither time nor memory; it is null, as is one of nothing.
+-- Rows without an id are the sums of all groups. Of the others those of the dearest come (`top`, null: of all); by
+-- provider, requests have no group. `groups` counts those in which anything is left.
+WITH chosen AS (
     SELECT
-        1 AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'project' THEN project
-            WHEN 'key' THEN key_id
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'user' THEN user_name
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
-        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        1 AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_weeks JOIN ledger_groups ON ledger_groups.id = group_id
     WHERE NOT %(coarse)s AND begins >= %(weeks_from)s AND begins < %(weeks_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(head_sign)s::integer AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'project' THEN project
-            WHEN 'key' THEN key_id
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'user' THEN user_name
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
-        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        %(head_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
     WHERE NOT %(coarse)s AND begins >= %(head_from)s AND begins < %(head_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(tail_sign)s::integer AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'project' THEN project
-            WHEN 'key' THEN key_id
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'user' THEN user_name
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
-        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        %(tail_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
     WHERE NOT %(coarse)s AND begins >= %(tail_from)s AND begins < %(tail_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        1 AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        NULL AS public_id,
-        NULL AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        1 AS sign, begins, business_unit, '', '', '', '', model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_totals
     WHERE %(coarse)s AND begins >= %(days_from)s AND begins < %(days_to)s
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(early_sign)s::integer AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'project' THEN project
-            WHEN 'key' THEN key_id
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'user' THEN user_name
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
-        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        %(early_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_hours JOIN ledger_groups ON ledger_groups.id = group_id
     WHERE begins >= %(early_from)s AND begins < %(early_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(late_sign)s::integer AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'project' THEN project
-            WHEN 'key' THEN key_id
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'user' THEN user_name
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
-        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        %(late_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_hours JOIN ledger_groups ON ledger_groups.id = group_id
     WHERE begins >= %(late_from)s AND begins < %(late_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        sign AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'project' THEN project
-            WHEN 'key' THEN key_id
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'user' THEN user_name
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
-        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        weight AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_deltas
     CROSS JOIN LATERAL (SELECT
         (begins >= %(days_from)s AND begins < %(days_to)s)::integer
         + (begins >= %(early_from)s AND begins < %(early_to)s)::integer * %(early_sign)s::integer
-        + (begins >= %(late_from)s AND begins < %(late_to)s)::integer * %(late_sign)s::integer AS sign
+        + (begins >= %(late_from)s AND begins < %(late_to)s)::integer * %(late_sign)s::integer AS weight
     ) weighed
-    WHERE sign <> 0
+    WHERE weight <> 0
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 1, 2, 3, 4
     UNION ALL
     SELECT
-        %(early_sign)s::integer AS sign,
-        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
-        CASE %(by)s::text
-            WHEN 'project' THEN project
-            WHEN 'key' THEN key_id
-            WHEN 'model' THEN model
-            WHEN 'business_unit' THEN business_unit
-            WHEN 'user' THEN user_name
-            WHEN 'provider' THEN coalesce(provider, '')
-        END AS id,
-        provider IS NOT NULL AS spent,
-        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
-        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
-        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
-        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
-        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
-        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
-        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
-        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
-        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
-        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+        %(early_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
     FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
     WHERE %(first_from)s::timestamptz < %(first_to)s::timestamptz
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
     UNION ALL
     SELECT
-        %(late_sign)s::integer AS sign,
+        %(late_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
+    WHERE %(last_from)s::timestamptz < %(last_to)s::timestamptz
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+), summed AS (
+    SELECT
+        sign,
         CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
         CASE %(by)s::text
             WHEN 'project' THEN project
@@ -734,47 +504,58 @@ WITH summed AS (
         sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
         sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
         sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
-    FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
-    WHERE %(last_from)s::timestamptz < %(last_to)s::timestamptz
-        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
-        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
-        AND (%(model)s::text IS NULL OR model = %(model)s::text)
-        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    GROUP BY 2, 3, 4
+    FROM chosen
+    GROUP BY 1, 2, 3, 4
+), told AS (
+    SELECT
+        CASE %(by)s::text
+            WHEN 'day' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+            WHEN 'hour' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24":00Z"')
+            ELSE id
+        END AS id,
+        spent,
+        coalesce(max(public_id), '') AS public_id,
+        coalesce(max(project), '') AS project,
+        nullif(sum(sign * requests) FILTER (WHERE requests IS NOT NULL), 0) AS requests,
+        nullif(sum(sign * cached_requests) FILTER (WHERE cached_requests IS NOT NULL), 0) AS cached_requests,
+        nullif(sum(sign * errors) FILTER (WHERE errors IS NOT NULL), 0) AS errors,
+        nullif(sum(sign * unpriced) FILTER (WHERE unpriced IS NOT NULL), 0) AS unpriced,
+        nullif(sum(sign * cost_nano) FILTER (WHERE cost_nano IS NOT NULL), 0) AS cost_nano,
+        nullif(sum(sign * estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL), 0) AS estimated_nano,
+        nullif(sum(sign * input_tokens) FILTER (WHERE input_tokens IS NOT NULL), 0) AS input_tokens,
+        nullif(sum(sign * cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL), 0) AS cached_input_tokens,
+        nullif(sum(sign * cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL), 0) AS cache_write_5m_tokens,
+        nullif(sum(sign * cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL), 0) AS cache_write_1h_tokens,
+        nullif(sum(sign * audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL), 0) AS audio_input_tokens,
+        nullif(sum(sign * image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL), 0) AS image_input_tokens,
+        nullif(sum(sign * output_tokens) FILTER (WHERE output_tokens IS NOT NULL), 0) AS output_tokens,
+        nullif(sum(sign * reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL), 0) AS reasoning_tokens,
+        nullif(sum(sign * audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL), 0) AS audio_output_tokens,
+        nullif(sum(sign * image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL), 0) AS image_output_tokens,
+        nullif(sum(sign * prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL), 0) AS prediction_accepted_tokens,
+        nullif(sum(sign * prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL), 0) AS prediction_rejected_tokens,
+        nullif(sum(sign * images) FILTER (WHERE images IS NOT NULL), 0) AS images,
+        nullif(sum(sign * audio_ms) FILTER (WHERE audio_ms IS NOT NULL), 0) AS audio_ms,
+        nullif(sum(sign * characters) FILTER (WHERE characters IS NOT NULL), 0) AS characters,
+        nullif(sum(sign * searches) FILTER (WHERE searches IS NOT NULL), 0) AS searches
+    FROM summed
+    GROUP BY GROUPING SETS ((1, 2), (2))
+), ranked AS (
+    SELECT
+        id, row_number() OVER (ORDER BY sum(cost_nano) FILTER (WHERE spent) DESC NULLS LAST, id COLLATE "C") AS place,
+        count(*) OVER () AS groups
+    FROM told
+    WHERE id IS NOT NULL AND (spent OR %(by)s::text <> 'provider') AND num_nonnulls(
+        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+        prediction_rejected_tokens, images, audio_ms, characters, searches
+    ) > 0
+    GROUP BY id
 )
-SELECT
-    CASE %(by)s::text
-        WHEN 'day' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-        WHEN 'hour' THEN to_char(begins AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24":00Z"')
-        ELSE id
-    END AS id,
-    spent,
-    coalesce(max(public_id), '') AS public_id,
-    coalesce(max(project), '') AS project,
-    coalesce(sum(sign * requests) FILTER (WHERE requests IS NOT NULL), 0)::bigint AS requests,
-    coalesce(sum(sign * cached_requests) FILTER (WHERE cached_requests IS NOT NULL), 0)::bigint AS cached_requests,
-    coalesce(sum(sign * errors) FILTER (WHERE errors IS NOT NULL), 0)::bigint AS errors,
-    coalesce(sum(sign * unpriced) FILTER (WHERE unpriced IS NOT NULL), 0)::bigint AS unpriced,
-    coalesce(sum(sign * cost_nano) FILTER (WHERE cost_nano IS NOT NULL), 0) AS cost_nano,
-    coalesce(sum(sign * estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL), 0) AS estimated_nano,
-    sum(sign * input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
-    sum(sign * cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
-    sum(sign * cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
-    sum(sign * cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
-    sum(sign * audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
-    sum(sign * image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
-    sum(sign * output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
-    sum(sign * reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
-    sum(sign * audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
-    sum(sign * image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
-    sum(sign * prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
-    sum(sign * prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
-    sum(sign * images) FILTER (WHERE images IS NOT NULL) AS images,
-    sum(sign * audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
-    sum(sign * characters) FILTER (WHERE characters IS NOT NULL) AS characters,
-    sum(sign * searches) FILTER (WHERE searches IS NOT NULL) AS searches
-FROM summed
-GROUP BY 1, 2;
+SELECT told.*, coalesce(groups, 0) AS groups
+FROM told LEFT JOIN ranked USING (id)
+WHERE told.id IS NULL OR %(top)s::integer IS NULL AND place IS NOT NULL OR place <= %(top)s::integer;
 
 -- name: balances
 -- One period, many questions. What came after the cut is taken off again. A part answers questions on all of a unit or an
@@ -1021,6 +802,74 @@ SELECT
 FROM compared
 ORDER BY
     kept <> counted DESC, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model,
+    provider
+LIMIT %(limit)s;
+
+-- name: compare_weeks
+-- The sums by week, and those by day over all projects, keys and users, beside what the sums by day add up to; those that
+-- differ first. The period is of whole weeks.
+WITH told AS (
+    SELECT 'week' AS rollup, 'kept' AS side, begins,
+           organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+           requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+           cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+           reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+           prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM ledger_weeks LEFT JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE begins >= %(begins)s AND begins < %(ends)s
+    UNION ALL
+    SELECT 'total', 'kept', begins, organisation, business_unit, '', '', '', '', model, provider,
+           requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+           cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+           reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+           prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM ledger_totals
+    WHERE begins >= %(begins)s AND begins < %(ends)s
+    UNION ALL
+    SELECT rollup, 'counted', CASE rollup WHEN 'week' THEN date_trunc('week', begins, 'UTC') ELSE begins END,
+           organisation, business_unit, CASE rollup WHEN 'week' THEN project ELSE '' END,
+           CASE rollup WHEN 'week' THEN key_id ELSE '' END, CASE rollup WHEN 'week' THEN key_public_id ELSE '' END,
+           CASE rollup WHEN 'week' THEN user_name ELSE '' END, model, provider,
+           requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
+           cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
+           reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
+           prediction_rejected_tokens, images, audio_ms, characters, searches
+    FROM ledger_days JOIN ledger_groups ON ledger_groups.id = group_id
+    CROSS JOIN (VALUES ('week'), ('total')) AS rollups (rollup)
+    WHERE begins >= %(begins)s AND begins < %(ends)s
+), summed AS (
+    SELECT
+        rollup, side, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        ARRAY[
+            coalesce(sum(requests), 0), coalesce(sum(cached_requests), 0), coalesce(sum(errors), 0),
+            coalesce(sum(unpriced), 0), coalesce(sum(cost_nano), 0), coalesce(sum(estimated_nano), 0),
+            coalesce(sum(input_tokens), 0), coalesce(sum(cached_input_tokens), 0),
+            coalesce(sum(cache_write_5m_tokens), 0), coalesce(sum(cache_write_1h_tokens), 0),
+            coalesce(sum(audio_input_tokens), 0), coalesce(sum(image_input_tokens), 0), coalesce(sum(output_tokens), 0),
+            coalesce(sum(reasoning_tokens), 0), coalesce(sum(audio_output_tokens), 0),
+            coalesce(sum(image_output_tokens), 0), coalesce(sum(prediction_accepted_tokens), 0),
+            coalesce(sum(prediction_rejected_tokens), 0), coalesce(sum(images), 0), coalesce(sum(audio_ms), 0),
+            coalesce(sum(characters), 0), coalesce(sum(searches), 0)
+        ]::numeric[] AS figures
+    FROM told
+    GROUP BY rollup, side, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
+), compared AS (
+    SELECT
+        rollup, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        coalesce(max(figures) FILTER (WHERE side = 'kept'), array_fill(0::numeric, ARRAY[22])) AS kept,
+        coalesce(max(figures) FILTER (WHERE side = 'counted'), array_fill(0::numeric, ARRAY[22])) AS counted
+    FROM summed
+    GROUP BY rollup, begins, organisation, business_unit, project, key_id, key_public_id, user_name, model, provider
+)
+SELECT
+    rollup, begins, coalesce(organisation, '') AS organisation, coalesce(business_unit, '') AS business_unit,
+    coalesce(project, '') AS project, coalesce(key_id, '') AS key_id, coalesce(user_name, '') AS user_name,
+    coalesce(model, '') AS model, coalesce(provider, '') AS provider,
+    kept::text[] AS kept, counted::text[] AS counted, kept <> counted AS differs,
+    count(*) OVER () AS compared, count(*) FILTER (WHERE kept <> counted) OVER () AS different
+FROM compared
+ORDER BY
+    kept <> counted DESC, begins, rollup, organisation, business_unit, project, key_id, key_public_id, user_name, model,
     provider
 LIMIT %(limit)s;
 

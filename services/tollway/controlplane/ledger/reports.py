@@ -6,7 +6,7 @@ Every sum is exact: integers in, integers added, one decimal string out. Adjustm
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,24 +38,33 @@ IN_TIME = ("day", "hour")
 COARSE = frozenset({"model", "day", "business_unit", "provider"})
 """Dimensions for which the totals are enough, unless a filter names projects or keys."""
 DEFAULT_PERIOD = timedelta(days=30)
+MOST_GROUPS = 1_000
+"""Groups of a limit, at most."""
+BY_REQUEST = ("requests", "errors", "cached_requests")
+BY_ATTEMPT = ("unpriced", "cost_nano", "estimated_nano", *COLUMNS)
+FIGURES = (*BY_REQUEST, *BY_ATTEMPT)
 LISTING = "requests"
 ATTEMPT_DAYS = timedelta(days=2)
 """How long after its request an attempt can begin, at most, in days of their ids."""
 
 
 class _Sum(msgspec.Struct):
-    """What requests (`spent` false) or attempts (true: then of a provider) of one group add up to; None: nothing."""
+    """What requests (`spent` false) or attempts (true: then of a provider) of one group add up to; None: nothing.
 
-    id: str
+    Without `id` it is of all groups. `groups` says how many groups there are.
+    """
+
+    id: str | None
     spent: bool
     public_id: str
     project: str
-    requests: int
-    cached_requests: int
-    errors: int
-    unpriced: int
-    cost_nano: Decimal
-    estimated_nano: Decimal
+    groups: int
+    requests: Decimal | None
+    cached_requests: Decimal | None
+    errors: Decimal | None
+    unpriced: Decimal | None
+    cost_nano: Decimal | None
+    estimated_nano: Decimal | None
     input_tokens: Decimal | None
     cached_input_tokens: Decimal | None
     output_tokens: Decimal | None
@@ -131,13 +140,15 @@ async def query_usage(
     db: Database, asked: QueryUsageRequest, now: datetime, reach: Reach | None = None
 ) -> QueryUsageResponse:
     """Sums by a dimension, the most expensive group first (days and hours in their order), and the total, of what lies
-    within a reach.
+    within a reach. With a limit, the dearest groups alone, and what the others add up to.
 
     An attempt counts when its request began. By provider, a request counts at each provider that it asked, and as an
     error at those that never answered it. Where retention has dropped the rows, a period is of whole hours.
     """
     if asked.by not in DIMENSIONS:
         raise ApiError(ApiCode.INVALID, f"must be one of {', '.join(DIMENSIONS)}", field="by")
+    if asked.limit is not None and not 1 <= asked.limit <= MOST_GROUPS:
+        raise ApiError(ApiCode.INVALID, f"must lie between 1 and {MOST_GROUPS}", field="limit")
     end = asked.to or now
     begin = asked.from_ or max(min(now, end), FIRST) - DEFAULT_PERIOD
     chosen = await selection(db, begin, end, asked.project, asked.key, asked.model, reach)
@@ -147,70 +158,80 @@ async def query_usage(
     filters = {name: chosen[name] for name in ("projects", "keys", "model")}
     filters["units"] = await units(db, asked.business_unit)
     await _sql.run(db, "report_memory")
-    found_sums = await _sql.all(
+    sums = await _sql.all(
         db,
         "usage_sums",
         _Sum,
         by=asked.by,
+        top=asked.limit,
         coarse=asked.by in COARSE and filters["projects"] is None and filters["keys"] is None,
         **short.parameters(),
         **(only_days(days) if asked.by in IN_TIME else by_weeks(days, now)).parameters(),
         **filters,
     )
-    sums = [found for found in found_sums if _counts(found)]
-    requests = [found for found in sums if not found.spent]
-    attempts = [found for found in sums if found.spent]
-    total = _row("", requests, attempts)
-    if asked.by == "provider":
-        requests = attempts
-    by_id: dict[str, tuple[list[_Sum], list[_Sum]]] = {found.id: ([found], []) for found in requests}
-    for spent in attempts:
-        by_id.setdefault(spent.id, ([], []))[1].append(spent)
-    labels = await _labels(db, asked.by, by_id, requests)
+    return await _answer(db, asked, sums)
+
+
+async def _answer(db: Database, asked: QueryUsageRequest, sums: list[_Sum]) -> QueryUsageResponse:
+    by_provider = asked.by == "provider"
+    whole = [found for found in sums if found.id is None]
+    by_id: dict[str, list[_Sum]] = {}
+    for found in sums:
+        if found.id is not None:
+            by_id.setdefault(found.id, []).append(found)
+    figures = {group: _figures(by_id[group], by_provider) for group in by_id}
+    labels = await _labels(db, asked.by, by_id)
     if asked.by in IN_TIME:
         order = sorted(by_id)
     else:
-        order = sorted(by_id, key=lambda group: (-sum(a.cost_nano for a in by_id[group][1]), labels[group]))
-    return QueryUsageResponse(rows=[_row(labels[group], *by_id[group]) for group in order], total=total)
-
-
-def _counts(found: _Sum) -> bool:
-    """Whether anything is left of what was taken off again."""
-    return any(msgspec.structs.astuple(found)[_Sum.__struct_fields__.index("requests") :])
-
-
-def _row(group: str, requests: list[_Sum], attempts: list[_Sum]) -> UsageRow:
-    counts: dict[str, int] = {}
-    for spent in attempts:
-        for name in COLUMNS:
-            if value := getattr(spent, name):
-                counts[name] = counts.get(name, 0) + int(value)
-    return UsageRow(
-        group=group,
-        requests=sum(found.requests for found in requests),
-        errors=sum(found.errors for found in requests),
-        cached_requests=sum(found.cached_requests for found in requests),
-        cost=format_dollars(_whole(spent.cost_nano for spent in attempts)),
-        estimated_cost=format_dollars(_whole(spent.estimated_nano for spent in attempts)),
-        unpriced_requests=sum(spent.unpriced for spent in attempts),
-        **counts,
+        order = sorted(by_id, key=lambda group: (-figures[group]["cost_nano"], labels[group]))
+    others = None
+    if asked.limit is not None:
+        everything = _figures(whole, by_provider)
+        others = _row("", {name: everything[name] - sum(f[name] for f in figures.values()) for name in FIGURES})
+    return QueryUsageResponse(
+        rows=[_row(labels[group], figures[group]) for group in order],
+        total=_row("", _figures(whole)),
+        others=others,
+        groups=next((found[0].groups for found in by_id.values()), 0),
     )
 
 
-def _whole(values: Iterable[Decimal]) -> int:
-    return sum(int(value) for value in values)
+def _figures(sums: list[_Sum], by_provider: bool = False) -> dict[str, int]:
+    """What requests are counted by, and what their attempts are; by provider, attempts know both."""
+    requests = [found for found in sums if found.spent == by_provider]
+    attempts = [found for found in sums if found.spent]
+    return {name: _whole(requests, name) for name in BY_REQUEST} | {name: _whole(attempts, name) for name in BY_ATTEMPT}
 
 
-async def _labels(db: Database, by: str, ids: Iterable[str], requests: list[_Sum]) -> dict[str, str]:
+def _whole(sums: list[_Sum], name: str) -> int:
+    return sum(int(getattr(found, name) or 0) for found in sums)
+
+
+def _row(group: str, figures: dict[str, int]) -> UsageRow:
+    return UsageRow(
+        group=group,
+        cost=format_dollars(figures["cost_nano"]),
+        estimated_cost=format_dollars(figures["estimated_nano"]),
+        unpriced_requests=figures["unpriced"],
+        **{name: figures[name] for name in (*BY_REQUEST, *COLUMNS)},
+    )
+
+
+async def _labels(db: Database, by: str, sums: Mapping[str, list[_Sum]]) -> dict[str, str]:
     """What each group is called. A key that is gone is "<project>/<public id>"."""
     if by not in NAMED:
-        return {identifier: identifier for identifier in ids}
-    named = await names(db, by, ids)
-    labels = {identifier: named.of(identifier) for identifier in ids}
+        return {identifier: identifier for identifier in sums}
+    named = await names(db, by, sums)
+    labels = {identifier: named.of(identifier) for identifier in sums}
     if by == "key":
-        gone = [found for found in requests if found.id not in named.by_id and found.public_id]
-        projects = await names(db, "project", {found.project for found in gone})
-        labels |= {found.id: f"{projects.of(found.project)}/{found.public_id}" for found in gone}
+        gone = {
+            identifier: known
+            for identifier, found in sums.items()
+            if identifier not in named.by_id and (known := next((one for one in found if one.public_id), None))
+        }
+        projects = await names(db, "project", {known.project for known in gone.values()})
+        labels |= {group: f"{projects.of(known.project)}/{known.public_id}" for group, known in gone.items()}
     return labels
 
 

@@ -1,18 +1,20 @@
 """Recomputes the roll-ups from the rows and compares, in pieces that the database answers quickly. Reads only.
 
 A piece is at most a day, and of fewer hours where a day has very many requests; whoever wants more asks again from
-where the piece ended.
+where the piece ended. What follows the sums by day (by week, and by day over all projects) is compared with them by
+whole weeks: once for each week that a period touches, with the last piece that lies in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.partitions import default_rows
-from tollway.controlplane.ledger.periods import DAY, HOUR, LAST, Span, clip, day_of, hour_of, id_days
+from tollway.controlplane.ledger.periods import DAY, HOUR, LAST, WEEK, Span, clip, day_of, hour_of, id_days, week_of
 from tollway.controlplane.ledger.retention import kept_from
 from tollway.controlplane.ledger.rows import COLUMNS
 
@@ -44,7 +46,10 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of one hour or day whose sums differ. `provider` is empty for what is counted by request."""
+    """A group of one hour, day or week whose sums differ. `provider` is empty for what is counted by request.
+
+    `rollup` is "hour", "day", "week", or "total" for a day's sums over all projects, keys and users.
+    """
 
     rollup: str
     begins: datetime
@@ -99,6 +104,10 @@ class _Compared(msgspec.Struct):
     different: int
 
 
+class _Followed(_Compared):
+    rollup: str
+
+
 class _Busy(msgspec.Struct):
     begins: datetime
     requests: int
@@ -136,16 +145,26 @@ async def verify(db: Database, begin: datetime, end: datetime) -> Piece:
     )  # fmt: skip
     whole = day_of(piece.begin)
     days = await _sql.all(db, "compare_days", _Compared, begins=whole, ends=whole + DAY, limit=MAX_DIFFERENCES)
+    weeks = await _weeks(db, piece.end, span.end)
     different = [_difference("hour", row) for row in hours if row.differs]
     different += [_difference("day", row) for row in days if row.differs]
+    different += [_difference(row.rollup, row) for row in weeks if row.differs]
     return Piece(
         begins=piece.begin,
         ends=piece.end,
-        compared=sum(rows[0].compared for rows in (hours, days) if rows),
-        different=sum(rows[0].different for rows in (hours, days) if rows),
+        compared=sum(rows[0].compared for rows in (hours, days, weeks) if rows),
+        different=sum(rows[0].different for rows in (hours, days, weeks) if rows),
         differences=different[:MAX_DIFFERENCES],
         findings=await _findings(db, piece),
     )
+
+
+async def _weeks(db: Database, reached: datetime, end: datetime) -> Sequence[_Followed]:
+    """The week that ends where a piece does, or that the last piece of a period lies in; nothing in between."""
+    week = week_of(reached - HOUR)
+    if reached < end and reached < week + WEEK:
+        return ()
+    return await _sql.all(db, "compare_weeks", _Followed, begins=week, ends=week + WEEK, limit=MAX_DIFFERENCES)
 
 
 async def _until(db: Database, span: Span) -> datetime:

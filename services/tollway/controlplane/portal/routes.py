@@ -11,6 +11,7 @@ from tollway.controlplane.api.rest import STATUS
 from tollway.controlplane.call import ApiCode, ApiError
 from tollway.controlplane.portal import rendering
 from tollway.controlplane.portal.pages import (
+    accounts,
     approvals,
     budgets,
     keys,
@@ -63,7 +64,7 @@ LOOKED_AT: tuple[tuple[str, Page], ...] = (
     ("/providers", platform.providers),
     ("/users", people.users),
     ("/roles", people.roles),
-    ("/service-accounts", people.accounts),
+    ("/service-accounts", accounts.accounts),
     ("/policies", policies.policies),
     ("/policies/{kind}", policies.policy),
     ("/policies/{kind}/condition", policies.condition),
@@ -86,7 +87,8 @@ SENT: tuple[tuple[str, Answer], ...] = (
     ("/users", people.create_user),
     ("/users/{user}/{action:enable|disable}", people.act),
     ("/roles", people.grant),
-    ("/service-accounts", people.change_account),
+    ("/service-accounts", accounts.create),
+    ("/service-accounts/{account}/{action:issue|revoke|disable|enable|archive}", accounts.act),
     ("/policies/{kind}", policies.send),
     ("/audit/verify", platform.verify),
 )

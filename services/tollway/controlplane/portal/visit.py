@@ -21,6 +21,7 @@ from tollway.controlplane.call import ApiCode, ApiError, Principal
 from tollway.controlplane.portal.forms import stamp
 from tollway.controlplane.portal.menu import menu
 from tollway.controlplane.portal.once import digest_of, key_of
+from tollway.controlplane.portal.places import Held, Standing
 from tollway.controlplane.portal.reports import Reports
 from tollway.runtime.clock import Clock
 from tollway.wire.codec import ContractViolation
@@ -117,15 +118,15 @@ class Visit:
         """Whether there is anything on which the person has a permission."""
         return self.principal.anywhere(permission)
 
-    def usage(self, by: str, begin: datetime, **only: str) -> tuple[str, dict[str, Any]]:
-        """What `several` takes to ask for usage from a moment until the end of today.
+    def usage(self, by: str, begin: datetime, *, limit: int | None = None, **only: str) -> tuple[str, dict[str, Any]]:
+        """What `several` takes to ask for usage from a moment until the end of today; with a limit, of the dearest.
 
         Today's end costs nothing, as nothing lies after now; now would be in the middle of an hour, of which every row
         would have to be read. Let `begin` be a midnight, or at least a full hour, for the same reason.
         """
         midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
         span = {"from": stamp(begin), "to": stamp(midnight + timedelta(days=1))}
-        return USAGE, {"by": by, **span, **only}
+        return USAGE, {"by": by, **span, **only} | ({} if limit is None else {"limit": limit})
 
     @property
     def part(self) -> bool:
@@ -133,7 +134,11 @@ class Visit:
         return "HX-Request" in self.request.headers and "HX-Boosted" not in self.request.headers
 
     async def call(self, method: str, fields: Mapping[str, Any] | None = None, *, reason: str = "") -> Any:
-        """The answer of a method ("KeyService/CreateKey"). Empty texts and None are left out. Raises ApiError."""
+        """The answer of a method ("KeyService/CreateKey"). Empty texts and None are left out. Raises ApiError.
+
+        `reason` is why, for the audit log; without one, what the form says in its field `why`.
+        """
+        reason = reason or self.form.get("why", "").strip()
         if method == USAGE:
             return await self.services.reports.get(
                 self.principal, fields or {}, lambda: self._ask(method, fields, reason)
@@ -158,6 +163,13 @@ class Visit:
             return await self.services.dispatcher.invoke(self.principal, contract, message, context)
         except ContractViolation as violation:
             raise ApiError(ApiCode.INVALID, violation.message, field=violation.field) from None
+
+    async def standing(self) -> Standing:
+        """The person with their roles, to ask what they may do at one place."""
+        if self.principal.permissions is None:
+            return Standing(self.principal)
+        caller = await self.call("UserService/GetCaller")
+        return Standing(self.principal, [Held(one.role, one.business_unit, one.project) for one in caller.roles])
 
     async def maybe(self, method: str, fields: Mapping[str, Any] | None = None) -> Any:
         """The answer of a method, or None where the person may not ask or there is nothing."""
@@ -188,6 +200,7 @@ class Visit:
             "address": self.request.path_qs if self.request.method == "GET" else self.request.path,
             "gateway": self.services.gateway,
             "problem": problem,
+            "why": self.form.get("why", "")[:500],
             "once": secrets.token_urlsafe(12),
             "may": self.may,
             "part": self.part,

@@ -112,8 +112,7 @@ async def one(visit: Visit, problem: ApiError | None = None) -> web.Response:
         kinds=KINDS,
         terms=_terms(found.terms),
         mine=mine,
-        # Who may revoke is checked by the method; the form is shown to those who had a part in it.
-        revocable=found.state == "approved" and bool(found.granted),
+        revocable=found.revocable and bool(found.granted),
         typed=typed,
         problem=problem,
     )
@@ -163,7 +162,7 @@ async def delegate(visit: Visit) -> web.Response:
             await visit.call("DelegationService/RevokeDelegation", {"delegation": visit.form["revoke"]})
             return visit.go("/delegations", done="removed")
         fields = forms.picked(visit.form, "delegate", "reason") | {"ends_at": forms.end_of_day(visit.form, "ends_at")}
-        await visit.call("DelegationService/CreateDelegation", fields)
+        await visit.call("DelegationService/CreateDelegation", fields, reason=fields["reason"])
     except ApiError as error:
         if error.code in BESIDE:
             return await delegations(visit, error)

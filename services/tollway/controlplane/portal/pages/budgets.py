@@ -18,8 +18,14 @@ async def budgets(visit: Visit) -> web.Response:
     scope = visit.asked("scope") if visit.asked("scope") in SCOPES else ""
     asked = {"page_size": PAGE, "page_token": visit.asked("page"), "scope": scope}
     found = await visit.call("BudgetService/ListBudgets", asked)
+    standing = await visit.standing()
     return visit.page(
-        "budgets.html", budgets=list(found.budgets), following=found.next_page_token, scope=scope, scopes=SCOPES
+        "budgets.html",
+        budgets=list(found.budgets),
+        following=found.next_page_token,
+        scope=scope,
+        scopes=SCOPES,
+        may_set=standing.may_set_budget,
     )
 
 
@@ -27,6 +33,7 @@ async def edit(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """The form of one budget, which need not exist yet."""
     subject = visit.form.get("subject") or visit.asked("subject")
     budget = await visit.maybe("BudgetService/GetBudget", {"subject": subject}) if subject else None
+    changes = not subject or (await visit.standing()).may_set_budget(subject)
     typed = {
         "subject": subject,
         "limit": budget.limit if budget is not None else "",
@@ -37,7 +44,7 @@ async def edit(visit: Visit, problem: ApiError | None = None) -> web.Response:
         "reason": "",
         **visit.form,
     }
-    return visit.page("budget.html", budget=budget, typed=typed, periods=PERIODS, problem=problem)
+    return visit.page("budget.html", budget=budget, changes=changes, typed=typed, periods=PERIODS, problem=problem)
 
 
 async def save(visit: Visit) -> web.Response:
@@ -58,7 +65,7 @@ async def increase(visit: Visit) -> web.Response:
     try:
         fields = forms.picked(visit.form, "subject", "amount", "reason", "etag")
         fields["ends_at"] = forms.end_of_day(visit.form, "ends_at")
-        await visit.call("BudgetService/IncreaseBudget", fields)
+        await visit.call("BudgetService/IncreaseBudget", fields, reason=fields["reason"])
     except ApiError as error:
         if error.code in BESIDE:
             return await edit(visit, error)

@@ -75,11 +75,13 @@ async def one(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """One key: what it may, and the forms for its end and its next secret."""
     key = await visit.call("KeyService/GetKey", {"key": visit.named("key")})
     budget = await visit.maybe("BudgetService/GetBudget", {"subject": f"key:{key.id}"})
+    changes = (await visit.standing()).may("keys.rotate", project=key.project, owner=key.user)
     return visit.page(
         "key.html",
         key=key,
         state=STATUS.get(key.status, "unknown"),
         graces=GRACES,
+        changes=changes,
         budget=budget,
         problem=problem,
     )

@@ -29,9 +29,16 @@ async def listing(visit: Visit) -> web.Response:
     else:
         asked["from"] = visit.asked("from")
     found = await visit.call("RequestLogService/SearchRequestLog", asked)
+    standing = await visit.standing()
+    readable = {
+        one.request_id
+        for one in found.requests
+        if standing.may("requestlog.read_bodies", project=one.project, owner=one.user)
+    }
     return visit.page(
         "logs.html",
         requests=list(found.requests),
+        readable=readable,
         following=found.next_page_token,
         since=asked["from"],
         typed={name: visit.asked(name) for name in FILTERS},

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tollway.controlplane.portal.pages.snippets import snippets
+from tollway.controlplane.portal.pages.snippets import kind_of, snippets
 from tollway.controlplane.portal.visit import Visit
 
 PAGE = 50
@@ -47,9 +47,12 @@ async def model(visit: Visit) -> web.Response:
     """One model, with a piece of code for each library."""
     found = await visit.call("ModelService/GetModel", {"model": visit.named("model")})
     base = visit.services.gateway or "https://GATEWAY"
+    names = [found.name, *(target.model for target in found.targets)]
+    kind = kind_of(names, found.capabilities.input_modalities, found.capabilities.output_modalities)
     return visit.page(
         "model.html",
         model=found,
         rates=_rates(found.price) if found.HasField("price") else [],
-        snippets=snippets(base, found.name),
+        kind=kind,
+        snippets=snippets(base, found.name, kind),
     )

@@ -76,10 +76,9 @@ async def usage(visit: Visit) -> web.Response:
     only = {name: value for name, value in (("project", project), ("key", key)) if value}
     known: dict[str, Any] = {"days": days, "by": by, "project": project, "titles": TITLES}
     if by != "day":
-        found = await visit.call(*visit.usage(by, begin, **only))
         everything = visit.asked("all") == "1"
-        rows = list(found.rows[: MOST if everything else SHOWN])
-        return visit.page("usage.html", rows=rows, count=len(found.rows), everything=everything, **known)
+        found = await visit.call(*visit.usage(by, begin, limit=MOST if everything else SHOWN, **only))
+        return visit.page("usage.html", rows=list(found.rows), count=found.groups, everything=everything, **known)
     # The forecast needs the month, which can begin before the period.
     month = visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     found = await visit.call(*visit.usage("day", min(begin, month), **only))

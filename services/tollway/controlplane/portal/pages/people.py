@@ -1,4 +1,4 @@
-"""Users, service accounts, and the roles that they hold."""
+"""Users, and the roles that they and others hold. Service accounts have pages of their own."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from tollway.controlplane.portal import forms
 from tollway.controlplane.portal.visit import BESIDE, Visit
 
 PAGE = 50
-ROLES = ("developer", "project_owner", "unit_manager", "auditor", "platform_admin", "service_account")
 HOLDERS = ("user", "group", "service_account")
 
 
 async def users(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """Who has signed in or was named."""
-    asked = {"page_size": PAGE, "page_token": visit.asked("page")}
+    search = visit.asked("search")[:254]
+    asked = {"page_size": PAGE, "page_token": visit.asked("page"), "search": search}
     if not visit.may("users.read"):
         return await roles(visit, problem)
     found = await visit.call("UserService/ListUsers", asked)
     return visit.page(
         "users.html",
         users=list(found.users),
+        search=search,
         following=found.next_page_token,
         typed={"email": "", "display_name": "", **visit.form},
         problem=problem,
@@ -58,12 +59,19 @@ async def roles(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """Who holds which role where."""
     asked: dict[str, Any] = {"page_size": PAGE, "page_token": visit.asked("page"), "user": visit.asked("user")}
     found = await visit.call("RoleService/ListRoles", asked)
+    standing = await visit.standing()
+    bindings = list(found.roles)
     typed = {"holder": "user", "name": "", "role": "developer", "business_unit": "", "project": "", **visit.form}
     return visit.page(
         "roles.html",
-        bindings=list(found.roles),
+        bindings=bindings,
+        takes={
+            one.id
+            for one in bindings
+            if one.role in standing.roles_to_give(unit=None if one.project else one.business_unit, project=one.project)
+        },
         following=found.next_page_token,
-        roles=ROLES,
+        roles=standing.roles_anywhere(),
         holders=HOLDERS,
         user=asked["user"],
         typed=typed,
@@ -88,32 +96,3 @@ async def grant(visit: Visit) -> web.Response:
             return await roles(visit, error)
         raise
     return visit.go("/roles", done="created")
-
-
-async def accounts(visit: Visit, problem: ApiError | None = None, secret: str = "") -> web.Response:
-    """Service accounts, the machines that call the API."""
-    asked = {"page_size": PAGE, "page_token": visit.asked("page")}
-    found = await visit.call("ServiceAccountService/ListServiceAccounts", asked)
-    return visit.page(
-        "accounts.html",
-        accounts=list(found.service_accounts),
-        following=found.next_page_token,
-        typed={"name": "", "description": "", "business_unit": "", "project": "", **visit.form},
-        secret=secret,
-        problem=problem,
-    )
-
-
-async def change_account(visit: Visit) -> web.Response:
-    """Makes a service account, or gives one a token that is shown this once."""
-    try:
-        if issued := visit.form.get("issue", ""):
-            made = await visit.call("ServiceAccountService/CreateServiceAccountToken", {"service_account": issued})
-            return await accounts(visit, secret=made.secret)
-        fields = forms.picked(visit.form, "name", "description", "business_unit", "project")
-        await visit.call("ServiceAccountService/CreateServiceAccount", fields)
-    except ApiError as error:
-        if error.code in BESIDE:
-            return await accounts(visit, error)
-        raise
-    return visit.go("/service-accounts", done="created")

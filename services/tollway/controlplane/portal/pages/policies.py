@@ -106,7 +106,8 @@ async def send(visit: Visit) -> web.Response:
             trial = await visit.call("PolicyService/DryRunPolicy", asked)
             return await policy(visit, trial=trial, form=form)
         note, version = visit.form.get("note", "").strip(), forms.whole(visit.form, "version")
-        await visit.call("PolicyService/SetPolicy", {"kind": kind, **given, "note": note, "version": version})
+        fields = {"kind": kind, **given, "note": note, "version": version}
+        await visit.call("PolicyService/SetPolicy", fields, reason=note)
     except ApiError as error:
         if error.code in BESIDE:
             return await policy(visit, error, form=form)

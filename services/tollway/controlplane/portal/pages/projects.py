@@ -48,6 +48,8 @@ async def project(visit: Visit, problem: ApiError | None = None) -> web.Response
         ("BudgetService/GetBudget", {"subject": f"project:{found.name}"}),
         ("LimitService/GetLimits", {"subject": f"project:{found.name}"}),
     )
+    standing = await visit.standing()
+    place = {"unit": found.business_unit, "project": found.name}
     typed = {
         "description": found.description,
         "models": ", ".join(found.models),
@@ -63,23 +65,33 @@ async def project(visit: Visit, problem: ApiError | None = None) -> web.Response
         members=list(members.roles) if members is not None else None,
         budget=budget,
         limits=list(limits.limits) if limits is not None else [],
+        may_here=lambda permission, owner=None: standing.may(permission, owner=owner, **place),
+        sets_models=standing.may("projects.update", unit=found.business_unit),
+        sets_budget=standing.may_set_budget(f"project:{found.name}", found.business_unit),
+        roles=standing.roles_to_give(**place),
         typed=typed,
         problem=problem,
     )
 
 
 async def save(visit: Visit) -> web.Response:
-    """Changes description and models, unless somebody else has changed the project in the meantime."""
+    """Changes what is another than it was, unless somebody else has changed the project in the meantime.
+
+    What was left as it is is not sent: who may not change it can still change the rest.
+    """
     name = visit.named("project")
     try:
-        fields = {
-            "project": name,
-            "description": visit.form.get("description", ""),
-            "models": forms.listed(visit.form.get("models", "")),
-            "update_mask": "description,models",
-            "etag": visit.form.get("etag", ""),
-        }
-        await visit.call("ProjectService/UpdateProject", fields)
+        found = await visit.call("ProjectService/GetProject", {"project": name})
+        wanted: dict[str, Any] = {}
+        description = visit.form.get("description", found.description).replace("\r\n", "\n")
+        if description != found.description:
+            wanted["description"] = description
+        if "models" in visit.form and (models := forms.listed(visit.form["models"])) != list(found.models):
+            wanted["models"] = models
+        if wanted or visit.form.get("etag", "") != found.etag:
+            mask = ",".join(wanted) or "description"
+            fields = {"project": name, "description": found.description, "etag": visit.form.get("etag", ""), **wanted}
+            await visit.call("ProjectService/UpdateProject", fields | {"update_mask": mask})
     except ApiError as error:
         if error.code in BESIDE:
             return await project(visit, error)
@@ -117,7 +129,8 @@ async def unit(visit: Visit) -> web.Response:
     """One unit; what it cost comes to stand there by a call of its own."""
     found = await visit.call("BusinessUnitService/GetBusinessUnit", {"business_unit": visit.named("unit")})
     budget = await visit.maybe("BudgetService/GetBudget", {"subject": f"business_unit:{found.name}"})
-    return visit.page("unit.html", unit=found, budget=budget)
+    changes = (await visit.standing()).may_set_budget(f"business_unit:{found.name}")
+    return visit.page("unit.html", unit=found, budget=budget, changes=changes)
 
 
 async def unit_costs(visit: Visit) -> web.Response:
@@ -128,7 +141,7 @@ async def unit_costs(visit: Visit) -> web.Response:
     # The forecast looks at the last 7 days, which can begin before the month.
     daily, costs = await visit.several(
         visit.usage("day", min(month, midnight - timedelta(days=6)), business_unit=unit.name),
-        visit.usage("project", month, business_unit=unit.name),
+        visit.usage("project", month, limit=LISTED, business_unit=unit.name),
     )
     rows = list(costs.rows) if costs is not None else []
     spent, coming = month_forecast(visit, daily) if daily is not None else (Decimal(0), Decimal(0))
@@ -140,8 +153,8 @@ async def unit_costs(visit: Visit) -> web.Response:
         coming=coming,
         requests=costs.total.requests if costs is not None else 0,
         errors=costs.total.errors if costs is not None else 0,
-        rows=rows[:LISTED],
-        count=len(rows),
+        rows=rows,
+        count=costs.groups if costs is not None else 0,
         daily=_month(visit, daily, spent, coming),
         chart=charts.bars("Cost by project this month", points),
     )

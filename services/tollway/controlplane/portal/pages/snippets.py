@@ -1,9 +1,13 @@
-"""The shortest code that calls a model, for each client library. Pure."""
+"""The shortest code that calls a model, for what the model does and for each client library. Pure."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from tollway.controlplane.portal.pages import snippet_texts as texts
 
 
 @dataclass(frozen=True)
@@ -15,57 +19,72 @@ class Snippet:
     code: str
 
 
-_CURL = """\
-curl {base}/v1/chat/completions \\
-  -H "Authorization: Bearer $TOLLWAY_KEY" \\
-  -H "Content-Type: application/json" \\
-  -d '{{"model": {model}, "messages": [{{"role": "user", "content": "Hello"}}]}}'
-"""
-_PYTHON = """\
-# pip install openai
-import os
-from openai import OpenAI
+_CURL, _PYTHON, _JAVASCRIPT = ("curl", "curl"), ("python", "Python, openai"), ("javascript", "JavaScript, openai")
+_OF_KIND = {
+    "chat": (
+        (*_CURL, texts.CHAT_CURL),
+        (*_PYTHON, texts.CHAT_PYTHON),
+        (*_JAVASCRIPT, texts.CHAT_JAVASCRIPT),
+        ("anthropic", "Python, anthropic", texts.CHAT_ANTHROPIC),
+        ("anthropic-javascript", "JavaScript, @anthropic-ai/sdk", texts.CHAT_ANTHROPIC_JAVASCRIPT),
+    ),
+    "embeddings": (
+        (*_CURL, texts.EMBEDDINGS_CURL),
+        (*_PYTHON, texts.EMBEDDINGS_PYTHON),
+        (*_JAVASCRIPT, texts.EMBEDDINGS_JAVASCRIPT),
+    ),
+    "images": (
+        (*_CURL, texts.IMAGES_CURL),
+        (*_PYTHON, texts.IMAGES_PYTHON),
+        (*_JAVASCRIPT, texts.IMAGES_JAVASCRIPT),
+    ),
+    "speech": (
+        (*_CURL, texts.SPEECH_CURL),
+        (*_PYTHON, texts.SPEECH_PYTHON),
+        (*_JAVASCRIPT, texts.SPEECH_JAVASCRIPT),
+    ),
+    "transcription": (
+        (*_CURL, texts.TRANSCRIPTION_CURL),
+        (*_PYTHON, texts.TRANSCRIPTION_PYTHON),
+        (*_JAVASCRIPT, texts.TRANSCRIPTION_JAVASCRIPT),
+    ),
+    "rerank": (
+        (*_CURL, texts.RERANK_CURL),
+        (*_PYTHON, texts.RERANK_PYTHON),
+        (*_JAVASCRIPT, texts.RERANK_JAVASCRIPT),
+    ),
+    "moderation": (
+        (*_CURL, texts.MODERATION_CURL),
+        (*_PYTHON, texts.MODERATION_PYTHON),
+        (*_JAVASCRIPT, texts.MODERATION_JAVASCRIPT),
+    ),
+}
+KINDS = frozenset(_OF_KIND)
+"""What a model can be for."""
 
-client = OpenAI(base_url="{base}/v1", api_key=os.environ["TOLLWAY_KEY"])
-answer = client.chat.completions.create(
-    model={model},
-    messages=[{{"role": "user", "content": "Hello"}}],
-)
-print(answer.choices[0].message.content)
-"""
-_JAVASCRIPT = """\
-// npm install openai
-import OpenAI from "openai";
 
-const client = new OpenAI({{ baseURL: "{base}/v1", apiKey: process.env.TOLLWAY_KEY }});
-const answer = await client.chat.completions.create({{
-  model: {model},
-  messages: [{{ role: "user", content: "Hello" }}],
-}});
-console.log(answer.choices[0].message.content);
-"""
-_ANTHROPIC = """\
-# pip install anthropic
-import os
-from anthropic import Anthropic
+def kind_of(names: Iterable[str], inputs: Iterable[str], outputs: Iterable[str]) -> str:
+    """What a model is for, one of KINDS: by what it takes and gives, else by its names (its own, its targets').
 
-client = Anthropic(base_url="{base}", api_key=os.environ["TOLLWAY_KEY"])
-answer = client.messages.create(
-    model={model},
-    max_tokens=256,
-    messages=[{{"role": "user", "content": "Hello"}}],
-)
-print(answer.content[0].text)
-"""
+    A model that gives text as well as images or sound is for chat.
+    """
+    takes, gives, called = set(inputs), set(outputs), " ".join(names).lower()
+    if "embedding" in gives:
+        return "embeddings"
+    if "rerank" in called or gives & {"score", "scores"}:
+        return "rerank"
+    if "moderation" in called:
+        return "moderation"
+    if gives and "text" not in gives:
+        return "images" if "image" in gives else "speech" if "audio" in gives else "chat"
+    listens = "audio" in takes and ("text" not in takes or "transcribe" in called)
+    return "transcription" if listens else "chat"
 
 
-def snippets(base: str, model: str) -> list[Snippet]:
-    """The snippets for a model behind a gateway (its origin, without a path)."""
-    known = (
-        ("curl", "curl", _CURL),
-        ("python", "Python, openai", _PYTHON),
-        ("javascript", "JavaScript, openai", _JAVASCRIPT),
-        ("anthropic", "Python, anthropic", _ANTHROPIC),
-    )
-    quoted = json.dumps(model)
-    return [Snippet(name, title, text.format(base=base, model=quoted)) for name, title, text in known]
+def snippets(base: str, model: str, kind: str = "chat") -> list[Snippet]:
+    """The snippets for a model of a kind (one of KINDS) behind a gateway (its origin, without a path)."""
+    values = {"BASE": base, "MODEL": json.dumps(model)[1:-1]}
+    return [
+        Snippet(name, title, re.sub("BASE|MODEL", lambda found: values[found[0]], text))
+        for name, title, text in _OF_KIND[kind]
+    ]

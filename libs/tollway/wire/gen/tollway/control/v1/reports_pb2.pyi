@@ -63,7 +63,7 @@ class UsageRow(_message.Message):
     def __init__(self, group: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., cost: _Optional[str] = ..., estimated_cost: _Optional[str] = ..., unpriced_requests: _Optional[int] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., image_input_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., image_output_tokens: _Optional[int] = ..., prediction_accepted_tokens: _Optional[int] = ..., prediction_rejected_tokens: _Optional[int] = ..., images: _Optional[int] = ..., audio_ms: _Optional[int] = ..., characters: _Optional[int] = ..., searches: _Optional[int] = ..., cached_requests: _Optional[int] = ...) -> None: ...
 
 class QueryUsageRequest(_message.Message):
-    __slots__ = ("by", "to", "project", "key", "model", "business_unit")
+    __slots__ = ("by", "to", "project", "key", "model", "business_unit", "limit")
     BY_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     TO_FIELD_NUMBER: _ClassVar[int]
@@ -71,21 +71,27 @@ class QueryUsageRequest(_message.Message):
     KEY_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
     by: str
     to: _timestamp_pb2.Timestamp
     project: str
     key: str
     model: str
     business_unit: str
-    def __init__(self, by: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project: _Optional[str] = ..., key: _Optional[str] = ..., model: _Optional[str] = ..., business_unit: _Optional[str] = ..., **kwargs) -> None: ...
+    limit: int
+    def __init__(self, by: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project: _Optional[str] = ..., key: _Optional[str] = ..., model: _Optional[str] = ..., business_unit: _Optional[str] = ..., limit: _Optional[int] = ..., **kwargs) -> None: ...
 
 class QueryUsageResponse(_message.Message):
-    __slots__ = ("rows", "total")
+    __slots__ = ("rows", "total", "others", "groups")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     rows: _containers.RepeatedCompositeFieldContainer[UsageRow]
     total: UsageRow
-    def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ..., total: _Optional[_Union[UsageRow, _Mapping]] = ...) -> None: ...
+    others: UsageRow
+    groups: int
+    def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ..., total: _Optional[_Union[UsageRow, _Mapping]] = ..., others: _Optional[_Union[UsageRow, _Mapping]] = ..., groups: _Optional[int] = ...) -> None: ...
 
 class LedgerAttempt(_message.Message):
     __slots__ = ("id", "number", "provider", "target_model", "outcome", "status", "error_code", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost", "price_version", "estimated", "started_at", "ended_at", "provider_request_id", "cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "image_input_tokens", "audio_output_tokens", "image_output_tokens", "prediction_accepted_tokens", "prediction_rejected_tokens", "images", "audio_ms", "characters", "searches")
