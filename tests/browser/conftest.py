@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # it is there after tests/browser/setup.sh alone
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / ".cache" / "browser"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+AXE_SOURCE = f"() => {{ {AXE.read_text()} }}" if AXE.exists() else ""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -33,6 +34,15 @@ FLAGS = [
 PHONE = {"width": 375, "height": 740}
 DESKTOP = {"width": 1280, "height": 860}
 GRAVE = ("serious", "critical")
+
+
+_taken: list[Path] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where the pictures of this run are."""
+    if _taken:
+        terminalreporter.write_line(f"pictures: {len(set(_taken))} in {PICTURES}")
 
 
 @dataclass
@@ -75,8 +85,9 @@ class Desk:
 
     def picture(self, name: str) -> None:
         """Keeps what is seen."""
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{self.name}-{name}.png", full_page=True)
+        path = PICTURES / f"{self.name}-{name}.png"
+        self.page.screenshot(path=path, full_page=True)
+        _taken.append(path)
 
     def sign_in(self, account: str) -> None:
         """At the company's identity provider."""
@@ -87,10 +98,13 @@ class Desk:
         self.page.wait_for_url(self.office.portal + "/")
 
     def faults(self) -> list[str]:
-        """What axe finds to be serious or critical on the page that is shown."""
+        """What axe finds to be serious or critical on the page that is shown.
+
+        It is put there by the browser's own interface: the page's policy on scripts stands, as for everybody.
+        """
         if not self.page.evaluate("() => !!window.axe"):
-            self.page.add_script_tag(content=AXE.read_text())
-        found = self.page.evaluate("async () => (await axe.run(document)).violations")
+            self.page.evaluate(AXE_SOURCE)
+        found = self.page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
         return [
             f"{one['id']} ({one['impact']}): {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
             for one in found
@@ -102,6 +116,9 @@ class Desk:
 @pytest.fixture(scope="session")
 def office(tmp_path_factory: pytest.TempPathFactory, oidc: OidcProvider) -> Iterator[Office]:
     """The gateway with a model that costs, whose portal knows where its data plane is."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for old in PICTURES.glob("*.png"):
+        old.unlink()
     folder = tmp_path_factory.mktemp("office")
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o755)

@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 
+from tollway.testkit.stack import until
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PHONE = {"width": 360, "height": 740}
 TABLET = {"width": 768, "height": 1024}
 PAGES = (
     "/", "/account", "/keys", "/keys/new", "/models", "/models/sim/chat", "/playground", "/approvals?view=all",
     "/approvals/new", "/approvals/new?kind=platform_access", "/approvals/new?kind=project",
-    "/approvals/new?kind=credit", "/approvals/new?kind=limit", "/delegations", "/projects", "/projects/demo", "/units",
+    "/approvals/new?kind=credit", "/approvals/new?kind=limit", "/approvals/new?kind=model_access", "/delegations",
+    "/projects", "/projects/demo", "/units",
     "/units/default", "/budgets", "/budgets/edit?subject=project:demo", "/request-log", "/providers", "/users",
     "/roles", "/service-accounts", "/policies", "/policies/platform_access", "/policies/credit?as=text", "/audit",
     "/keys/none", "/nothing/here", "/usage/key",
 )  # fmt: skip
+SIGN_IN = ("/auth/local", "/auth/signed-out", "/auth/login")
 
 
 def name_of(path: str) -> str:
@@ -33,20 +37,76 @@ def name_of(path: str) -> str:
     ],
 )
 def test_every_page_can_be_used_by_everybody(office: Any, desk: Any, name: str, options: dict[str, Any]) -> None:
+    stack = office.stack
     for number in range(6):
-        office.stack.chat(messages=[{"role": "user", "content": f"Question {number}"}])
-    one = desk(name, bypass_csp=True, **options)
-    one.sign_in("carol")
-    found: dict[str, list[str]] = {}
+        stack.chat(messages=[{"role": "user", "content": f"Question {number}"}])
+    walk = Walk(desk(name, **options))
+    for path in SIGN_IN:
+        walk.goes(path)
+    walk.one.sign_in("carol")
     for path in PAGES:
-        one.go(path)
-        faults = one.faults()
-        if one.page.evaluate("() => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"):
+        walk.goes(path)
+    walk.uses_forms(stack, name)
+    assert walk.found == {}
+
+
+class Walk:
+    """One browser on its way through the pages, and what is wrong with each."""
+
+    def __init__(self, one: Any) -> None:
+        self.one = one
+        self.page = one.page
+        self.found: dict[str, list[str]] = {}
+
+    def goes(self, path: str) -> None:
+        """Opens a page and looks at it."""
+        self.one.go(path)
+        self.looks(path)
+
+    def looks(self, path: str) -> None:
+        """Looks at what is shown."""
+        faults = self.one.faults()
+        if self.page.evaluate("() => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"):
             faults.append("wider than the window")
         if faults:
-            found[path] = faults
-        one.picture(name_of(path))
-    assert found == {}
+            self.found[path] = faults
+        self.one.picture(name_of(path))
+
+    def does(self, button: str, then: str, path: str) -> None:
+        """Presses a button and looks at what comes, once `then` (a selector) is there."""
+        self.page.get_by_role("button", name=button, exact=True).first.click()
+        self.page.locator(then).first.wait_for()
+        self.looks(path)
+
+    def uses_forms(self, stack: Any, name: str) -> None:
+        """What only forms show: errors, a secret, a decision, logged words, a trial of a policy."""
+        page = self.page
+        self.one.go("/keys/new?project=demo")
+        page.get_by_label("Name").fill("no name!")
+        self.does("Create key", "#name-error", "key-in-error")
+        page.get_by_label("Name").fill(f"walk-{name}")
+        self.does("Create key", "#secret", "new-secret")
+        page.get_by_role("link", name=f"walk-{name}").click()
+        page.get_by_role("heading", name="Rotate").wait_for()
+        page.wait_for_function("() => !document.querySelector('.waiting')")
+        self.looks("key")
+        terms = {"project": f"walk-{name}", "models": ["sim/*"]}
+        asked = stack.api("POST", "approvals", {"kind": "project", "terms": terms, "reason": "The fair is soon."})
+        self.goes(f"/approvals/{asked['id']}")
+        page.get_by_label("Your comment").fill("How long?")
+        page.get_by_role("button", name="Comment").click()
+        page.get_by_text("How long?").wait_for()
+        self.does("Approve", ".row .state.good", "approval-given")
+        self.one.go("/policies/limit")
+        self.does("Try it on past requests", "table", "policy-tried")
+        until(lambda: stack.api("GET", "request-log")["requests"], 10, "a row of the request log")
+        self.one.go("/request-log")
+        page.get_by_role("button", name="Read the request").first.click()
+        page.get_by_role("heading", name="Logged request").wait_for()
+        self.looks("logged-words")
+        self.one.go("/users")
+        page.locator(".asked summary").first.click()
+        self.looks("user-disable")
 
 
 HOSTILE = "<img src=x onerror=alert(1)> \u202ecod.exe \u05e9\u05dc\u05d5\u05dd " + "w" * 130

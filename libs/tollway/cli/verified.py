@@ -22,9 +22,7 @@ def warnings(checks: list[CredentialCheck]) -> list[str]:
     lines = []
     for check in checks:
         if check.outcome == "refused":
-            provider, _, credential = check.credential.partition("/")
-            remedy = f"give another with `tollway providers rotate-credential {provider} {credential}`"
-            lines.append(f"warning: {line(check)}; {printable(remedy)}")
+            lines.append(f"warning: {line(check)}; put one that works into the configuration, and apply it again")
         elif check.outcome == "blocked":
             lines.append(f"warning: {line(check)}")
         elif check.outcome in _UNKNOWN:

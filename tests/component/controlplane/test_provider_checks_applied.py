@@ -269,8 +269,7 @@ def test_up_warns_of_keys_that_will_not_work() -> None:
         for outcome in ("accepted", "unproven", "refused", "blocked", "unreachable", "unchecked")
     ]
     assert warnings(made) == [
-        "warning: provider key p/refused: refused: why; give another with "
-        "`tollway providers rotate-credential p refused`",
+        "warning: provider key p/refused: refused: why; put one that works into the configuration, and apply it again",
         "warning: provider key p/blocked: blocked: why",
         "provider key p/unreachable: unreachable: why",
         "provider key p/unchecked: unchecked: why",

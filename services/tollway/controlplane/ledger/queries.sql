@@ -337,8 +337,9 @@ WITH taken AS (
 SELECT count(*) AS rows FROM taken;
 
 -- name: report_memory
--- What a report adds up fits, for the rest of the transaction: otherwise it is sorted on disk first.
-SELECT set_config('work_mem', '32MB', true);
+-- What a report adds up fits, for the rest of the transaction: otherwise it is sorted first. How many groups there will be
+-- is not known of parts that are put together, and taken for many times more than there are.
+SELECT set_config('work_mem', '32MB', true), set_config('hash_mem_multiplier', '4', true);
 
 -- name: usage_sums
 -- Weeks, days and hours from the roll-ups, what is left of hours at both ends from the rows; a sign says what is too much
