@@ -34,7 +34,7 @@ SAID = {
     "embeddings": "16",
     "images": "http",
     "transcription": "Simulated transcript of speech.mp3",
-    "rerank": "0 ",
+    "rerank": "0",
     "moderation": "alse",
 }
 PYTHON = """

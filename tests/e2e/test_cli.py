@@ -86,11 +86,15 @@ def test_provider_keys_come_from_the_environment_or_standard_input(tollway: Mach
     assert tollway.run("providers", "add-credential", "openai", "x", "--api-key-env", "NONE").returncode == 2
 
 
-def test_usage_has_a_total_and_exact_numbers(tollway: Machine) -> None:
+def test_usage_has_a_total_and_exact_numbers(tollway: Machine, api: ManagementApi) -> None:
     table = tollway.run("usage", "--by", "key", "--from", "7d").stdout
     assert "9007199254740993" in table
     assert table.splitlines()[-1].startswith("total")
     assert tollway.run("usage", "--by", "colour").returncode == 2
+    tollway.run("usage", "--by", "day", "--unit", "sales")
+    assert api.seen[-1][2]["business_unit"] == "sales"
+    tollway.run("users", "list", "--search", "ana")
+    assert api.seen[-1][2]["search"] == "ana"
 
 
 def test_dry_run_says_by_its_exit_code_whether_there_are_changes(

@@ -87,11 +87,14 @@ FROM (
     UNION ALL SELECT 'key', id::text, substr(name, 5)::integer FROM keys WHERE substr(name, 5)::integer <= 500
     UNION ALL SELECT 'user', email, substr(email, 8, strpos(email, '@') - 8)::integer
     FROM users WHERE email LIKE 'person-%' AND display_name <> 'Person 0'
-) subjects;
+) subjects
+"""
+# Every entry moves the head of the chain: the versions of one transaction are all looked through.
+_AUDIT = """
 INSERT INTO audit_events (id, actor, action, resource, after)
-SELECT gen_random_uuid(), 'person-' || n % 500 || '@example.com', 'keys.create', 'key:large-' || n % 1000 || '/key',
+SELECT gen_random_uuid(), 'person-' || n %% 500 || '@example.com', 'keys.create', 'key:large-' || n %% 1000 || '/key',
        '{"name": "key"}'
-FROM generate_series(1, 10000) n
+FROM generate_series(%(first)s::integer, %(first)s::integer + 249) n
 """
 _APPROVALS = """
 INSERT INTO approvals
@@ -252,6 +255,8 @@ async def company(url: str) -> None:
     """20 units, 1,000 projects, 2,000 keys, 500 users with roles, budgets, 10,000 audit entries."""
     async with await AsyncConnection.connect(url, autocommit=True) as db:
         await _script(db, _COMPANY)
+        for first in range(1, 10_000, 250):
+            await db.execute(_AUDIT.encode(), {"first": first})
 
 
 async def requests_of_people(url: str) -> None:

@@ -14,7 +14,7 @@ from tollway.cli.main import app as cli
 from tollway.controlplane.settings import Settings
 from tollway.runtime.settings import SettingsError, load
 from tollway.sdk.client import Client
-from tollway.testkit.ledger_rows import NOON_MS, request_row
+from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row
 
 NOON = datetime.fromtimestamp(NOON_MS / 1000, UTC)
 
@@ -29,7 +29,8 @@ async def test_verify_goes_through_a_period_piece_by_piece(api: Any) -> None:
     found = await asyncio.to_thread(verified)
     assert [piece.clean for piece in found] == [True, True, True]
     assert [piece.begins.hour for piece in found] == [14, 0, 0]
-    assert sum(piece.compared for piece in found) == 8
+    # By hour and by day; once they are folded, by week and over all projects, too.
+    assert 8 <= sum(piece.compared for piece in found) <= 16
     assert found[-1].ends == datetime(2026, 9, 21, 17, tzinfo=UTC)
     await api.sql("UPDATE ledger_attempts SET cost_nano = 1 WHERE user_name = 'ann'")
     found = await asyncio.to_thread(verified)
@@ -50,6 +51,30 @@ async def test_the_command_exits_1_when_the_sums_differ(api: Any, monkeypatch: p
     assert done.exit_code == 1
     assert "hour,2026-09-21T14:00:00Z" in done.output
     assert "cost_nano,1000,0" in done.output
+
+
+async def test_the_dearest_groups_are_shown_with_the_sum_of_the_others(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOLLWAY_ADMIN_TOKEN", "admin-token-canary-4711")
+    costs = {"cheap": 1, "dear": 3_000_000_000, "middle": 7}
+    rows = [request_row(model=name, attempts=(attempt_row(cost_nano=cost),)) for name, cost in costs.items()]
+    await api.plane.ledger.ingest("dp", rows)
+    period = ["--from", (NOON - timedelta(hours=3)).isoformat(), "--to", (NOON + timedelta(hours=3)).isoformat()]
+    command = ["--url", api.base, "usage", "--by", "model", *period]
+    done = await asyncio.to_thread(CliRunner().invoke, cli, [*command, "--top", "1"])
+    assert done.exit_code == 0, done.output
+    lines = [line.split() for line in done.output.partition("GROUP")[2].splitlines()[1:]]
+    shown = {" ".join(words[: 2 if "others" in words else 1]): "0.000000008" in words for words in lines}
+    assert shown == {"dear": False, "2 others": True, "total": False}
+    whole = await asyncio.to_thread(CliRunner().invoke, cli, command)
+    lines = [line.split() for line in whole.output.partition("GROUP")[2].splitlines()[1:]]
+    assert [words[0] for words in lines] == ["dear", "middle", "cheap", "total"]
+    asked = f"usage?by=model&from={NOON - timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}&to={NOON:%Y-%m-%d}T23:00:00Z"
+    found = await api.call("GET", f"{asked}&limit=2")
+    assert (found.body["groups"], found.body["others"]["cost"]) == ("3", "0.000000001")
+    refused = await api.call("GET", f"{asked}&limit=1001")
+    assert (refused.status, refused.error["field"]) == (400, "limit")
 
 
 async def test_verify_refuses_what_cannot_be_meant(api: Any) -> None:

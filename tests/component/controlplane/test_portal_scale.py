@@ -157,10 +157,10 @@ async def read_so_far(db: AsyncConnection[Any]) -> int:
 
 
 async def test_pages_read_what_they_show(
-    postgres: PostgresServer, make_settings: Callable[..., Any], make_api: Callable[..., Any]
+    database: str, make_settings: Callable[..., Any], make_api: Callable[..., Any]
 ) -> None:
     """With few rows: everybody sees their pages; what is asked of one project or by day reads little of all sums."""
-    url = postgres.create_database()
+    url = database
     plane = await furnished(url, 20_000, make_settings, make_api)
     try:
         found = await pages_of(plane, None)

@@ -9,10 +9,12 @@ from tollway.testkit.portal import signed_in
 
 COUNT = 120
 MADE = """
-WITH unit AS (INSERT INTO business_units (id, organisation_id, name) SELECT gen_random_uuid(), id, 'wide' FROM organisations
+WITH unit AS (INSERT INTO business_units (id, organisation_id, name)
+              SELECT gen_random_uuid(), id, 'wide' FROM organisations
               RETURNING id, organisation_id),
 projects AS (INSERT INTO projects (id, business_unit_id, name, models)
-             SELECT gen_random_uuid(), id, CASE n WHEN 120 THEN 'z-dearest' ELSE 'p-' || lpad(n::text, 3, '0') END, '{*}'
+             SELECT gen_random_uuid(), id, CASE n WHEN 120 THEN 'z-dearest' ELSE 'p-' || lpad(n::text, 3, '0') END,
+                    '{*}'
              FROM unit, generate_series(1, 120) n RETURNING id, name),
 groups AS (INSERT INTO ledger_groups (id, organisation, business_unit, project, key_id, key_public_id, user_name, model,
                                       provider)

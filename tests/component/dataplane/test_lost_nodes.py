@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import shutil
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 
+from tollway.core.ledger import RequestRow
 from tollway.core.notices import NoticeKind
+from tollway.dataplane.outbox.lost_nodes import LostNodes, WrittenOff
 from tollway.dataplane.outbox.records import HEADER, Final, frame
 from tollway.dataplane.stores.redis_connection import RedisConnection
 from tollway.dataplane.stores.redis_copies import HOLDERS, RedisCopies, Silent, stream_key
@@ -132,6 +135,38 @@ async def test_rows_of_a_holder_that_this_life_of_the_counters_never_heard_of(
         assert int(store.command("HGET", key, "s")) == spent + charged
         assert row.id in [name for name, _ in await ledger.rows()]
         assert "gone" not in holders(store)
+
+
+class Renewed:
+    """Accounts of which a new life begins while rows are shipped; it is `Accounts` and `Carrier`."""
+
+    def __init__(self) -> None:
+        self.epoch = "first"
+        self.asked: list[tuple[str, dict[str, dict[str, int]], str]] = []
+
+    async def ship_for_another(self, rows: Sequence[RequestRow]) -> bool:
+        self.epoch = "second" if rows else self.epoch
+        return True
+
+    async def close_lost(self, holder: str, owed: Any, shipped_in: str) -> WrittenOff | None:
+        self.asked.append((holder, owed, shipped_in))
+        return None
+
+    def budget_of(self, account: str) -> tuple[str, str]:
+        raise AssertionError(account)
+
+
+async def test_a_life_that_begins_while_rows_are_shipped_counts_them(store: ValkeyServer) -> None:
+    """Some came to the ledger after it had read what was spent before: rather all of them twice than one not at all."""
+    connection = RedisConnection(store.url)
+    copies, accounts = RedisCopies(connection), Renewed()
+    row = request_row()
+    await copies.append("gone", (1, 100), frame(Final(row, (("rule:1", COST),))))
+    nodes = LostNodes("me", copies, accounts, accounts, None, lost_seconds=60)  # type: ignore[arg-type]
+    assert not await nodes.settle(Silent("gone", 1000))
+    assert not await nodes.settle(Silent("gone", 1000))
+    await connection.close()
+    assert accounts.asked == [("gone", {row.organisation: {"rule:1": COST}}, "second")] * 2
 
 
 async def test_a_copy_of_a_newer_version_is_left_for_one_that_can_read_it(

@@ -337,33 +337,21 @@ WITH taken AS (
 SELECT count(*) AS rows FROM taken;
 
 -- name: report_memory
--- What a report adds up fits, for the rest of the transaction: otherwise it is sorted first. How many groups there will be
--- is not known of parts that are put together, and taken for many times more than there are.
-SELECT set_config('work_mem', '32MB', true), set_config('hash_mem_multiplier', '4', true);
+-- What a report adds up fits, for the rest of the transaction: otherwise it is sorted on disk first.
+SELECT set_config('work_mem', '32MB', true);
 
 -- name: usage_sums
 -- Weeks, days and hours from the roll-ups, what is left of hours at both ends from the rows; a sign says what is too much
 -- of a week or a day and is taken off. What nobody asks for by project, key or user comes from the totals (`coarse`).
 -- Filters are in every part: what they leave out is not read. Requests have no provider: what they add up to is apart
 -- from what attempts do. A sum that meets no value costs neither time nor memory; it is null, as is one of nothing.
+-- Weeks, of which there are most, are added up where they are read, which is faster; the rest is added up together.
 -- Rows without an id are the sums of all groups. Of the others those of the dearest come (`top`, null: of all); by
 -- provider, requests have no group. `groups` counts those in which anything is left.
 WITH chosen AS (
     SELECT
-        1 AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
-        requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
-        cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
-        reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
-        prediction_rejected_tokens, images, audio_ms, characters, searches
-    FROM ledger_weeks JOIN ledger_groups ON ledger_groups.id = group_id
-    WHERE NOT %(coarse)s AND begins >= %(weeks_from)s AND begins < %(weeks_to)s
-        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
-        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
-        AND (%(model)s::text IS NULL OR model = %(model)s::text)
-        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
-    UNION ALL
-    SELECT
-        %(head_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        %(head_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model,
+        provider,
         requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
@@ -376,7 +364,8 @@ WITH chosen AS (
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
     SELECT
-        %(tail_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        %(tail_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model,
+        provider,
         requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
@@ -400,7 +389,8 @@ WITH chosen AS (
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
     SELECT
-        %(early_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        %(early_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model,
+        provider,
         requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
@@ -413,7 +403,8 @@ WITH chosen AS (
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
     SELECT
-        %(late_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        %(late_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model,
+        provider,
         requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
@@ -444,7 +435,8 @@ WITH chosen AS (
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
     SELECT
-        %(early_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        %(early_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model,
+        provider,
         requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
@@ -457,7 +449,8 @@ WITH chosen AS (
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
     SELECT
-        %(late_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model, provider,
+        %(late_sign)s::integer AS sign, begins, business_unit, project, key_id, key_public_id, user_name, model,
+        provider,
         requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, audio_input_tokens, image_input_tokens, output_tokens,
         reasoning_tokens, audio_output_tokens, image_output_tokens, prediction_accepted_tokens,
@@ -469,6 +462,50 @@ WITH chosen AS (
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
 ), summed AS (
+    SELECT
+        1 AS sign,
+        CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,
+        CASE %(by)s::text
+            WHEN 'project' THEN project
+            WHEN 'key' THEN key_id
+            WHEN 'model' THEN model
+            WHEN 'business_unit' THEN business_unit
+            WHEN 'user' THEN user_name
+            WHEN 'provider' THEN coalesce(provider, '')
+        END AS id,
+        provider IS NOT NULL AS spent,
+        max(CASE WHEN %(by)s::text = 'key' THEN key_public_id END) AS public_id,
+        max(CASE WHEN %(by)s::text = 'key' THEN project END) AS project,
+        sum(requests) FILTER (WHERE requests IS NOT NULL) AS requests,
+        sum(cached_requests) FILTER (WHERE cached_requests IS NOT NULL) AS cached_requests,
+        sum(errors) FILTER (WHERE errors IS NOT NULL) AS errors,
+        sum(unpriced) FILTER (WHERE unpriced IS NOT NULL) AS unpriced,
+        sum(cost_nano) FILTER (WHERE cost_nano IS NOT NULL) AS cost_nano,
+        sum(estimated_nano) FILTER (WHERE estimated_nano IS NOT NULL) AS estimated_nano,
+        sum(input_tokens) FILTER (WHERE input_tokens IS NOT NULL) AS input_tokens,
+        sum(cached_input_tokens) FILTER (WHERE cached_input_tokens IS NOT NULL) AS cached_input_tokens,
+        sum(cache_write_5m_tokens) FILTER (WHERE cache_write_5m_tokens IS NOT NULL) AS cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) FILTER (WHERE cache_write_1h_tokens IS NOT NULL) AS cache_write_1h_tokens,
+        sum(audio_input_tokens) FILTER (WHERE audio_input_tokens IS NOT NULL) AS audio_input_tokens,
+        sum(image_input_tokens) FILTER (WHERE image_input_tokens IS NOT NULL) AS image_input_tokens,
+        sum(output_tokens) FILTER (WHERE output_tokens IS NOT NULL) AS output_tokens,
+        sum(reasoning_tokens) FILTER (WHERE reasoning_tokens IS NOT NULL) AS reasoning_tokens,
+        sum(audio_output_tokens) FILTER (WHERE audio_output_tokens IS NOT NULL) AS audio_output_tokens,
+        sum(image_output_tokens) FILTER (WHERE image_output_tokens IS NOT NULL) AS image_output_tokens,
+        sum(prediction_accepted_tokens) FILTER (WHERE prediction_accepted_tokens IS NOT NULL) AS prediction_accepted_tokens,
+        sum(prediction_rejected_tokens) FILTER (WHERE prediction_rejected_tokens IS NOT NULL) AS prediction_rejected_tokens,
+        sum(images) FILTER (WHERE images IS NOT NULL) AS images,
+        sum(audio_ms) FILTER (WHERE audio_ms IS NOT NULL) AS audio_ms,
+        sum(characters) FILTER (WHERE characters IS NOT NULL) AS characters,
+        sum(searches) FILTER (WHERE searches IS NOT NULL) AS searches
+    FROM ledger_weeks JOIN ledger_groups ON ledger_groups.id = group_id
+    WHERE NOT %(coarse)s AND begins >= %(weeks_from)s AND begins < %(weeks_to)s
+        AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
+        AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(model)s::text IS NULL OR model = %(model)s::text)
+        AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+    GROUP BY 2, 3, 4
+    UNION ALL
     SELECT
         sign,
         CASE WHEN %(by)s::text IN ('day', 'hour') THEN begins END AS begins,

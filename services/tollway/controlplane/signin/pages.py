@@ -11,7 +11,7 @@ from aiohttp import web
 from tollway.controlplane.signin.csrf import FIELD
 
 STYLE = """\
-:root { color-scheme: light dark; }
+:root { color-scheme: light dark; background: Canvas; color: CanvasText; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1.5rem; }
 h1 { font-size: 1.5rem; }
 ul { list-style: none; padding: 0; }

@@ -73,7 +73,7 @@ async def usage(visit: Visit) -> web.Response:
     """One report: by day as charts, by anything else as a table; as a page, or as the part of one."""
     by, project, key = visit.named("by"), visit.asked("project"), visit.asked("key")
     days, begin = forms.period(visit.asked("days"), visit.now, default=30)
-    only = {name: value for name, value in (("project", project), ("key", key)) if value}
+    only: dict[str, Any] = {name: value for name, value in (("project", project), ("key", key)) if value}
     known: dict[str, Any] = {"days": days, "by": by, "project": project, "titles": TITLES}
     if by != "day":
         everything = visit.asked("all") == "1"

@@ -24,7 +24,7 @@ async def projects(visit: Visit) -> web.Response:
     """The projects that the person may see, with what they cost this month."""
     asked = {"page_size": PAGE, "page_token": visit.asked("page"), "business_unit": visit.asked("business_unit")}
     month = visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    only = {"business_unit": within} if (within := visit.asked("business_unit")) else {}
+    only: dict[str, Any] = {"business_unit": within} if (within := visit.asked("business_unit")) else {}
     found, usage = await visit.several(("ProjectService/ListProjects", asked), visit.usage("project", month, **only))
     if found is None:
         found = await visit.call("ProjectService/ListProjects", asked)
