@@ -129,7 +129,7 @@ async def test_every_page_answers_at_once(
     assert {one.line() for one in found if one.cold > MS or one.p95 > MS} == set()
 
 
-async def days_read(url: str, by: str, days: int, **filters: str) -> int:
+async def days_read(url: str, by: str, days: int, **filters: Any) -> int:
     """How many rows of the sums by day a report of the last days reads."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = QueryUsageRequest(by=by, from_=midnight - timedelta(days=days - 1), to=midnight + DAY, **filters)

@@ -56,7 +56,11 @@ def test_names_groups_and_addresses_come_from_the_claims_that_are_configured() -
 
 
 def test_values_of_further_claims_are_groups_that_no_group_can_be_called_like() -> None:
-    told = {"sub": "1", "groups": ["g", "department=root", "departments=x"], "department": ["finance", "it"]}
+    told: dict[str, Any] = {
+        "sub": "1",
+        "groups": ["g", "department=root", "departments=x"],
+        "department": ["finance", "it"],
+    }
     told |= {"level": 3, "staff": True, "odd": {"a": 1}}
     listed = row(claims=["department", "level", "staff", "odd", "absent"])
     expected = ("department=finance", "department=it", "departments=x", "g", "level=3", "staff=true")
