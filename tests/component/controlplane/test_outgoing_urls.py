@@ -134,6 +134,9 @@ OF_THE_PROCESS = {
     "database_url": "the process's own database",
     "public_url": "where browsers are sent to; never called",
     "gateway_url": "our own data plane",
+    "http_proxy": "on the way out, for what an operator sets; its address is judged before it is used",
+    "https_proxy": "the same",
+    "no_proxy": "names that are called without one",
 }
 """Set by whoever starts the process, in its environment."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tollway.testkit.portal import Rig, signed_in
+from tollway.testkit.portal import Person, Rig, signed_in
 from tollway.testkit.portal import rig as opened
 from tollway.testkit.servers import PostgresServer
 
@@ -62,11 +63,20 @@ async def room(
     await runner.cleanup()
 
 
-async def made(room: Room) -> list[tuple[Any, ...]]:
-    """The playground's keys: user, tags, seconds to live, revoked."""
+@asynccontextmanager
+async def somebody(room: Room, name: str) -> AsyncIterator[tuple[Person, str]]:
+    """A developer of the project with nothing made so far, and the id of the binding that makes it one."""
+    async with signed_in(room.rig.plane, name) as person:
+        role = {"role": "developer", "user": name, "project": "alpha"}
+        yield person, (await room.rig.api.call("POST", "roles", role)).body["id"]
+
+
+async def made(room: Room, name: str) -> list[tuple[Any, ...]]:
+    """Somebody's keys of the playground: tags, seconds to live, revoked."""
     found: list[tuple[Any, ...]] = await room.rig.api.sql(
-        "SELECT user_name, tags, extract(epoch FROM expires_at - now())::int, revoked_at IS NOT NULL FROM keys"
-        " WHERE name LIKE 'playground-%%' ORDER BY id"
+        "SELECT tags, extract(epoch FROM expires_at - now())::int, revoked_at IS NOT NULL FROM keys"
+        " WHERE name LIKE 'playground-%%' AND user_name = %s ORDER BY id",
+        name,
     )
     return found
 
@@ -74,60 +84,59 @@ async def made(room: Room) -> list[tuple[Any, ...]]:
 async def test_a_key_is_made_for_the_session_used_again_and_never_shown(
     room: Room, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    person, gateway = room.rig.developer, room.gateway
-    gateway.deaf = 2
-    for _ in range(2):
-        status, text, headers = await person.post("/playground/stream", **ASKED)
-        assert (status, text) == (200, EVENTS.decode())
-        assert headers["content-type"].startswith("text/event-stream")
-    assert len(gateway.keys) == 2
-    (secret,) = set(gateway.keys)
-    assert secret.startswith("sk-tw-")
-    ((user, tags, seconds, revoked),) = await made(room)
-    assert (user, tags, revoked) == ("dev@example.com", {"made-for": "playground"}, False)
-    assert 800 < seconds <= 900
-    (entry,) = (await room.rig.api.call("GET", "audit?action=keys.create&actor=dev@example.com")).body["events"]
-    assert (entry["transport"], entry["reason"]) == ("portal", "a try in the playground")
-    assert secret not in str(entry)
-    for path in ("/playground", "/keys", "/audit"):
-        for one in (person, room.rig.administrator):
-            assert secret not in (await one.get(path))[1]
+    gateway, name = room.gateway, "first@example.com"
+    async with somebody(room, name) as (person, _):
+        gateway.deaf = 2
+        for _ in range(2):
+            status, text, headers = await person.post("/playground/stream", **ASKED)
+            assert (status, text) == (200, EVENTS.decode())
+            assert headers["content-type"].startswith("text/event-stream")
+        secret, again = gateway.keys[-2:]
+        assert secret == again
+        assert secret.startswith("sk-tw-")
+        ((tags, seconds, revoked),) = await made(room, name)
+        assert (tags, revoked) == ({"made-for": "playground"}, False)
+        assert 800 < seconds <= 900
+        (entry,) = (await room.rig.api.call("GET", f"audit?action=keys.create&actor={name}")).body["events"]
+        assert (entry["transport"], entry["reason"]) == ("portal", "a try in the playground")
+        assert secret not in str(entry)
+        for path in ("/playground", "/keys", "/audit"):
+            for one in (person, room.rig.administrator):
+                assert secret not in (await one.get(path))[1]
     said = capfd.readouterr()
     assert secret not in said.out + said.err
 
 
 async def test_what_ended_is_replaced_and_goes_out_of_the_lists(room: Room) -> None:
-    person = room.rig.developer
-    await person.post("/playground/stream", **ASKED)
-    before = len(await made(room))
-    await room.rig.api.sql("UPDATE keys SET expires_at = now() - interval '1 s' WHERE name LIKE 'playground-%%'")
-    assert (await person.post("/playground/stream", **ASKED))[0] == 200
-    keys = await made(room)
-    assert len(keys) == before + 1
-    assert [revoked for _, _, _, revoked in keys] == [True] * before + [False]
-    _, text, _ = await person.get("/keys")
-    (page,) = re.findall(r'href="(/keys/[0-9a-f-]{36})">playground-', text)
-    _, text, _ = await person.get(page)
-    await person.post(f"{page}/revoke")
-    assert (await person.post("/playground/stream", **ASKED))[0] == 200
-    assert len(await made(room)) == before + 2
-    assert len(set(room.gateway.keys[-2:])) == 2
+    name = "second@example.com"
+    async with somebody(room, name) as (person, _):
+        await person.post("/playground/stream", **ASKED)
+        past = "UPDATE keys SET expires_at = now() - interval '1 s' WHERE user_name = %s"
+        await room.rig.api.sql(past, name)
+        assert (await person.post("/playground/stream", **ASKED))[0] == 200
+        assert [revoked for _, _, revoked in await made(room, name)] == [True, False]
+        _, text, _ = await person.get("/keys")
+        (page,) = re.findall(r'href="(/keys/[0-9a-f-]{36})">playground-', text)
+        _, text, _ = await person.get(page)
+        await person.post(f"{page}/revoke")
+        assert (await person.post("/playground/stream", **ASKED))[0] == 200
+        assert len(await made(room, name)) == 3
+        assert len(set(room.gateway.keys[-2:])) == 2
 
 
 async def test_who_may_not_make_keys_there_calls_nothing(room: Room) -> None:
-    count, keys = len(room.gateway.keys), len(await made(room))
+    name = "dev@example.com"
+    count, keys = len(room.gateway.keys), len(await made(room, name))
     status, text, _ = await room.rig.developer.post("/playground/stream", **ASKED | {"project": "secret-beta"})
     assert (status, "permission" in text or "no project" in text) == (400, True), text
     status, text, _ = await room.rig.developer.post("/playground", **ASKED | {"project": ""})
     assert (status, 'role="alert"' in text) == (400, True)
-    assert (len(room.gateway.keys), len(await made(room))) == (count, keys)
+    assert (len(room.gateway.keys), len(await made(room, name))) == (count, keys)
 
 
 async def test_who_has_left_the_project_does_not_go_on(room: Room) -> None:
     api = room.rig.api
-    async with signed_in(room.rig.plane, "gone@example.com") as gone:
-        role = {"role": "developer", "user": "gone@example.com", "project": "alpha"}
-        binding = (await api.call("POST", "roles", role)).body["id"]
+    async with somebody(room, "gone@example.com") as (gone, binding):
         assert (await gone.post("/playground/stream", **ASKED))[0] == 200
         assert (await api.call("DELETE", f"roles/{binding}")).status == 200
         count = len(room.gateway.keys)

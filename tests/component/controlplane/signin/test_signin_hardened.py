@@ -175,7 +175,7 @@ async def test_a_hanging_provider_holds_nobody_up(rig: Any, hanging: tuple[str, 
             assert await provider.key("unit", "RS256")
             assert (await provider.metadata())["issuer"] == url
             await asyncio.sleep(0)  # what is renewed in the background begins
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 1, "each that waited would take half a second"
         await asyncio.sleep(0.6)
         hangs.clear()
         rig.clock.wait(11)
