@@ -156,6 +156,7 @@ async def read_so_far(db: AsyncConnection[Any]) -> int:
     return int(found[0]) if found else 0
 
 
+@pytest.mark.soak
 async def test_pages_read_what_they_show(
     database: str, make_settings: Callable[..., Any], make_api: Callable[..., Any]
 ) -> None:

@@ -70,6 +70,8 @@ class Period(msgspec.Struct, kw_only=True):
     project: str = ""
     key: str = ""
     model: str = ""
+    business_unit: str = ""
+    limit: int | None = None
 
 
 class KeyState(StrEnum):
