@@ -164,6 +164,25 @@ async def test_a_transaction_that_stays_open_delays_the_drop_and_not_the_writers
     assert (await dropping).horizon == date(2026, 8, 1)
 
 
+async def test_an_autovacuum_of_the_old_partition_gives_way(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("vacuumed") / "data"
+    slow = {"autovacuum_naptime": "1s", "autovacuum_vacuum_cost_delay": "100ms", "autovacuum_vacuum_cost_limit": "1"}
+    server = PostgresServer(folder, **slow).start()
+    try:
+        async with create_pool(schema_database(server), 8) as pool:
+            async with pool.connection() as db:
+                await ensure_partitions(db, date(2026, 7, 10), days_ahead=0)
+            await ingest(pool, "dp", [request_row(JULY + n) for n in range(5_000)])
+            vacuums = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid::regclass::text ~ '_20260701_'"
+            async with asyncio.timeout(30):
+                while not await ask(pool, vacuums):  # it would take minutes
+                    await asyncio.sleep(0.05)
+            async with asyncio.timeout(10):
+                assert (await drop(pool)).horizon == date(2026, 8, 1)
+    finally:
+        server.stop()
+
+
 async def test_it_happens_by_itself_when_days_are_set(pool: Pool) -> None:
     await ingest(pool, "dp", [request_row(JULY)])
     ledger = Ledger(pool, FixedClock(), retention_days=45)

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
+from tollway.controlplane.db.locks import end_vacuum
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.partitions import PARTITION_LOCK, TABLES, Span, partition_name
 from tollway.runtime import log
@@ -124,10 +125,13 @@ async def _drop_patiently(db: Database, span: Span) -> None:
 
 
 async def _drop(db: Database, span: Span) -> None:
-    """One transaction: the horizon moves and the rows go, or neither."""
+    """One transaction: the horizon moves and the rows go, or neither. A span may have a partition in one table alone."""
     async with db.transaction():
         await _sql.run(db, "limit_lock_wait", limit=LOCK_WAIT)
         await _sql.one(db, "partition_lock", _Locked, lock=PARTITION_LOCK)
+        parts = [table for table in TABLES if span in await _sql.all(db, "partition_bounds", Span, table=table)]
+        await end_vacuum(db, [partition_name(table, span) for table in parts])
+        await _sql.run(db, "limit_lock_wait", limit=LOCK_WAIT)
         # In the order in which writers take them.
         await db.execute(
             sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
@@ -135,17 +139,15 @@ async def _drop(db: Database, span: Span) -> None:
             )
         )
         await _sql.run(db, "set_horizon", horizon=span.end)
-        for table in TABLES:
+        for table in parts:
             await _detach(db, table, span)
         await _sql.run(db, "forget_old_requests", horizon=span.end)
         await _sql.run(db, "forget_old_attempts", horizon=span.end)
 
 
 async def _detach(db: Database, table: str, span: Span) -> None:
-    """Takes a partition out of its table and names it so; a span may have a partition in one table alone."""
+    """Takes a partition out of its table and names it so."""
     part = partition_name(table, span)
-    if span not in await _sql.all(db, "partition_bounds", Span, table=table):
-        return
     names = {
         "table": sql.Identifier(table),
         "part": sql.Identifier(part),

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
+from tollway.controlplane.db.locks import end_vacuum
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.core.requestlog import RETENTION_CLASSES
 from tollway.runtime import log
@@ -149,6 +150,7 @@ async def _make(db: Database, slot: Slot) -> None:
 async def _drop(db: Database, slot: Slot, name: str) -> None:
     """Drops a partition with all its rows. It waits only briefly for readers, who would otherwise make others wait."""
     async with db.transaction():
+        await end_vacuum(db, [name])
         await db.execute("SET LOCAL lock_timeout = '1s'")
         await db.execute(sql.SQL("DROP TABLE {part}").format(part=sql.Identifier(name)))
     _log.info("request log partition dropped", retention_days=slot.retention_days, day=slot.day.isoformat())
