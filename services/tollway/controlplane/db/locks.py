@@ -16,7 +16,7 @@ async def end_vacuum(db: Database, tables: Sequence[str]) -> None:
     """Ends autovacuum on the tables and keeps it away until the end of the transaction.
 
     Whoever waits for a table's exclusive lock makes its readers and writers wait as well, and may therefore not wait
-    long enough for an autovacuum to give way. The lock taken here is one that only upkeep wants: nobody waits behind it.
+    long enough for an autovacuum to give way. The lock taken here is one that only upkeep wants: nobody waits for it.
     Changes `lock_timeout` for the rest of the transaction. Raises psycopg.errors.LockNotAvailable where a vacuum that
     somebody asked for, or one against wraparound, goes on.
     """

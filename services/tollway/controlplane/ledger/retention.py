@@ -125,7 +125,10 @@ async def _drop_patiently(db: Database, span: Span) -> None:
 
 
 async def _drop(db: Database, span: Span) -> None:
-    """One transaction: the horizon moves and the rows go, or neither. A span may have a partition in one table alone."""
+    """One transaction: the horizon moves and the rows go, or neither.
+
+    A span may have a partition in one table alone.
+    """
     async with db.transaction():
         await _sql.run(db, "limit_lock_wait", limit=LOCK_WAIT)
         await _sql.one(db, "partition_lock", _Locked, lock=PARTITION_LOCK)
