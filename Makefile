@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Containers often set this. Here the same modules are loaded by hundreds of processes, most of whose time is compiling.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BENCH ?= ../shared/bench

@@ -157,7 +157,7 @@ def test_each_threshold_is_told_once_to_whom_it_concerns_though_the_control_plan
     assert watched.chat(model=DEAR)[0] == 200, "a soft budget refuses nothing"
     watched.control.start()
     time.sleep(1.5)
-    told = [crossing for crossing in receiver.crossings("/all") if not crossing.startswith("credential")]
+    told = [crossing for crossing in receiver.crossings("/all") if crossing.startswith("budget")]
     assert sorted(told) == sorted(expected)
     assert sorted(receiver.crossings("/mine")) == sorted(expected)
     assert receiver.crossings("/others") == []
