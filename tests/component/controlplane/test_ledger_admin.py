@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
@@ -75,6 +76,10 @@ async def test_the_dearest_groups_are_shown_with_the_sum_of_the_others(
     assert (found.body["groups"], found.body["others"]["cost"]) == ("3", "0.000000001")
     refused = await api.call("GET", f"{asked}&limit=1001")
     assert (refused.status, refused.error["field"]) == (400, "limit")
+    nobodys = await api.call("GET", f"{asked}&projects={UUID(int=998)}&projects={UUID(int=999)}")
+    assert (nobodys.status, nobodys.body.get("rows", [])) == (200, [])
+    refused = await api.call("GET", f"{asked}&projects={UUID(int=1)}&projects=retail")
+    assert (refused.status, refused.error["field"]) == (400, "projects[1]")
 
 
 async def test_verify_refuses_what_cannot_be_meant(api: Any) -> None:

@@ -20,7 +20,7 @@ from tollway.controlplane.ledger import reports
 from tollway.controlplane.ledger.checks import CheckResult, check
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.model import QueryUsageRequest, UsageRow
-from tollway.controlplane.ledger.rollups import fold, summarize
+from tollway.controlplane.ledger.rollups import fold, keep_folded, summarize
 from tollway.controlplane.ledger.service import Ledger
 from tollway.controlplane.ledger.verify import Piece, verify
 from tollway.core.ledger import Outcome, RequestRow
@@ -341,3 +341,28 @@ async def test_groups_of_long_names_fold_too(pool: Pool) -> None:
     await ingest(pool, "dp", [request_row(model=long, user=long, business_unit=long)])
     await fold_all(pool)
     assert shown(await usage(pool, "model")) == [("", 1), (long, 1)]
+
+
+async def test_a_database_too_slow_for_a_large_fold_folds_in_parts(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway.controlplane.db.pool.STATEMENT_SECONDS", 0.5)
+    monkeypatch.setattr("tollway.controlplane.ledger.rollups.FEWEST_ROWS", 20)
+    monkeypatch.setattr("tollway.controlplane.ledger.rollups.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("tollway.controlplane.ledger.rollups.FOLD_ROWS", 2_000)
+    async with create_pool(schema_database(postgres), 2) as pool:
+        await ingest(pool, "dp-1", [request_row(NOON_MS, model=f"m{n}", attempts=()) for n in range(300)])
+        async with pool.connection() as db:
+            await db.execute(
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$BEGIN PERFORM pg_sleep(0.003); RETURN NEW; END$$;"
+                "CREATE TRIGGER slow BEFORE INSERT ON ledger_hours FOR EACH ROW EXECUTE FUNCTION slow()"
+            )
+        folding = asyncio.create_task(keep_folded(pool))
+        try:
+            async with asyncio.timeout(20), pool.connection() as db:
+                while await (await db.execute("SELECT 1 FROM ledger_deltas LIMIT 1")).fetchone():
+                    await asyncio.sleep(0.02)
+        finally:
+            folding.cancel()
+            await asyncio.wait([folding])

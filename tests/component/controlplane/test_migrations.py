@@ -158,3 +158,19 @@ def test_shipped_files_are_numbered_without_gaps() -> None:
     assert numbers == list(range(1, len(numbers) + 1))
     folder = SCHEMA.parent / "migrations"
     assert sorted(m.name for m in shipped()) == sorted(path.name for path in folder.iterdir())
+
+
+async def test_one_that_meets_locks_of_others_is_tried_again(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tollway.controlplane.db.migrate.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("tollway.controlplane.db.migrate.PAUSE_SECONDS", 0.05)
+    made = [migration(1, "CREATE TABLE things (a int)"), migration(2, "ALTER TABLE things ADD COLUMN b int")]
+    assert await migrate(empty, migrations=made[:1]) == 1
+    async with await psycopg.AsyncConnection.connect(empty) as other:
+        await other.execute("LOCK TABLE things IN SHARE MODE")
+        with pytest.raises(MigrationError, match="lock timeout"):
+            await migrate(empty, migrations=made)
+        migrating = asyncio.create_task(migrate(empty, migrations=made))
+        await asyncio.sleep(0.25)
+        assert not migrating.done()
+        await other.rollback()
+        assert await migrating == 1

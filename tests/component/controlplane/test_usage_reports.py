@@ -156,7 +156,7 @@ async def test_groups_and_total_are_exact(pool: Pool, by: str) -> None:
 async def test_a_limit_takes_the_dearest_and_sums_the_others(pool: Pool) -> None:
     ties = [request_row(model=f"m{n}", attempts=(attempt_row(cost_nano=n // 2 * 10**9 + 1),)) for n in range(8)]
     await ingest(pool, "dp-1", [*ties, request_row(model="kept", cache="hit", attempts=())])
-    for by in EXPECTED:
+    for by in (*EXPECTED, "user", "hour"):
         everything = await usage(pool, by)
         assert (everything.groups, everything.others) == (len(everything.rows), None), by
         for limit in (1, 2, 5, 1_000):
@@ -174,6 +174,16 @@ async def test_a_limit_takes_the_dearest_and_sums_the_others(pool: Pool) -> None
     assert [shown.group for shown in (await usage(pool, "model", limit=3)).rows] == ["m6", "m7", "m4"]
     days = (await usage(pool, "day", limit=2)).rows
     assert [shown.group for shown in days] == ["2026-09-20", "2026-09-21"]
+
+
+async def test_projects_by_id_are_a_filter_among_others(pool: Pool) -> None:
+    found = await usage(pool, "project", projects=[OLD, GONE])
+    assert [(shown.group, shown.requests) for shown in found.rows] == [("retail", 1), (GONE, 2)]
+    assert found.total.requests == 3
+    found = await usage(pool, "project", projects=[OLD, GONE], business_unit="bygone")
+    assert [(shown.group, shown.requests) for shown in found.rows] == [(GONE, 2)]
+    assert (await usage(pool, "project", projects=[OLD], project=GONE)).rows == []
+    assert (await usage(pool, "key", projects=[OLD, GONE], limit=1)).groups == 2
 
 
 def added(rows: list[UsageRow]) -> dict[str, Decimal]:

@@ -72,6 +72,7 @@ class Period(msgspec.Struct, kw_only=True):
     model: str = ""
     business_unit: str = ""
     limit: int | None = None
+    projects: list[str] = []
 
 
 class KeyState(StrEnum):

@@ -6,6 +6,7 @@ may remove what only that release needed. A file that was applied is never chang
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Sequence
@@ -27,7 +28,11 @@ MIGRATION_LOCK = 0x746F6C6C_6D696772
 """Advisory lock of whoever migrates."""
 LOCK_SECONDS = 10
 """A statement that waits for a table makes everybody wait who comes after it, so it gives up."""
+TRIES = 5
+"""Of a file that meets the locks of processes that serve meanwhile."""
+PAUSE_SECONDS = 1.0
 PHASES = ("pre", "post")
+_IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable)
 
 
 class MigrationError(Exception):
@@ -115,7 +120,8 @@ async def migrate(url: str, *, phases: Sequence[str] = PHASES, migrations: Seque
     """Applies what is pending; returns how many files that were.
 
     Of several at once, one works and the others wait, then find nothing to do. Each file is applied whole or not at
-    all; the first that fails ends it, with MigrationError and the schema as the files before it left it.
+    all; the first that fails ends it, with MigrationError and the schema as the files before it left it. One that meets
+    the locks of others is tried again a few times.
     """
     known = in_order(shipped() if migrations is None else migrations)
     async with await connect(url) as db:
@@ -129,21 +135,31 @@ async def migrate(url: str, *, phases: Sequence[str] = PHASES, migrations: Seque
 
 
 async def _apply(db: Database, migration: Migration) -> None:
-    try:
-        async with db.transaction():
-            await db.execute(migration.sql)
-            await _SQL.run(
-                db,
-                "record_migration",
-                number=migration.number,
-                phase=migration.phase,
-                title=migration.title,
-                sha256=migration.sha256,
-            )
-    except psycopg.Error as error:
-        reason = error.diag.message_primary or str(error)
-        raise MigrationError(f"{migration.name} failed and was rolled back: {reason}") from error
-    _log.info("migration applied", migration=migration.name)
+    for left in reversed(range(TRIES)):
+        try:
+            await _apply_once(db, migration)
+        except psycopg.Error as error:
+            if left and isinstance(error, _IN_THE_WAY):
+                _log.info("migration is tried again", migration=migration.name, reason=type(error).__name__)
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            reason = error.diag.message_primary or str(error)
+            raise MigrationError(f"{migration.name} failed and was rolled back: {reason}") from error
+        _log.info("migration applied", migration=migration.name)
+        return
+
+
+async def _apply_once(db: Database, migration: Migration) -> None:
+    async with db.transaction():
+        await db.execute(migration.sql)
+        await _SQL.run(
+            db,
+            "record_migration",
+            number=migration.number,
+            phase=migration.phase,
+            title=migration.title,
+            sha256=migration.sha256,
+        )
 
 
 async def check_schema(db: Database, migrations: Sequence[Migration] | None = None) -> int:

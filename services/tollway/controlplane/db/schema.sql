@@ -1246,6 +1246,7 @@ CREATE UNIQUE INDEX users_identity ON users USING btree (issuer, subject) WHERE 
 -- function ledger_days_changed
 -- function ledger_days_emptied
 -- function ledger_days_removed
+-- function ledger_deltas_folded
 -- function ledger_group_id
 -- function ledger_id_day
 -- function ledger_requests_added
@@ -1258,6 +1259,7 @@ CREATE UNIQUE INDEX users_identity ON users USING btree (issuer, subject) WHERE 
 -- trigger ledger_days_changed
 -- trigger ledger_days_emptied
 -- trigger ledger_days_removed
+-- trigger ledger_deltas_folded
 -- trigger ledger_requests_added
 -- v ledger_by_day
 -- v ledger_by_hour

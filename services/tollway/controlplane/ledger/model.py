@@ -38,7 +38,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
 class QueryUsageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over [`from`, `to`) by a dimension; filters name a project, a key, a model or a business unit.
 
-    With `limit`, only so many groups, the dearest ones.
+    With `limit`, only so many groups, the dearest ones. `projects` are ids.
     """
 
     by: str = ""
@@ -49,6 +49,7 @@ class QueryUsageRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     business_unit: str = ""
     limit: int | None = None
+    projects: list[str] = []
 
 
 class QueryUsageResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -340,6 +340,62 @@ SELECT count(*) AS rows FROM taken;
 -- What a report adds up fits, for the rest of the transaction: otherwise it is sorted on disk first.
 SELECT set_config('work_mem', '32MB', true);
 
+-- name: dearest
+-- The dearest projects, keys or users, and how many there are: as `usage_sums` would rank them, from the fewest columns.
+-- What is added up by group first has to be named once only.
+WITH summed AS (
+    SELECT group_id, sum(requests) AS requests, sum(cost_nano) AS cost_nano
+    FROM (
+        SELECT group_id, requests, cost_nano FROM ledger_weeks
+        WHERE begins >= %(weeks_from)s AND begins < %(weeks_to)s
+        UNION ALL
+        SELECT group_id, %(head_sign)s::integer * requests, %(head_sign)s::integer * cost_nano FROM ledger_days
+        WHERE begins >= %(head_from)s AND begins < %(head_to)s
+        UNION ALL
+        SELECT group_id, %(tail_sign)s::integer * requests, %(tail_sign)s::integer * cost_nano FROM ledger_days
+        WHERE begins >= %(tail_from)s AND begins < %(tail_to)s
+        UNION ALL
+        SELECT group_id, %(early_sign)s::integer * requests, %(early_sign)s::integer * cost_nano FROM ledger_hours
+        WHERE begins >= %(early_from)s AND begins < %(early_to)s
+        UNION ALL
+        SELECT group_id, %(late_sign)s::integer * requests, %(late_sign)s::integer * cost_nano FROM ledger_hours
+        WHERE begins >= %(late_from)s AND begins < %(late_to)s
+    ) parts
+    GROUP BY group_id
+), named AS (
+    SELECT business_unit, project, key_id, user_name, model, requests, cost_nano
+    FROM summed JOIN ledger_groups ON ledger_groups.id = group_id
+    UNION ALL
+    SELECT business_unit, project, key_id, user_name, model, weight * requests, weight * cost_nano
+    FROM ledger_deltas
+    CROSS JOIN LATERAL (SELECT
+        (begins >= %(days_from)s AND begins < %(days_to)s)::integer
+        + (begins >= %(early_from)s AND begins < %(early_to)s)::integer * %(early_sign)s::integer
+        + (begins >= %(late_from)s AND begins < %(late_to)s)::integer * %(late_sign)s::integer AS weight
+    ) weighed
+    WHERE weight <> 0
+    UNION ALL
+    SELECT business_unit, project, key_id, user_name, model, %(early_sign)s::integer * requests,
+           %(early_sign)s::integer * cost_nano
+    FROM ledger_counted(%(first_from)s, %(first_to)s, %(first_from_day)s, %(first_to_day)s)
+    WHERE %(first_from)s::timestamptz < %(first_to)s::timestamptz
+    UNION ALL
+    SELECT business_unit, project, key_id, user_name, model, %(late_sign)s::integer * requests,
+           %(late_sign)s::integer * cost_nano
+    FROM ledger_counted(%(last_from)s, %(last_to)s, %(last_from_day)s, %(last_to_day)s)
+    WHERE %(last_from)s::timestamptz < %(last_to)s::timestamptz
+)
+SELECT
+    (CASE %(by)s::text WHEN 'project' THEN project WHEN 'key' THEN key_id ELSE user_name END) COLLATE "C" AS id,
+    count(*) OVER () AS groups
+FROM named
+WHERE (%(model)s::text IS NULL OR model = %(model)s::text)
+    AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
+GROUP BY 1
+HAVING sum(requests) <> 0 OR sum(cost_nano) <> 0
+ORDER BY nullif(sum(cost_nano), 0) DESC NULLS LAST, 1
+LIMIT %(top)s;
+
 -- name: usage_sums
 -- Weeks, days and hours from the roll-ups, what is left of hours at both ends from the rows; a sign says what is too much
 -- of a week or a day and is taken off. What nobody asks for by project, key or user comes from the totals (`coarse`).
@@ -360,6 +416,7 @@ WITH chosen AS (
     WHERE NOT %(coarse)s AND begins >= %(head_from)s AND begins < %(head_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
@@ -374,6 +431,7 @@ WITH chosen AS (
     WHERE NOT %(coarse)s AND begins >= %(tail_from)s AND begins < %(tail_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
@@ -399,6 +457,7 @@ WITH chosen AS (
     WHERE begins >= %(early_from)s AND begins < %(early_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
@@ -413,6 +472,7 @@ WITH chosen AS (
     WHERE begins >= %(late_from)s AND begins < %(late_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
@@ -431,6 +491,7 @@ WITH chosen AS (
     WHERE weight <> 0
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
@@ -445,6 +506,7 @@ WITH chosen AS (
     WHERE %(first_from)s::timestamptz < %(first_to)s::timestamptz
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     UNION ALL
@@ -459,6 +521,7 @@ WITH chosen AS (
     WHERE %(last_from)s::timestamptz < %(last_to)s::timestamptz
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
 ), summed AS (
@@ -502,6 +565,7 @@ WITH chosen AS (
     WHERE NOT %(coarse)s AND begins >= %(weeks_from)s AND begins < %(weeks_to)s
         AND (%(projects)s::text[] IS NULL OR project = ANY(%(projects)s::text[]))
         AND (%(keys)s::text[] IS NULL OR key_id = ANY(%(keys)s::text[]))
+        AND (%(users)s::text[] IS NULL OR user_name = ANY(%(users)s::text[]))
         AND (%(model)s::text IS NULL OR model = %(model)s::text)
         AND (%(units)s::text[] IS NULL OR business_unit = ANY(%(units)s::text[]))
     GROUP BY 2, 3, 4
@@ -910,6 +974,10 @@ ORDER BY
     kept <> counted DESC, begins, rollup, organisation, business_unit, project, key_id, key_public_id, user_name, model,
     provider
 LIMIT %(limit)s;
+
+-- name: next_day
+-- The first day of a period that anything was counted in; without a value, there is none.
+SELECT min(begins) AS begins FROM ledger_days WHERE begins >= %(since)s AND begins < %(until)s;
 
 -- name: requests_by_hour
 SELECT begins, sum(requests)::bigint AS requests

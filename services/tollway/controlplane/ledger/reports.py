@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from tollway.controlplane.access.reach import both
 from tollway.controlplane.call import ApiCode, ApiError, Reach
 from tollway.controlplane.db.statements import Database, Statements
 from tollway.controlplane.ledger.filters import NAMED, names, selection, units
@@ -37,6 +38,8 @@ DIMENSIONS = ("project", "key", "model", "day", "business_unit", "provider", "us
 IN_TIME = ("day", "hour")
 COARSE = frozenset({"model", "day", "business_unit", "provider"})
 """Dimensions for which the totals are enough, unless a filter names projects or keys."""
+RANKED = {"project": "projects", "key": "keys", "user": "users"}
+"""Dimensions with so many groups that the dearest are looked for first; the filter that then chooses them."""
 DEFAULT_PERIOD = timedelta(days=30)
 MOST_GROUPS = 1_000
 """Groups of a limit, at most."""
@@ -81,6 +84,11 @@ class _Sum(msgspec.Struct):
     audio_ms: Decimal | None
     characters: Decimal | None
     searches: Decimal | None
+
+
+class _Ranked(msgspec.Struct):
+    id: str
+    groups: int
 
 
 class _Request(msgspec.Struct):
@@ -156,23 +164,41 @@ async def query_usage(
     short = shorten(split(span, days=asked.by != "hour"))
     days = short.parts.days
     filters = {name: chosen[name] for name in ("projects", "keys", "model")}
+    filters["projects"] = both(filters["projects"], asked.projects or None)
     filters["units"] = await units(db, asked.business_unit)
-    await _sql.run(db, "report_memory")
-    sums = await _sql.all(
-        db,
-        "usage_sums",
-        _Sum,
-        by=asked.by,
-        top=asked.limit,
-        coarse=asked.by in COARSE and filters["projects"] is None and filters["keys"] is None,
+    parameters = {
         **short.parameters(),
         **(only_days(days) if asked.by in IN_TIME else by_weeks(days, now)).parameters(),
         **filters,
-    )
-    return await _answer(db, asked, sums)
+    }
+    everywhere = filters["projects"] is None and filters["keys"] is None
+    await _sql.run(db, "report_memory")
+    if asked.limit is not None and everywhere and asked.by in RANKED:
+        sums, groups = await _dearest(db, asked, parameters)
+    else:
+        sums = await _sums(db, asked.by, top=asked.limit, coarse=everywhere and asked.by in COARSE, **parameters)
+        groups = next((found.groups for found in sums if found.id is not None), 0)
+    return await _answer(db, asked, sums, groups)
 
 
-async def _answer(db: Database, asked: QueryUsageRequest, sums: list[_Sum]) -> QueryUsageResponse:
+async def _sums(db: Database, by: str, **parameters: Any) -> list[_Sum]:
+    return await _sql.all(db, "usage_sums", _Sum, **({"by": by, "users": None} | parameters))
+
+
+async def _dearest(db: Database, asked: QueryUsageRequest, parameters: Mapping[str, Any]) -> tuple[list[_Sum], int]:
+    """The sums of the dearest groups and of all together, and how many groups there are; nothing else is added up.
+
+    What all come to is known by day. `db` is in one snapshot, so that the three questions are answered alike.
+    """
+    ranked = await _sql.all(db, "dearest", _Ranked, by=asked.by, top=asked.limit, **parameters)
+    chosen = {RANKED[asked.by]: [found.id for found in ranked]}
+    sums = await _sums(db, asked.by, **(dict(parameters) | {"top": None, "coarse": False} | chosen))
+    whole = await _sums(db, "model", **(dict(parameters) | {"top": None, "coarse": True}))
+    groups = ranked[0].groups if ranked else 0
+    return [one for one in sums if one.id is not None] + [one for one in whole if one.id is None], groups
+
+
+async def _answer(db: Database, asked: QueryUsageRequest, sums: list[_Sum], groups: int) -> QueryUsageResponse:
     by_provider = asked.by == "provider"
     whole = [found for found in sums if found.id is None]
     by_id: dict[str, list[_Sum]] = {}
@@ -193,7 +219,7 @@ async def _answer(db: Database, asked: QueryUsageRequest, sums: list[_Sum]) -> Q
         rows=[_row(labels[group], figures[group]) for group in order],
         total=_row("", _figures(whole)),
         others=others,
-        groups=next((found[0].groups for found in by_id.values()), 0),
+        groups=groups,
     )
 
 

@@ -22,6 +22,8 @@ FOLD_LOCK = 0x6C656467_666F6C64
 """Advisory lock of whoever folds."""
 FOLD_ROWS = 100_000
 """Deltas in one transaction, at most: the more of one hour come together, the fewer sums are touched."""
+FEWEST_ROWS = 500
+"""In one transaction on a database that is too slow for more."""
 REUSE_ROWS = 5_000
 """Folded deltas that are worth making their room free."""
 LOOK_SECONDS = 1.0
@@ -79,17 +81,22 @@ async def summarize(db: Database, known: dict[str, int]) -> None:
 async def keep_folded(pool: AsyncConnectionPool[Any]) -> None:
     """Background work: folds what is there, and looks again."""
     known: dict[str, int] = {}
-    summarized = 0.0
+    summarized, limit = 0.0, FOLD_ROWS
     while True:
         pause = LOOK_SECONDS
         try:
             async with pool.connection() as db:
                 more = True
                 while more:
-                    more = await fold(db) == FOLD_ROWS
+                    more = await fold(db, limit) == limit
+                    limit = min(2 * limit, FOLD_ROWS)
                 if time.monotonic() - summarized > SUMMARIZE_SECONDS:
                     await summarize(db, known)
                     summarized = time.monotonic()
+        except psycopg.errors.QueryCanceled:
+            # So many at once take longer than a statement may: of fewer, some get done.
+            limit = max(limit // 8, FEWEST_ROWS)
+            _log.warning("roll-ups are folded in smaller parts", deltas=limit)
         except psycopg.OperationalError as error:
             pause = RETRY_SECONDS
             _log.warning("roll-ups could not be folded", reason=type(error).__name__)

@@ -2,7 +2,8 @@
 
 A piece is at most a day, and of fewer hours where a day has very many requests; whoever wants more asks again from
 where the piece ended. What follows the sums by day (by week, and by day over all projects) is compared with them by
-whole weeks: once for each week that a period touches, with the last piece that lies in it.
+whole weeks: once for each week that a period touches, with the last piece that lies in it. Where retention has dropped
+the rows, sums are all that there is: those by hour, day and week are compared with each other, a week in a piece.
 """
 
 from __future__ import annotations
@@ -122,16 +123,24 @@ class _Count(msgspec.Struct):
     rows: int
 
 
+class _Day(msgspec.Struct):
+    begins: datetime | None
+
+
 class _Recount(msgspec.Struct):
     done: datetime
 
 
 async def verify(db: Database, begin: datetime, end: datetime) -> Piece:
-    """The first piece of [`begin`, `end`), which is widened to whole hours and begins where rows are kept.
+    """The first piece of [`begin`, `end`), which is widened to whole hours, and where no rows are kept to whole weeks.
 
     `db` shall be in a transaction whose snapshot holds (REPEATABLE READ), so that nothing comes in between.
     """
-    span = clip(max(begin, await kept_from(db)), end)
+    await _sql.run(db, "report_memory")
+    kept = await kept_from(db)
+    if begin < kept and (old := await _sums_alone(db, clip(begin, min(end, kept)))) is not None:
+        return old
+    span = clip(max(begin, kept), end)
     begins = hour_of(span.begin)
     last = min(hour_of(span.end + HOUR - timedelta(microseconds=1)), day_of(begins) + DAY, LAST)
     if begins >= last:
@@ -156,6 +165,30 @@ async def verify(db: Database, begin: datetime, end: datetime) -> Piece:
         different=sum(rows[0].different for rows in (hours, days, weeks) if rows),
         differences=different[:MAX_DIFFERENCES],
         findings=await _findings(db, piece),
+    )
+
+
+async def _sums_alone(db: Database, span: Span) -> Piece | None:
+    """The next week of a period whose rows retention has dropped: its sums, beside each other. None: there are none."""
+    found = await _sql.one(db, "next_day", _Day, since=day_of(span.begin), until=span.end)
+    if found is None or found.begins is None:
+        return None
+    week = week_of(found.begins)
+    days = [week + number * DAY for number in range(7)]
+    sums: list[Sequence[_Compared]] = [
+        await _sql.all(db, "compare_days", _Compared, begins=day, ends=day + DAY, limit=MAX_DIFFERENCES) for day in days
+    ]
+    weeks = await _sql.all(db, "compare_weeks", _Followed, begins=week, ends=week + WEEK, limit=MAX_DIFFERENCES)
+    different = [_difference("day", row) for rows in sums for row in rows if row.differs]
+    different += [_difference(row.rollup, row) for row in weeks if row.differs]
+    sums.append(weeks)
+    return Piece(
+        begins=max(span.begin, week),
+        ends=min(span.end, week + WEEK),
+        compared=sum(rows[0].compared for rows in sums if rows),
+        different=sum(rows[0].different for rows in sums if rows),
+        differences=different[:MAX_DIFFERENCES],
+        findings=[],
     )
 
 

@@ -129,7 +129,7 @@ INSERT INTO ledger_recount (ends, finished)
 SELECT date_trunc('hour', now(), 'UTC') + interval '1 hour', NOT EXISTS (SELECT FROM ledger_requests);
 
 -- The release before folds without knowing the new column: what it leaves out stays unfolded. Whoever knows it says so
--- with `tollway.folds_cached`. Goes when that release is gone.
+-- with `tollway.folds_cached`. A later release drops this trigger, when nobody can fold so any more.
 CREATE FUNCTION ledger_deltas_folded() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO ledger_deltas (

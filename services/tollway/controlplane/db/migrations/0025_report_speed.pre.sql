@@ -1,6 +1,10 @@
 -- Reports of many days in less time: sums by week for what has a key, and by day for what has none. Both follow
 -- `ledger_days` by triggers, in the transaction that changes it, whoever folds: this release or the one before.
 
+-- Nobody folds meanwhile: whoever did would wait for a table that is locked here, with others that are wanted next.
+SELECT pg_advisory_xact_lock(7810759524006980708);
+LOCK TABLE ledger_days, ledger_groups IN SHARE ROW EXCLUSIVE MODE;
+
 -- The days of a few groups, and the groups of a project, a key or a user.
 CREATE INDEX ledger_days_group ON ledger_days (group_id, begins);
 -- By hash, as names can be longer than what a tree takes.
@@ -541,9 +545,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Nobody folds meanwhile. What there is so far is added as new rows are.
-SELECT pg_advisory_xact_lock(7810759524006980708);
-LOCK TABLE ledger_days IN SHARE ROW EXCLUSIVE MODE;
+-- What there is so far is added as new rows are.
 INSERT INTO ledger_weeks (
     begins, group_id,
     requests, cached_requests, errors, unpriced, cost_nano, estimated_nano, input_tokens, cached_input_tokens,
@@ -621,3 +623,4 @@ CREATE TRIGGER ledger_days_removed AFTER DELETE ON ledger_days
     REFERENCING OLD TABLE AS before FOR EACH STATEMENT EXECUTE FUNCTION ledger_days_removed();
 CREATE TRIGGER ledger_days_emptied AFTER TRUNCATE ON ledger_days
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_days_emptied();
+ANALYZE ledger_weeks, ledger_totals;

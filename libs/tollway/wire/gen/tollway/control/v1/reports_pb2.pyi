@@ -63,7 +63,7 @@ class UsageRow(_message.Message):
     def __init__(self, group: _Optional[str] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., cost: _Optional[str] = ..., estimated_cost: _Optional[str] = ..., unpriced_requests: _Optional[int] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., image_input_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., image_output_tokens: _Optional[int] = ..., prediction_accepted_tokens: _Optional[int] = ..., prediction_rejected_tokens: _Optional[int] = ..., images: _Optional[int] = ..., audio_ms: _Optional[int] = ..., characters: _Optional[int] = ..., searches: _Optional[int] = ..., cached_requests: _Optional[int] = ...) -> None: ...
 
 class QueryUsageRequest(_message.Message):
-    __slots__ = ("by", "to", "project", "key", "model", "business_unit", "limit")
+    __slots__ = ("by", "to", "project", "key", "model", "business_unit", "limit", "projects")
     BY_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     TO_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class QueryUsageRequest(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_UNIT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
     by: str
     to: _timestamp_pb2.Timestamp
     project: str
@@ -79,7 +80,8 @@ class QueryUsageRequest(_message.Message):
     model: str
     business_unit: str
     limit: int
-    def __init__(self, by: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project: _Optional[str] = ..., key: _Optional[str] = ..., model: _Optional[str] = ..., business_unit: _Optional[str] = ..., limit: _Optional[int] = ..., **kwargs) -> None: ...
+    projects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, by: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., project: _Optional[str] = ..., key: _Optional[str] = ..., model: _Optional[str] = ..., business_unit: _Optional[str] = ..., limit: _Optional[int] = ..., projects: _Optional[_Iterable[str]] = ..., **kwargs) -> None: ...
 
 class QueryUsageResponse(_message.Message):
     __slots__ = ("rows", "total", "others", "groups")
