@@ -209,6 +209,26 @@ def test_everything_works_without_scripts(office: Any, desk: Any, expect: Any) -
     one.picture("playground")
 
 
+def test_whose_session_has_ended_is_sent_to_sign_in(desk: Any) -> None:
+    """By what htmx asks for and by the playground's stream; from there one comes back to the playground."""
+    one = desk("ended")
+    one.sign_in("carol")
+    one.context.clear_cookies()
+    one.page.get_by_role("navigation").get_by_role("link", name="Keys").click()
+    one.page.wait_for_url("**/auth/login")
+    one.sign_in("carol")
+    one.go("/playground")
+    one.page.get_by_label("Model").fill("sim/chat")
+    one.page.get_by_label("Prompt").fill("Hello")
+    one.context.clear_cookies()
+    one.page.get_by_role("button", name="Send").click()
+    one.page.wait_for_url("**/auth/login?return_to=%2Fplayground")
+    one.page.get_by_role("link", name="Sign in with corp").click()
+    one.page.get_by_label("Account").fill("carol")
+    one.page.get_by_role("button", name="Continue").click()
+    one.page.get_by_role("heading", name="Playground").wait_for()
+
+
 def test_the_back_button_shows_no_secret_again(desk: Any) -> None:
     one = desk("back")
     one.sign_in("carol")

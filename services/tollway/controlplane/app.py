@@ -36,7 +36,7 @@ from tollway.controlplane.db.versions import ensure_installation
 from tollway.controlplane.identity.service import ensure_defaults
 from tollway.controlplane.ledger import admin_api as ledger_admin
 from tollway.controlplane.ledger.service import Ledger
-from tollway.controlplane.portal.routes import Portal
+from tollway.controlplane.portal.routes import MAX_FIELDS, Portal
 from tollway.controlplane.prices.watch import PriceWatch
 from tollway.controlplane.publish.service import ConfigPublisher
 from tollway.controlplane.requestlog import api as request_log_api
@@ -231,7 +231,7 @@ class ControlPlane:
         settings = self.settings
         internal = settings.bind_internal or settings.bind
         rest = RestApi(self.dispatcher, self.authenticator, openapi.document_bytes)
-        control = rest.application(self.health, settings.max_body_bytes)
+        control = rest.application(self.health, settings.max_body_bytes, MAX_FIELDS)
         if settings.trusted_proxies:
             control.middlewares.insert(0, forwarded.middleware(settings.trusted_proxies))
         SignInRoutes(self.signin, self.authenticator.of_request).add_to(control)

@@ -91,6 +91,18 @@ async def test_only_so_many_keys_work_at_a_time(api: Any) -> None:
     assert (await key(api, "g", user="ana@x")).status == 200, "what is in its grace does not count"
 
 
+async def test_keys_of_a_quarter_of_an_hour_do_not_count_until_they_live_longer(api: Any) -> None:
+    await project(api, max_keys=1, max_keys_per_user=1)
+    brief = [(await key(api, f"b{n}", user="ana@x", expires_at=ahead(minutes=14))).body["key"]["id"] for n in range(3)]
+    assert (await api.call("PATCH", f"keys/{brief[2]}", {"user": "bob@x"})).status == 200
+    assert (await key(api, "real", user="ana@x")).status == 200
+    assert (await key(api, "b3", user="ana@x", expires_at=ahead(minutes=14))).status == 200
+    assert said(await key(api, "longer", expires_at=ahead(minutes=16)))[0] == 409
+    for end in (ahead(minutes=16), None):
+        status, _field, message = said(await api.call("PATCH", f"keys/{brief[0]}", {"expires_at": end}))
+        assert (status, "may have 1 active keys, and has 1" in message) == (409, True)
+
+
 async def test_of_many_at_once_as_many_as_may_are_made(api: Any) -> None:
     await project(api, max_keys=3)
     made = await asyncio.gather(*(key(api, f"k{n}") for n in range(10)))

@@ -125,9 +125,9 @@ class RestApi:
         self._document = document
         self._router = Router(METHODS.values())
 
-    def application(self, health: Health, max_body_bytes: int) -> web.Application:
-        """API, OpenAPI document and probes."""
-        app = web.Application(middlewares=[_errors], client_max_size=max_body_bytes)
+    def application(self, health: Health, max_body_bytes: int, max_form_fields: int) -> web.Application:
+        """API, OpenAPI document and probes. Forms are of pages that are added to it."""
+        app = web.Application(middlewares=[_errors], client_max_size=max_body_bytes, client_max_fields=max_form_fields)
         add_probes(app, health)
         app.router.add_get(f"{PREFIX}openapi.json", self._openapi)
         app.router.add_route("*", f"{PREFIX}{{rest:.*}}", self._call)

@@ -11,6 +11,14 @@ from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.identity.model import ProjectRow
 from tollway.controlplane.keys import postgres
 
+BRIEF = timedelta(minutes=15)
+"""A key that lives no longer than this is not counted, so that a try in the portal takes nobody's place."""
+
+
+def counts(created_at: datetime, expires_at: datetime | None) -> bool:
+    """Whether a key is one of those of which a project may have so many."""
+    return expires_at is None or expires_at - created_at > BRIEF
+
 
 def _latest(project: ProjectRow, now: datetime) -> datetime | None:
     days = project.key_lifetime_days
@@ -44,12 +52,13 @@ def check_rotation(project: ProjectRow, expires_at: datetime | None, now: dateti
 async def check_number(call: Call, project: ProjectRow, user: str, now: datetime, *, moved: bool = False) -> None:
     """Raises ApiError when the project has all the keys that it may have, or `user` has. `moved`: the key is there.
 
-    A key that another took the place of does not count, while both work. Until the transaction ends nobody else counts.
+    Neither a key that another took the place of counts, while both work, nor one that is brief. Until the transaction
+    ends nobody else counts.
     """
     if project.max_keys is None and (project.max_keys_per_user is None or not user):
         return
     await postgres.lock_number(call.db, project.id)
-    found = await postgres.active(call.db, project.id, user, now)
+    found = await postgres.active(call.db, project.id, user, now, BRIEF)
     if project.max_keys is not None and not moved and found.all >= project.max_keys:
         raise _too_many(f"the project {project.name!r} may have {project.max_keys} active keys, and has {found.all}")
     if project.max_keys_per_user is not None and user and found.of_user >= project.max_keys_per_user:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -115,9 +115,10 @@ async def lock_number(db: Database, project_id: UUID) -> None:
     await _SQL.run(db, "lock_number", space=_NUMBERS, project=str(project_id))
 
 
-async def active(db: Database, project_id: UUID, user: str, now: datetime) -> Number:
-    """How many keys of a project work, and how many of them belong to a user."""
-    return await _SQL.one(db, "active", Number, project=project_id, user=user, now=now) or Number(0, 0)
+async def active(db: Database, project_id: UUID, user: str, now: datetime, brief: timedelta) -> Number:
+    """How many keys of a project work, and how many of them belong to a user. Brief ones are left out."""
+    found = await _SQL.one(db, "active", Number, project=project_id, user=user, now=now, brief=brief)
+    return found or Number(0, 0)
 
 
 async def lookup_taken(db: Database, lookup: str) -> bool:

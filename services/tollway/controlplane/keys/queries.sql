@@ -14,10 +14,11 @@ SELECT id FROM keys WHERE project_id = %(project)s AND name = %(name)s AND revok
 SELECT pg_advisory_xact_lock(%(space)s, hashtext(%(project)s));
 
 -- name: active
--- A replaced key that lasts to the end of its grace is its successor's.
+-- A replaced key that lasts to the end of its grace is its successor's; one made for a brief time is nobody's.
 SELECT count(*) AS all, count(*) FILTER (WHERE user_name = %(user)s) AS of_user
 FROM keys
-WHERE project_id = %(project)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %(now)s)
+WHERE project_id = %(project)s AND revoked_at IS NULL
+  AND (expires_at IS NULL OR (expires_at > %(now)s AND expires_at - created_at > %(brief)s::interval))
   AND rules_of IS NULL;
 
 -- name: lookup_taken

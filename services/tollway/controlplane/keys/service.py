@@ -98,7 +98,7 @@ async def create_key_at(
     policies.check_end(project, request.expires_at, _now(call))
     if request.user:
         checks.user_name(request.user, "user")
-    if not replaces:
+    if not replaces and policies.counts(created_at, request.expires_at):
         await policies.check_number(call, project, request.user, _now(call))
     key_id, secret = await _insert(call, project.id, request, created_at)
     row = await postgres.key(call.db, str(key_id))
@@ -216,8 +216,9 @@ async def _check_policy(call: Call, row: KeyRow, expires_at: datetime | None, us
         return
     if expires_at != row.expires_at:
         policies.check_end(project, expires_at, now)
-    if user and user != row.user_name:
-        await policies.check_number(call, project, user, now, moved=True)
+    counted = policies.counts(row.created_at, row.expires_at)
+    if policies.counts(row.created_at, expires_at) and (not counted or (user and user != row.user_name)):
+        await policies.check_number(call, project, user, now, moved=counted)
 
 
 async def _changed(call: Call, before: KeyRow) -> Key:

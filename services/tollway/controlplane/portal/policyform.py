@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tollway.controlplane.call import ApiError
 from tollway.controlplane.portal import forms
 
 MAX_RULES, MAX_STEPS = 50, 5
@@ -21,6 +22,8 @@ EFFECTS = (
 APPROVER_ROLES = ("unit_manager", "project_owner", "platform_admin", "developer")
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 _ACTION = re.compile(r"(rule|step)-(add|remove|up|down)(?::(\d{1,3}))?(?::(\d{1,3}))?")
+_ITEM = re.compile(r"(^rules|\.people)\[\d{1,6}\]$")
+_PLACE = re.compile(r"(rule|step)s\[(\d{1,3})\]")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 TIMES = ("remind_seconds", "escalate_seconds", "expire_seconds")
 
@@ -83,6 +86,27 @@ def shown(policy: Any) -> PolicyForm:
 
 def _steps_of(steps: Any) -> list[Step]:
     return [Step(", ".join(one.approvers.people), one.approvers.role, str(one.quorum or 1)) for one in steps]
+
+
+def placed(problem: ApiError | None) -> ApiError | None:
+    """What is wrong, at the field of the form that holds it (one holds all people), and without the field's name."""
+    if problem is None or not problem.field:
+        return problem
+    return ApiError(problem.code, _said(problem), field=_ITEM.sub(r"\1", problem.field))
+
+
+def summary(problem: ApiError | None) -> str:
+    """What is wrong, for the top of the form, with the place as people count: "Rule 2, step 1: must name people"."""
+    if problem is None:
+        return ""
+    found = _PLACE.findall(problem.field or "")
+    place = ", ".join(f"{what} {int(number) + 1}" for what, number in found)
+    text = f"{place}: {_said(problem)}" if place else problem.message
+    return text[:1].upper() + text[1:]
+
+
+def _said(problem: ApiError) -> str:
+    return problem.message.removeprefix(f"{problem.field} ")
 
 
 def typed(form: Mapping[str, str]) -> PolicyForm:

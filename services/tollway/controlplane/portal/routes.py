@@ -26,8 +26,8 @@ from tollway.controlplane.portal.pages import (
 )
 from tollway.controlplane.portal.relay import Relay
 from tollway.controlplane.portal.reports import Reports
-from tollway.controlplane.portal.sessionkeys import SessionKeys
-from tollway.controlplane.portal.visit import HEADERS, Services, Visit, title_of
+from tollway.controlplane.portal.visit import HEADERS, Services, Visit, is_part, title_of
+from tollway.controlplane.signin.form_body import bounded, read_form
 from tollway.controlplane.signin.sessions import session_of, signed_in
 from tollway.runtime import log
 from tollway.runtime.clock import Clock
@@ -35,9 +35,9 @@ from tollway.runtime.clock import Clock
 _log = log.get(__name__)
 MAX_FORM_BYTES = 256 << 10
 MAX_FIELDS = 1500
+"""Of a form, as the application is told; the largest is that of a policy, with fewer than 1,000."""
 ASSET_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 Page = Callable[[Visit], Awaitable[web.StreamResponse]]
-Answer = Callable[[Visit], Awaitable[web.Response]]
 
 LOOKED_AT: tuple[tuple[str, Page], ...] = (
     ("/", overview.overview),
@@ -70,7 +70,7 @@ LOOKED_AT: tuple[tuple[str, Page], ...] = (
     ("/policies/{kind}/condition", policies.condition),
     ("/audit", platform.audit),
 )
-SENT: tuple[tuple[str, Answer], ...] = (
+SENT: tuple[tuple[str, Page], ...] = (
     ("/keys", keys.create),
     ("/keys/{key}/rotate", keys.rotate),
     ("/keys/{key}/{action:revoke|end-grace}", keys.act),
@@ -109,12 +109,12 @@ class Portal:
         """Adds the addresses, inside the event loop. Sign-in must have been added, for its sessions and headers."""
         self._relay.open()
         app[playground.RELAY] = self._relay
-        app[playground.KEYS] = SessionKeys()
+        playground.add_keys(app, self._services)
         app.router.add_get("/assets/{version}/{name}", self._asset)
         for path, page in LOOKED_AT:
-            app.router.add_get(path, self._guard(signed_in(self._shown(page))))
-        for path, answer in SENT:
-            app.router.add_post(path, self._guard(signed_in(self._done(answer))))
+            app.router.add_get(path, self._guard(signed_in(self._answered(page))))
+        for path, page in SENT:
+            app.router.add_post(path, self._guard(signed_in(self._answered(page))))
         app.router.add_post("/playground/stream", self._guard(signed_in(self._streamed)))
         looked_at = {path for path, _ in LOOKED_AT}
         for path, _ in SENT:
@@ -141,27 +141,14 @@ class Portal:
         assert session is not None, "signed_in has looked"
         form: dict[str, str] = {}
         if request.method == "POST":
-            sent = await request.post()
-            if len(sent) > MAX_FIELDS:
-                raise ApiError(ApiCode.INVALID, "the form has too many fields")
-            form = {name: value for name, value in sent.items() if isinstance(value, str)}
+            form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         return Visit(request, session, self._services, form)
 
-    def _shown(self, page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _answered(self, page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             visit = await self._visit(request)
             try:
                 return await page(visit)
-            except ApiError as error:
-                return visit.problem(error)
-
-        return answer
-
-    def _done(self, work: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            visit = await self._visit(request)
-            try:
-                return await work(visit)
             except ApiError as error:
                 return visit.problem(error)
 
@@ -176,23 +163,25 @@ class Portal:
         async def answer(request: web.Request) -> web.StreamResponse:
             """Forms are bounded before they are read; what goes wrong before a page knows its person is plain."""
             try:
-                if request.method == "POST" and not 0 <= (request.content_length or 0) <= MAX_FORM_BYTES:
-                    raise ApiError(ApiCode.INVALID, f"a form can have at most {MAX_FORM_BYTES >> 10} KiB")
-                if request.method == "POST" and request.content_length is None:
-                    raise ApiError(ApiCode.INVALID, "a form needs a length")
+                if request.method == "POST":
+                    bounded(request, MAX_FORM_BYTES)
+                    if await session_of(request) is not None:
+                        await read_form(request)
                 return await handler(request)
             except ApiError as error:
-                return self._plain(error.message, title_of(error), STATUS[error.code])
+                return self._plain(request, error.message, title_of(error), STATUS[error.code])
             except web.HTTPException:
                 raise
             except Exception:  # noqa: BLE001 - logged and answered; the server goes on
                 _log.exception("a page failed by a defect", path=request.path)
-                return self._plain("This is a defect of Tollway; it was recorded.", "Something went wrong", 500)
+                said = "This is a defect of Tollway; it was recorded."
+                return self._plain(request, said, "Something went wrong", 500)
 
         return answer
 
-    def _plain(self, message: str, title: str, status: int) -> web.Response:
-        text = self._services.templates.get_template("plain.html").render(message=message, title=title)
+    def _plain(self, request: web.Request, message: str, title: str, status: int) -> web.Response:
+        template = self._services.templates.get_template("plain.html")
+        text = template.render(message=message, title=title, part=is_part(request))
         return web.Response(status=status, text=text, content_type="text/html", headers=HEADERS)
 
 

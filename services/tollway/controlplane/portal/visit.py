@@ -118,7 +118,7 @@ class Visit:
         """Whether there is anything on which the person has a permission."""
         return self.principal.anywhere(permission)
 
-    def usage(self, by: str, begin: datetime, *, limit: int | None = None, **only: str) -> tuple[str, dict[str, Any]]:
+    def usage(self, by: str, begin: datetime, *, limit: int | None = None, **only: Any) -> tuple[str, dict[str, Any]]:
         """What `several` takes to ask for usage from a moment until the end of today; with a limit, of the dearest.
 
         Today's end costs nothing, as nothing lies after now; now would be in the middle of an hour, of which every row
@@ -131,7 +131,15 @@ class Visit:
     @property
     def part(self) -> bool:
         """Whether a page asks for a part of itself, and not a browser for a page."""
-        return "HX-Request" in self.request.headers and "HX-Boosted" not in self.request.headers
+        return is_part(self.request)
+
+    def etag(self, present: str, field: str = "etag") -> str:
+        """The etag that a form of the page carries. `present` is what it is now, `field` one that this form alone has.
+
+        A form that is shown again keeps the etag that it was sent with, beside what was typed: with the present one the
+        next try would overwrite what somebody else has changed meanwhile, and nobody has seen.
+        """
+        return self.form.get("etag", "") if field in self.form else present
 
     async def call(self, method: str, fields: Mapping[str, Any] | None = None, *, reason: str = "") -> Any:
         """The answer of a method ("KeyService/CreateKey"). Empty texts and None are left out. Raises ApiError.
@@ -196,8 +204,6 @@ class Visit:
             "principal": self.principal,
             "local": not self.session.issuer_name,
             "menu": menu(self.principal, self.request.path),
-            "path": self.request.path,
-            "address": self.request.path_qs if self.request.method == "GET" else self.request.path,
             "gateway": self.services.gateway,
             "problem": problem,
             "why": self.form.get("why", "")[:500],
@@ -217,6 +223,11 @@ class Visit:
     def problem(self, error: ApiError) -> web.Response:
         """What went wrong, as a page of its own."""
         return self.page("problem.html", problem=error, title=title_of(error))
+
+
+def is_part(request: web.Request) -> bool:
+    """Whether a page asks for a part of itself, to be put into a place of it; a boosted link asks for a whole page."""
+    return "HX-Request" in request.headers and "HX-Boosted" not in request.headers
 
 
 def title_of(error: ApiError) -> str:

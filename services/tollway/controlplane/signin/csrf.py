@@ -14,11 +14,11 @@ import hmac
 from aiohttp import web
 
 from tollway.controlplane.call import ApiCode, ApiError
+from tollway.controlplane.signin.form_body import FORM, read_form
 
 HEADER = "x-csrf-token"
 FIELD = "csrf_token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def token_for(cookie: str, purpose: str = "session") -> str:
@@ -35,8 +35,8 @@ def matches(given: str, expected: str) -> bool:
 async def check(request: web.Request, expected: str) -> None:
     """Raises ApiError (permission denied) unless the call carries the expected token."""
     given = request.headers.get(HEADER, "")
-    if not given and request.content_type in _FORMS:
-        field = (await request.post()).get(FIELD, "")
+    if not given and request.content_type == FORM:
+        field = (await read_form(request)).get(FIELD, "")
         given = field if isinstance(field, str) else ""
     if not matches(given, expected):
         raise ApiError(

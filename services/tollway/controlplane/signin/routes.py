@@ -17,8 +17,9 @@ from tollway.controlplane.db.pool import OUTAGE
 from tollway.controlplane.signin import csrf, pages
 from tollway.controlplane.signin.fetch import ProviderUnavailable
 from tollway.controlplane.signin.flow import SignInRefused
+from tollway.controlplane.signin.form_body import bounded, read_form
 from tollway.controlplane.signin.service import PENDING_SECONDS, SignIn, local_path
-from tollway.controlplane.signin.sessions import ORIGIN, SESSIONS, check_csrf, session_of
+from tollway.controlplane.signin.sessions import LEAVING, ORIGIN, SESSIONS, check_csrf, session_of
 from tollway.controlplane.signin.throttle import TooMany
 from tollway.core.bearer import TokenRefused
 from tollway.runtime import log
@@ -68,6 +69,7 @@ class SignInRoutes:
         """Adds the paths, and the headers of every page of the application."""
         app[SESSIONS] = self._signin.sessions
         app[ORIGIN] = self._signin.origin
+        app[LEAVING] = []
         app.on_response_prepare.append(self._signin.origin.prepare)
         app.router.add_get("/auth/login", _page(self._login))
         app.router.add_get("/auth/start/{issuer}", _page(self._start))
@@ -143,15 +145,14 @@ class SignInRoutes:
 
     async def _local(self, request: web.Request) -> web.StreamResponse:
         """The token is taken from our own form alone: another site must not sign somebody in either."""
-        if (request.content_length or 0) > MAX_FORM_BYTES:
-            raise ApiError(ApiCode.INVALID, "the form is too large")
+        bounded(request, MAX_FORM_BYTES)
         if self._signin.origin.foreign(request):
             raise ApiError(ApiCode.PERMISSION_DENIED, "the call comes from another site")
         bound = request.cookies.get(self._form, "")
         if not bound:
             return self._form_page("/", "The form was open for too long. Please try again.", status=403)
+        form = await read_form(request)
         await csrf.check(request, csrf.token_for(bound, "local"))
-        form = await request.post()
         token, back = form.get("token", ""), form.get("return_to", "/")
         return_to = local_path(back if isinstance(back, str) else "/")
         cookie = await self._signin.enter_local(
@@ -168,8 +169,11 @@ class SignInRoutes:
         session = await session_of(request)
         if session is None:
             return pages.signed_out()
+        bounded(request, MAX_FORM_BYTES)
+        form = await read_form(request)
         await check_csrf(request, session)
-        form = await request.post()
+        for tell in request.app[LEAVING]:
+            tell(request, session)
         url = await self._signin.leave(
             self._signin.sessions.value_of(request),
             session.principal,
@@ -189,9 +193,9 @@ class SignInRoutes:
 
     async def _back_channel(self, request: web.Request) -> web.StreamResponse:
         """OpenID Connect Back-Channel Logout 1.0, 2.5 to 2.8."""
-        form = await request.post() if (request.content_length or 0) <= MAX_FORM_BYTES else {}
-        token = form.get("logout_token", "")
         try:
+            bounded(request, MAX_FORM_BYTES)
+            token = (await read_form(request)).get("logout_token", "")
             ended = await self._signin.back_channel(
                 request.match_info["issuer"], token if isinstance(token, str) else ""
             )
@@ -199,7 +203,8 @@ class SignInRoutes:
             _log.warning("a logout token was refused", source=request.remote, reason=str(refused))
             return _json({"error": "invalid_request", "error_description": str(refused)}, 400)
         except ApiError as error:
-            return _json({"error": "invalid_request", "error_description": error.message}, _STATUS.get(error.code, 503))
+            status = 400 if error.code is ApiCode.INVALID else _STATUS.get(error.code, 503)
+            return _json({"error": "invalid_request", "error_description": error.message}, status)
         except ProviderUnavailable as error:
             return _json({"error": "temporarily_unavailable", "error_description": str(error)}, 503)
         except OUTAGE as error:

@@ -266,6 +266,8 @@ class Sessions:
 
 SESSIONS = web.AppKey("signin_sessions", Sessions)
 ORIGIN = web.AppKey("signin_origin", Origin)
+LEAVING: web.AppKey[list[Callable[[web.Request, Session], None]]] = web.AppKey("signin_leaving", list)
+"""Who is told when somebody signs out in this process; what takes time they do later."""
 _FOUND: web.RequestKey[list[Session | None]] = web.RequestKey("signin_session", list)
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

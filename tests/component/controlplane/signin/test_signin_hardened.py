@@ -187,3 +187,23 @@ async def test_a_hanging_provider_holds_nobody_up(rig: Any, hanging: tuple[str, 
     finally:
         await provider.close()
         await fetcher.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "content_type"),
+    [
+        (b"token=\xff", "application/x-www-form-urlencoded"),
+        (b"token=x", "application/x-www-form-urlencoded; charset=no-such-charset"),
+        (b"--b\r\n\r\nx\r\n--b--\r\n", "multipart/form-data; boundary=b"),
+        (b"token=" + b"x" * 100_000, "application/x-www-form-urlencoded"),
+    ],
+)
+async def test_bytes_that_are_no_form_are_refused(rig: Any, browser: Browser, sent: bytes, content_type: str) -> None:
+    rig.corp.account("odile")
+    await rig.sign_in(browser, "odile")
+    await browser.open(f"{rig.origin}/auth/local")
+    for path in ("/auth/local", "/auth/logout", "/auth/backchannel/corp"):
+        async with browser.session.post(
+            f"{rig.origin}{path}", data=sent, headers={"Content-Type": content_type}, allow_redirects=False
+        ) as answer:
+            assert answer.status == 400, (path, await answer.text())

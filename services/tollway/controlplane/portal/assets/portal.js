@@ -130,7 +130,7 @@ async function play(form) {
     const body = new URLSearchParams(new FormData(form));
     const response = await fetch("/playground/stream", { method: "POST", body, signal: trying.signal });
     if (response.redirected) {
-      location.assign("/auth/login");
+      location.assign("/auth/login?return_to=%2Fplayground");
       return;
     }
     if (!response.ok) {

@@ -18,6 +18,16 @@ ACTIONS = {
     "issue": ("CreateServiceAccountToken", "service_accounts.issue", ""),
 }
 """What can be done with an account: the method, its permission, and what the page then says."""
+CHANGES = (
+    ("issue", "New token", "New token", False),
+    ("enable", "Enable", "Enable", False),
+    ("disable", "Disable", "Disable", True),
+    ("archive", "Archive", "Archive for good", True),
+)
+"""The forms of an account: the action, what opens it, its button, and whether it takes something away.
+
+Each is a form of its own: in one with several buttons, the Enter key in a field would press the first.
+"""
 
 
 async def accounts(visit: Visit, problem: ApiError | None = None, secret: str = "") -> web.Response:
@@ -28,6 +38,7 @@ async def accounts(visit: Visit, problem: ApiError | None = None, secret: str = 
     return visit.page(
         "accounts.html",
         accounts=[(one, _allowed(standing, one.business_unit, one.project)) for one in found.service_accounts],
+        changes=CHANGES,
         following=found.next_page_token,
         typed={"name": "", "description": "", "business_unit": "", "project": "", **visit.form},
         secret=secret,

@@ -62,11 +62,11 @@ async def new(visit: Visit, problem: ApiError | None = None) -> web.Response:
         "models",
         "description",
         "measure",
-        "window",
         "model",
         "limit",
     ]
-    typed = {f"terms.{name}": visit.asked(name) for name in names} | {"reason": "", **visit.form}
+    typed = {f"terms.{name}": visit.asked(name) for name in names}
+    typed |= {"terms.window": visit.asked("window", "minute"), "reason": "", **visit.form}
     return visit.page(
         "approval_new.html",
         kind=kind,

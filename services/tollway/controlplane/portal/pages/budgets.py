@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from aiohttp import web
 
-from tollway.controlplane.call import ApiError
+from tollway.controlplane.call import ApiCode, ApiError
 from tollway.controlplane.portal import forms
+from tollway.controlplane.portal.rendering import amount
 from tollway.controlplane.portal.visit import BESIDE, Visit
 
 PAGE = 50
@@ -32,8 +36,18 @@ async def budgets(visit: Visit) -> web.Response:
 async def edit(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """The form of one budget, which need not exist yet."""
     subject = visit.form.get("subject") or visit.asked("subject")
-    budget = await visit.maybe("BudgetService/GetBudget", {"subject": subject}) if subject else None
-    changes = not subject or (await visit.standing()).may_set_budget(subject)
+    budget, nobody = None, not subject
+    try:
+        budget = await visit.maybe("BudgetService/GetBudget", {"subject": subject}) if subject else None
+    except ApiError as error:
+        if error.code is not ApiCode.INVALID:
+            raise
+        problem, nobody = problem or error, True
+    if problem is not None and problem.code is ApiCode.PERMISSION_DENIED and visit.may("budgets.update"):
+        # Their form comes back to whoever has one: it may be the subject alone that is wrong.
+        problem, nobody = ApiError(problem.code, problem.message, field="subject"), True
+    changes = nobody or (await visit.standing()).may_set_budget(subject)
+    present = budget.etag if budget is not None else ""
     typed = {
         "subject": subject,
         "limit": budget.limit if budget is not None else "",
@@ -44,20 +58,45 @@ async def edit(visit: Visit, problem: ApiError | None = None) -> web.Response:
         "reason": "",
         **visit.form,
     }
-    return visit.page("budget.html", budget=budget, changes=changes, typed=typed, periods=PERIODS, problem=problem)
+    return visit.page(
+        "budget.html",
+        budget=budget,
+        changes=changes,
+        typed=typed,
+        periods=PERIODS,
+        etag=visit.etag(present, "limit"),
+        increase_etag=visit.etag(present, "amount"),
+        problem=problem,
+    )
 
 
 async def save(visit: Visit) -> web.Response:
-    """Sets a budget, unless somebody else has changed it in the meantime."""
+    """Sets a budget, unless somebody else has changed it in the meantime.
+
+    Without an etag a budget is made: one that is there already is shown instead, and not replaced unseen.
+    """
+    fields = forms.picked(visit.form, "subject", "limit", "period", "mode", "etag")
     try:
-        fields = forms.picked(visit.form, "subject", "limit", "period", "mode", "etag")
-        fields["update_mask"] = "limit,period,mode"
-        await visit.call("BudgetService/SetBudget", fields)
+        if fields["subject"] and not fields["etag"] and await _differs(visit, fields):
+            opened = replace(visit, form={name: visit.form.get(name, "") for name in ("subject", "why")})
+            message = f"there is a budget of {fields['subject']} already; nothing was saved, below is what it is"
+            return await edit(opened, ApiError(ApiCode.ALREADY_EXISTS, message))
+        await visit.call("BudgetService/SetBudget", fields | {"update_mask": "limit,period,mode"})
     except ApiError as error:
         if error.code in BESIDE:
             return await edit(visit, error)
         raise
     return visit.go("/budgets", done="saved")
+
+
+async def _differs(visit: Visit, fields: Mapping[str, str]) -> bool:
+    """Whether the subject has a budget, and another than is asked for: the second try of a form finds its own."""
+    found = await visit.maybe("BudgetService/GetBudget", {"subject": fields["subject"]})
+    if found is None:
+        return False
+    limit = fields["limit"]
+    same = limit.replace(".", "", 1).isdecimal() and amount(found.limit) == amount(limit)
+    return not same or (found.period, found.mode) != (fields["period"], fields["mode"])
 
 
 async def increase(visit: Visit) -> web.Response:

@@ -82,6 +82,7 @@ async def one(visit: Visit, problem: ApiError | None = None) -> web.Response:
         state=STATUS.get(key.status, "unknown"),
         graces=GRACES,
         changes=changes,
+        etag=visit.etag(key.etag),
         budget=budget,
         problem=problem,
     )

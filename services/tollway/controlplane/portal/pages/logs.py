@@ -8,9 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tollway.controlplane.call import ApiError
 from tollway.controlplane.portal import forms
-from tollway.controlplane.portal.visit import BESIDE, Visit
+from tollway.controlplane.portal.visit import Visit
 
 PAGE = 50
 MAX_SHOWN = 200_000
@@ -50,14 +49,7 @@ async def listing(visit: Visit) -> web.Response:
 async def read(visit: Visit) -> web.Response:
     """The exact words of one request and of its answer."""
     asked = {"request_id": visit.named("request")}
-    try:
-        found = await visit.call(
-            "RequestLogService/GetLoggedRequest", asked, reason=visit.form.get("reason", "").strip()
-        )
-    except ApiError as error:
-        if error.code in BESIDE:
-            return visit.problem(error)
-        raise
+    found = await visit.call("RequestLogService/GetLoggedRequest", asked, reason=visit.form.get("reason", "").strip())
     return visit.page(
         "log.html", log=found.metadata, messages=[_shown("Request", found.request), _shown("Answer", found.response)]
     )

@@ -12,7 +12,7 @@ from tollway.controlplane.portal import charts, forms
 from tollway.controlplane.portal.rendering import amount, money, number
 from tollway.controlplane.portal.visit import Visit
 
-SHOWN, MOST = 10, 500
+SHOWN, MOST = 10, 200
 """How many groups a table of the dearest has, on the first page and on its own."""
 WAITING = 20
 COUNTS = ("requests", "errors", "input_tokens", "output_tokens")

@@ -57,7 +57,8 @@ async def act(visit: Visit) -> web.Response:
 
 async def roles(visit: Visit, problem: ApiError | None = None) -> web.Response:
     """Who holds which role where."""
-    asked: dict[str, Any] = {"page_size": PAGE, "page_token": visit.asked("page"), "user": visit.asked("user")}
+    only = {name: visit.asked(name) for name in ("user", "project")}
+    asked: dict[str, Any] = {"page_size": PAGE, "page_token": visit.asked("page"), **only}
     found = await visit.call("RoleService/ListRoles", asked)
     standing = await visit.standing()
     bindings = list(found.roles)
@@ -73,7 +74,7 @@ async def roles(visit: Visit, problem: ApiError | None = None) -> web.Response:
         following=found.next_page_token,
         roles=standing.roles_anywhere(),
         holders=HOLDERS,
-        user=asked["user"],
+        only=only,
         typed=typed,
         problem=problem,
     )

@@ -14,15 +14,37 @@ from tollway.controlplane.portal import forms
 from tollway.controlplane.portal.pages.keys import projects_to_choose
 from tollway.controlplane.portal.relay import Answer, Relay
 from tollway.controlplane.portal.sessionkeys import SECONDS, SessionKeys
-from tollway.controlplane.portal.visit import BESIDE, HEADERS, Visit
+from tollway.controlplane.portal.visit import BESIDE, HEADERS, Services, SignedIn, Visit
+from tollway.controlplane.signin.sessions import LEAVING
 
 OFFERED = 200
 MAX_PROMPT = 32_000
+MAX_PROJECT = 100
 MAX_TOKENS = 4096
 NEW_SECONDS = 5.0
 """How long a key counts as one of which data planes may not have heard."""
 RELAY = web.AppKey("portal_relay", Relay)
 KEYS = web.AppKey("portal_session_keys", SessionKeys)
+_UNREADABLE = (ValueError, RecursionError)
+"""What msgspec raises for an answer: its own errors, for words that are not UTF-8, and for what is nested too deep."""
+
+
+def add_keys(app: web.Application, services: Services) -> None:
+    """Makes the place of the sessions' keys, which lives as long as the application."""
+    keys = app[KEYS] = SessionKeys(services.clock)
+
+    async def start(_: web.Application) -> None:
+        keys.start()
+
+    async def close(_: web.Application) -> None:
+        await keys.close()
+
+    def leaving(request: web.Request, session: SignedIn) -> None:
+        keys.leave(Visit(request, session, services))
+
+    app.on_startup.append(start)
+    app.on_cleanup.append(close)
+    app[LEAVING].append(leaving)
 
 
 class _Message(msgspec.Struct):
@@ -78,6 +100,8 @@ async def _key(visit: Visit) -> tuple[str, bool]:
     project = visit.form.get("project", "").strip()
     if not project:
         raise forms.invalid("project", "is missing: choose the one that pays for the call")
+    if len(project) > MAX_PROJECT:
+        raise forms.invalid("project", f"must have at most {MAX_PROJECT} characters")
     held = await visit.request.app[KEYS].get(visit, project)
     return held.secret, visit.services.clock.monotonic() - held.made_at < NEW_SECONDS
 
@@ -136,7 +160,7 @@ async def send(visit: Visit) -> web.Response:
         return await playground(visit, said=_refusal(answer.status, content), refused=True)
     try:
         found = msgspec.json.decode(content, type=_Completion)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return await playground(visit, said="the answer cannot be read", refused=True)
     used = found.usage or _Usage()
     said = f"The answer is complete: {used.prompt_tokens:,} tokens in, {used.completion_tokens:,} tokens out."
@@ -146,8 +170,8 @@ async def send(visit: Visit) -> web.Response:
 def _refusal(status: int, content: bytes) -> str:
     try:
         return f"{msgspec.json.decode(content, type=_Refusal).error.message} ({status})"
-    except msgspec.DecodeError:
-        return f"the gateway answered {status}"
+    except _UNREADABLE:
+        return f"the gateway's answer cannot be read ({status})"
 
 
 async def stream(visit: Visit) -> web.StreamResponse:
@@ -165,11 +189,9 @@ async def stream(visit: Visit) -> web.StreamResponse:
             await response.write_eof()
             return response
     except ApiError as error:
-        if response is not None:  # the stream has begun, and breaks off: the page says so
+        if response is not None:  # the stream has begun, and breaks off (the page says so), or the browser has gone
             return response
         return _plain(error.message, 400 if error.code in BESIDE else 503)
-    except ConnectionResetError:
-        return response or web.Response()  # the browser has gone
 
 
 def _plain(text: str, status: int) -> web.Response:

@@ -13,6 +13,7 @@ from tollway.controlplane.portal.pages.approvals import KINDS
 from tollway.controlplane.portal.pages.conditions import EXAMPLES, VARIABLES
 from tollway.controlplane.portal.policyform import PolicyForm
 from tollway.controlplane.portal.visit import BESIDE, Visit
+from tollway.wire.codec import ContractViolation
 from tollway.wire.json_codec import loads, render
 
 MAX_POLICY = 64_000
@@ -61,7 +62,8 @@ async def policy(
         examples=EXAMPLES[kind],
         versions=await _versions(visit, kind, present),
         older=_before(visit, present) - VERSIONS,
-        problem=problem,
+        problem=problem if as_text else policyform.placed(problem),
+        summary=policyform.summary(problem),
         trial=trial,
         focus=focus,
     )
@@ -86,7 +88,11 @@ def _text(visit: Visit) -> dict[str, Any]:
     text = visit.form.get("policy", "")
     if len(text) > MAX_POLICY:
         raise forms.invalid("policy", f"must have at most {MAX_POLICY:,} characters")
-    found = loads(text.encode())
+    try:
+        found = loads(text.encode())
+    except ContractViolation as violation:
+        said = violation.message.replace("the body", "the text", 1)
+        raise forms.invalid("policy", f"cannot be read: {said}") from None
     if unknown := sorted(set(found) - set(PARTS)):
         raise forms.invalid("policy", f"has {unknown[0]!r}: it can have rules, steps and timing")
     return found

@@ -24,10 +24,9 @@ async def projects(visit: Visit) -> web.Response:
     """The projects that the person may see, with what they cost this month."""
     asked = {"page_size": PAGE, "page_token": visit.asked("page"), "business_unit": visit.asked("business_unit")}
     month = visit.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    only: dict[str, Any] = {"business_unit": within} if (within := visit.asked("business_unit")) else {}
-    found, usage = await visit.several(("ProjectService/ListProjects", asked), visit.usage("project", month, **only))
-    if found is None:
-        found = await visit.call("ProjectService/ListProjects", asked)
+    found = await visit.call("ProjectService/ListProjects", asked)
+    listed = [one.id for one in found.projects]
+    usage = await visit.maybe(*visit.usage("project", month, projects=listed)) if listed else None
     costs = {row.group: row for row in usage.rows} if usage is not None else {}
     return visit.page(
         "projects.html",
@@ -63,6 +62,7 @@ async def project(visit: Visit, problem: ApiError | None = None) -> web.Response
         days=days,
         keys=list(keys.keys) if keys is not None else None,
         members=list(members.roles) if members is not None else None,
+        more_members=members is not None and bool(members.next_page_token),
         budget=budget,
         limits=list(limits.limits) if limits is not None else [],
         may_here=lambda permission, owner=None: standing.may(permission, owner=owner, **place),
@@ -70,6 +70,7 @@ async def project(visit: Visit, problem: ApiError | None = None) -> web.Response
         sets_budget=standing.may_set_budget(f"project:{found.name}", found.business_unit),
         roles=standing.roles_to_give(**place),
         typed=typed,
+        etag=visit.etag(found.etag, "description"),
         problem=problem,
     )
 
