@@ -175,7 +175,7 @@ async def test_the_release_before_folds_and_loses_nothing(before: str) -> None:
         return await (await db.execute("SELECT sum(requests), sum(cached_requests) FROM ledger_deltas")).fetchone()
 
     async with create_pool(before, 4) as pool:
-        await migrate(before, phases=("pre",))
+        await migrate(before)
         await ingest(pool, "dp", rows(0, 1))
         async with pool.connection() as db:
             for _ in range(2):
@@ -185,7 +185,6 @@ async def test_the_release_before_folds_and_loses_nothing(before: str) -> None:
         async with pool.connection() as db:
             assert await sums(db) == (None, None)
         assert (await usage(pool, "model"))[0].cached_requests == 4
-        assert await migrate(before) >= 1, "the trigger goes"
         await ingest(pool, "dp", rows(2))
         await fold_all(pool)
         assert (await usage(pool, "model"))[0].cached_requests == 6

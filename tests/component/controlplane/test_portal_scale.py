@@ -28,6 +28,9 @@ from tollway.testkit.servers import PostgresServer
 from tollway.wire.balances_codec import BalanceQuery
 
 MS = 200.0
+"""Of a page, at the 95th percentile."""
+COLD_MS = 500.0
+"""Of the first page after a restart of a database that has nothing of its files in memory: the disk's time is in it."""
 ROWS = int(os.environ.get("TOLLWAY_PORTAL_ROWS", "10000000"))
 REPORTS = "tollway.controlplane.portal.reports.FRESH_SECONDS"
 DERIVED = """
@@ -126,7 +129,7 @@ async def test_every_page_answers_at_once(
     with capsys.disabled():
         print("\n| page | role | cold ms | warm p95 ms |\n|---|---|---|---|")
         print("\n".join(one.line() for one in found))
-    assert {one.line() for one in found if one.cold > MS or one.p95 > MS} == set()
+    assert {one.line() for one in found if one.cold > COLD_MS or one.p95 > MS} == set()
 
 
 async def days_read(url: str, by: str, days: int, **filters: Any) -> int:
