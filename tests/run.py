@@ -1,7 +1,7 @@
 """`make test`: the whole suite in its tiers, each with its time, and one closing line that counts.
 
 The tiers share the cores (pytest-xdist, a file stays on one worker): the fast one with more workers than cores, for it
-waits a lot; the one that starts whole gateways with as many as there are. Long runs (vllm, browser, chaos, soak) have
+waits a lot; the one that starts whole gateways with one more than there are. Long runs (vllm, browser, chaos, soak) have
 targets of their own. Arguments are handed to pytest.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent
-TIERS = (("fast", ("unit", "house", "contract", "component", "clients"), 4), ("processes", ("e2e",), 2))
+TIERS = (("fast", ("unit", "house", "contract", "component", "clients"), 4), ("processes", ("e2e",), 3))
 """Title, folders, workers."""
 FAST = "not vllm and not browser and not chaos and not soak"
 NO_TESTS_COLLECTED = 5
