@@ -1,8 +1,7 @@
 """`make test`: the whole suite in its tiers, each with its time, and one closing line that counts.
 
-The tiers share the cores (pytest-xdist, a file stays on one worker): the fast one with more workers than cores, for it
-waits a lot; the one that starts whole gateways with one more than there are. Long runs (vllm, browser, chaos, soak) have
-targets of their own. Arguments are handed to pytest.
+The tiers share the cores (pytest-xdist, a file stays on one worker), with more workers than there are of them: tests
+wait a lot. Long runs (vllm, browser, chaos, soak) have targets of their own. Arguments are handed to pytest.
 """
 
 from __future__ import annotations
