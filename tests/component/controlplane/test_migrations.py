@@ -167,8 +167,10 @@ async def test_one_that_meets_locks_of_others_is_tried_again(empty: str, monkeyp
     assert await migrate(empty, migrations=made[:1]) == 1
     async with await psycopg.AsyncConnection.connect(empty) as other:
         await other.execute("LOCK TABLE things IN SHARE MODE")
+        monkeypatch.setattr("tollway.controlplane.db.migrate.TRIES", 2)
         with pytest.raises(MigrationError, match="lock timeout"):
             await migrate(empty, migrations=made)
+        monkeypatch.setattr("tollway.controlplane.db.migrate.TRIES", 100)
         migrating = asyncio.create_task(migrate(empty, migrations=made))
         await asyncio.sleep(0.25)
         assert not migrating.done()
