@@ -118,7 +118,9 @@ class Fleet:
         while not self._stop.wait(0.2):
             for number, service in enumerate(self.stack.dataplanes[:PLANES]):
                 try:
-                    self.memory[number].append(psutil.Process(service.pid).memory_info().rss / MEBIBYTE)
+                    found = psutil.Process(service.pid).memory_info()
+                    # Without the journal's segment, a mapped file that fills and is replaced by an empty one.
+                    self.memory[number].append((found.rss - found.shared) / MEBIBYTE)
                 except psutil.Error:
                     continue  # killed
 
