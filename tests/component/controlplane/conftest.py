@@ -12,11 +12,14 @@ from typing import Any
 import aiohttp
 import grpc.aio
 import pytest
+import pytest_asyncio
 from psycopg import AsyncConnection
 
 from tollway.controlplane.app import ControlPlane
 from tollway.controlplane.db.migrate import migrate
 from tollway.controlplane.settings import Settings
+from tollway.testkit.portal import Rig
+from tollway.testkit.portal import rig as opened
 from tollway.testkit.servers import PostgresServer
 from tollway.wire.client import connect
 from tollway.wire.contract import METHODS
@@ -159,3 +162,12 @@ def make_api() -> Callable[..., Api]:
 def canary() -> str:
     """A value that must appear nowhere."""
     return f"sk-canary-{secrets.token_hex(16)}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(
+    postgres: PostgresServer, make_settings: Callable[..., Settings], make_api: Callable[..., Api]
+) -> AsyncIterator[Rig]:
+    """A control plane with its portal, made once for the module; tests change only what is theirs."""
+    async with opened(postgres, make_settings, make_api) as made:
+        yield made

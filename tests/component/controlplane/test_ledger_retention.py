@@ -19,7 +19,7 @@ from tollway.controlplane.ledger.partitions import ensure_partitions
 from tollway.controlplane.ledger.retention import Retained, detach_expired, horizon, retain
 from tollway.controlplane.ledger.rollups import fold
 from tollway.controlplane.ledger.service import Ledger
-from tollway.controlplane.ledger.verify import Piece, verify
+from tollway.testkit.ledger_pieces import pieces
 from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row, schema_database
 from tollway.testkit.servers import PostgresServer
 
@@ -79,19 +79,9 @@ async def test_whole_partitions_go_and_their_sums_stay(pool: Pool) -> None:
     assert await requests(pool, july, july + timedelta(days=31)) == 30
     at = datetime.fromtimestamp(JULY / 1000, UTC) + timedelta(minutes=1)
     assert await requests(pool, at, at + timedelta(minutes=1)) == 30  # of its whole hour
-    pieces = await verified(pool, july, datetime(2026, 9, 30, tzinfo=UTC))
-    assert all(piece.clean for piece in pieces)
-    assert sum(piece.compared for piece in pieces) > 0
-
-
-async def verified(pool: Pool, begin: datetime, end: datetime) -> list[Piece]:
-    """The pieces of a period."""
-    found = []
-    async with pool.connection() as db:
-        while begin < end:
-            found.append(await verify(db, begin, end))
-            begin = found[-1].ends
-    return found
+    found = await pieces(pool, july, datetime(2026, 9, 30, tzinfo=UTC))
+    assert all(piece.clean for piece in found)
+    assert sum(piece.compared for piece in found) > 0
 
 
 @pytest.mark.parametrize(
@@ -111,14 +101,14 @@ async def test_where_no_rows_are_left_sums_are_compared_with_each_other(
             pass
     await drop(pool)
     begin = datetime(2020, 1, 1, tzinfo=UTC)
-    clean = await verified(pool, begin, datetime.fromtimestamp(NOON_MS / 1000, UTC))
+    clean = await pieces(pool, begin, datetime.fromtimestamp(NOON_MS / 1000, UTC))
     assert all(piece.clean for piece in clean)
     assert clean[0].compared > 2
     assert len(clean) < 100
     async with pool.connection() as db:
         await db.execute(spoil.encode())
-    pieces = await verified(pool, begin, datetime.fromtimestamp(NOON_MS / 1000, UTC))
-    assert {found.rollup for piece in pieces for found in piece.differences} == rollups
+    spoilt = await pieces(pool, begin, datetime.fromtimestamp(NOON_MS / 1000, UTC))
+    assert {found.rollup for piece in spoilt for found in piece.differences} == rollups
 
 
 async def test_files_that_a_process_left_behind_go_with_the_next_drop(pool: Pool) -> None:

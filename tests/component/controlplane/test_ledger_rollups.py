@@ -22,9 +22,9 @@ from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.model import QueryUsageRequest, UsageRow
 from tollway.controlplane.ledger.rollups import fold, keep_folded, summarize
 from tollway.controlplane.ledger.service import Ledger
-from tollway.controlplane.ledger.verify import Piece, verify
 from tollway.core.ledger import Outcome, RequestRow
 from tollway.core.usage import Usage
+from tollway.testkit.ledger_pieces import pieces
 from tollway.testkit.ledger_rows import NOON_MS, attempt_row, request_row, schema_database, uuid7
 from tollway.testkit.servers import PostgresServer
 
@@ -54,16 +54,6 @@ async def fold_all(pool: Pool) -> None:
         while await fold(db, 50):
             pass
         assert await (await db.execute("SELECT count(*) FROM ledger_deltas")).fetchone() == (0,)
-
-
-async def pieces(pool: Pool, begin: datetime = BEGIN, end: datetime = END) -> list[Piece]:
-    found = []
-    async with pool.connection() as db:
-        while begin < end:
-            found.append(await verify(db, begin, end))
-            assert found[-1].ends > begin
-            begin = found[-1].ends
-    return found
 
 
 async def usage(pool: Pool, by: str, begin: datetime = BEGIN, end: datetime = END, **more: Any) -> list[UsageRow]:
@@ -129,7 +119,7 @@ def test_any_order_and_repetition_of_batches_comes_to_the_sum_of_the_rows(
                 await ingest(pool, "dp", batch)
                 if now:
                     await fold_all(pool)
-            assert [p.differences for p in await pieces(pool) if p.different] == []
+            assert [p.differences for p in await pieces(pool, BEGIN, END) if p.different] == []
             with psycopg.connect(property_url) as db:
                 db.execute("TRUNCATE ledger_requests, ledger_attempts, ledger_deltas, ledger_hours, ledger_days")
 
@@ -158,7 +148,7 @@ async def test_attempts_that_come_one_by_one_are_one_request_at_their_provider(p
     await ingest(pool, "dp", [row, request_row(attempts=(attempt_row(provider="p2"),))])
     shown = {found.group: (found.requests, found.errors) for found in (await usage(pool, "provider"))[1:]}
     assert shown == {"p1": (1, 0), "p2": (1, 0)}
-    assert all(piece.clean for piece in await pieces(pool))
+    assert all(piece.clean for piece in await pieces(pool, BEGIN, END))
 
 
 async def test_hours_are_those_of_the_request_whatever_is_folded(pool: Pool) -> None:
@@ -236,9 +226,9 @@ async def test_four_ingesters_on_the_same_keys_and_a_folder_meet_no_deadlock(poo
             await db.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
         ).fetchone()
     assert deadlocks == (0,)
-    assert all(piece.clean for piece in await pieces(pool))
+    assert all(piece.clean for piece in await pieces(pool, BEGIN, END))
     await fold_all(pool)
-    assert all(piece.clean for piece in await pieces(pool))
+    assert all(piece.clean for piece in await pieces(pool, BEGIN, END))
     assert (await usage(pool, "project"))[0].requests == 120
 
 
@@ -254,10 +244,10 @@ async def test_four_ingesters_on_the_same_keys_and_a_folder_meet_no_deadlock(poo
 async def test_verify_finds_a_seeded_difference(pool: Pool, damage: str, rollup: str, figure: str) -> None:
     await ingest(pool, "dp", [request_row()])
     await fold_all(pool)
-    assert all(piece.clean for piece in await pieces(pool))
+    assert all(piece.clean for piece in await pieces(pool, BEGIN, END))
     async with pool.connection() as db:
         await db.execute(damage.encode())
-    found = await pieces(pool)
+    found = await pieces(pool, BEGIN, END)
     differences = [difference for piece in found for difference in piece.differences if difference.rollup == rollup]
     assert next(shown.name for shown in differences[0].figures) == figure
     assert differences[0].project == str(UUID(int=1))
@@ -275,7 +265,7 @@ async def test_verify_names_what_belongs_to_nothing(pool: Pool) -> None:
     async with pool.connection() as db:
         await db.execute("DELETE FROM ledger_attempts WHERE kind = 'attempt'")
         await db.execute("UPDATE ledger_attempts SET request_id = %s", (orphan,))
-    found = {f.check: (f.count, f.problem) for piece in await pieces(pool) for f in piece.findings}
+    found = {f.check: (f.count, f.problem) for piece in await pieces(pool, BEGIN, END) for f in piece.findings}
     assert found == {
         "attempts_without_request": (1, True),
         "adjustments_without_original": (1, True),
@@ -329,7 +319,7 @@ async def test_rows_of_the_release_before_count_too(pool: Pool) -> None:
         )
     total = (await usage(pool, "project"))[0]
     assert (total.requests, total.cost, total.estimated_cost) == (1, "0.0000004", "0")
-    assert all(piece.clean for piece in await pieces(pool))
+    assert all(piece.clean for piece in await pieces(pool, BEGIN, END))
 
 
 def shown(rows: Sequence[UsageRow]) -> list[tuple[str, int]]:

@@ -12,7 +12,8 @@ from tollway.controlplane.db.pool import Pool, create_pool
 from tollway.controlplane.ledger.checks import check
 from tollway.controlplane.ledger.ingest import ingest
 from tollway.controlplane.ledger.rollups import fold
-from tollway.controlplane.ledger.verify import Difference, Piece, verify
+from tollway.controlplane.ledger.verify import Difference
+from tollway.testkit.ledger_pieces import pieces
 from tollway.testkit.ledger_rows import NOON_MS, request_row, schema_database
 from tollway.testkit.servers import PostgresServer
 
@@ -34,15 +35,6 @@ async def fill(pool: Pool) -> None:
     async with pool.connection() as db:
         while await fold(db, 50):
             pass
-
-
-async def pieces(pool: Pool, begin: datetime, end: datetime) -> list[Piece]:
-    found = []
-    async with pool.connection() as db:
-        while begin < end:
-            found.append(await verify(db, begin, end))
-            begin = found[-1].ends
-    return found
 
 
 async def differences(pool: Pool, begin: datetime, end: datetime) -> list[Difference]:

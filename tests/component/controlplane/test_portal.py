@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tollway.testkit.browser import Browser
 from tollway.testkit.portal import XSS, Rig
-from tollway.testkit.portal import rig as opened
-from tollway.testkit.servers import PostgresServer
 
 PAGES = (
     "/", "/account", "/keys", "/keys?revoked=1&project=alpha", "/keys/new", "/models", "/models/sim/chat",
@@ -26,15 +21,6 @@ PAGES = (
     "/audit?actor=administrator", "/usage/day", "/usage/model?days=7", "/usage/key?all=1", "/usage/day?project=alpha",
 )  # fmt: skip
 FOR_ADMINISTRATORS = ("/units", "/providers", "/users", "/policies", "/policies/credit", "/audit", "/service-accounts")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(
-    postgres: PostgresServer, make_settings: Callable[..., Any], make_api: Callable[..., Any]
-) -> AsyncIterator[Rig]:
-    """Made once for the module; tests change only what is theirs."""
-    async with opened(postgres, make_settings, make_api) as made:
-        yield made
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

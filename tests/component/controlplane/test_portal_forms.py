@@ -5,26 +5,12 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tollway.testkit.portal import Person, Rig
-from tollway.testkit.portal import rig as opened
-from tollway.testkit.servers import PostgresServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(
-    postgres: PostgresServer, make_settings: Callable[..., Any], make_api: Callable[..., Any]
-) -> AsyncIterator[Rig]:
-    """Made once for the module; tests change only what is theirs."""
-    async with opened(postgres, make_settings, make_api) as made:
-        yield made
 
 
 def etag(text: str) -> str:

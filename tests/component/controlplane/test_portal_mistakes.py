@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tollway.controlplane.portal.policyform import MAX_RULES, MAX_STEPS
 from tollway.controlplane.portal.routes import MAX_FIELDS
 from tollway.testkit.portal import Person, Rig
-from tollway.testkit.portal import rig as opened
-from tollway.testkit.servers import PostgresServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORM = "application/x-www-form-urlencoded"
 PART = {"HX-Request": "true"}
 RULE = {"rules[0].name": "one", "rules[0].effect": "require", "rules[0].when": "", "rules[0].reason": ""}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(
-    postgres: PostgresServer, make_settings: Callable[..., Any], make_api: Callable[..., Any]
-) -> AsyncIterator[Rig]:
-    """Made once for the module; tests change only what is theirs."""
-    async with opened(postgres, make_settings, make_api) as made:
-        yield made
 
 
 def form(text: str, action: str) -> dict[str, str]:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 from urllib.parse import quote
 
 import pytest
-import pytest_asyncio
 
 from tollway.controlplane.portal.pages.conditions import EXAMPLES
 from tollway.testkit.portal import Rig
-from tollway.testkit.portal import rig as opened
-from tollway.testkit.servers import PostgresServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SMALL = {
@@ -35,15 +30,6 @@ SMALL = {
     "timing.remind_seconds": "1d",
     "timing.expire_seconds": "2d",
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(
-    postgres: PostgresServer, make_settings: Callable[..., Any], make_api: Callable[..., Any]
-) -> AsyncIterator[Rig]:
-    """Made once for the module; tests change the policy of a kind of their own."""
-    async with opened(postgres, make_settings, make_api) as made:
-        yield made
 
 
 def values(text: str, ending: str) -> list[str]:

@@ -176,6 +176,14 @@ async def test_a_limit_takes_the_dearest_and_sums_the_others(pool: Pool) -> None
     assert [shown.group for shown in days] == ["2026-09-20", "2026-09-21"]
 
 
+@pytest.mark.parametrize("filters", [{"model": "small"}, {"business_unit": "shops"}, {"project": RETAIL}])
+async def test_a_limit_counts_what_filters_let_through(pool: Pool, filters: dict[str, str]) -> None:
+    for by in ("project", "key", "user", "model"):
+        everything = await usage(pool, by, **filters)
+        found = await usage(pool, by, limit=1, **filters)
+        assert (found.total, found.groups, found.rows) == (everything.total, len(everything.rows), everything.rows[:1])
+
+
 async def test_projects_by_id_are_a_filter_among_others(pool: Pool) -> None:
     found = await usage(pool, "project", projects=[OLD, GONE])
     assert [(shown.group, shown.requests) for shown in found.rows] == [("retail", 1), (GONE, 2)]
