@@ -260,3 +260,21 @@ async def test_bodies_larger_than_a_chunk_all_arrive(log: RequestLog, pool: Pool
     assert await log.store("dp-1", [logged_body(NOON_MS, content=big) for _ in range(6)], 0) == 6
     assert (await sql(pool, "SELECT DISTINCT stored_bytes FROM request_log")) == [(len(big),)]
     assert log.counters.stored_bytes == 6 * len(big)
+
+
+async def test_while_a_drop_waits_for_upkeep_of_its_partition_nobody_waits_for_the_drop(
+    log: RequestLog, pool: Pool, clock: FakeClock, url: str
+) -> None:
+    await log.store("dp-1", [logged_body(NOON_MS, retention_days=1)], 0)
+    await log.look()
+    clock.advance(3 * 86_400)
+    part = f"request_log_1_{TODAY:%Y%m%d}"
+    async with await psycopg.AsyncConnection.connect(url) as upkeep:  # holds what a vacuum holds, and does not give way
+        await upkeep.execute(f"LOCK TABLE {part} IN SHARE UPDATE EXCLUSIVE MODE".encode())
+        dropping = asyncio.create_task(log.look())
+        await until_locked(pool, 1)
+        held = "SELECT 1 FROM pg_locks WHERE relation = 'request_log_1'::regclass AND mode = 'AccessExclusiveLock'"
+        assert await sql(pool, held) == []
+        await upkeep.rollback()
+    await dropping
+    assert part not in await partitions(pool)
