@@ -54,7 +54,7 @@ class RedisCounters:
         self._turn = asyncio.Lock()
         self._redis: redis.Redis = redis.Redis.from_url(
             url,
-            socket_timeout=timeout_seconds,
+            socket_timeout=None,  # as in RedisConnection: `_bounded` bounds, and no cancellation is lost
             socket_connect_timeout=timeout_seconds,
             max_connections=2,
             retry=Retry(NoBackoff(), 0),

@@ -25,7 +25,9 @@ class RedisConnection:
         pool = redis.BlockingConnectionPool.from_url(
             url,
             timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
+            # `bounded` is what bounds a call. The library would wait for each write in a task of its own, and lose
+            # a cancellation that comes as the write ends.
+            socket_timeout=None,
             socket_connect_timeout=timeout_seconds,
             max_connections=64,
             retry=Retry(NoBackoff(), 1),
