@@ -104,6 +104,15 @@ def test_what_is_offered_is_written_and_the_memory_is_given_back(log: Log) -> No
     assert log.counts.dropped == 0
 
 
+def test_the_end_does_not_wait_for_the_round(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "ROUND_SECONDS", 60.0)
+    assert log.writer.offer(captured(1))
+    log.writer.start()
+    time.sleep(0.05)
+    assert log.writer.stop(5), "it was between two rounds"
+    assert written(log) == ["1"]
+
+
 def test_a_queue_that_is_full_refuses(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_WAITING", 3)
     assert [log.writer.offer(captured(n)) for n in range(5)] == [True, True, True, False, False]

@@ -6,7 +6,6 @@ It works in rounds: masking holds the interpreter, and a busy event loop should 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -38,7 +37,7 @@ class Writer:
         self._wake = wake
         self._waiting: deque[Captured] = deque()
         self._something = threading.Event()
-        self._stopping = False
+        self._ending = threading.Event()
         self._busy = False
         self.problem = ""
         """Why the disk did not take bodies the last time that it did not."""
@@ -67,7 +66,7 @@ class Writer:
 
     def stop(self, seconds: float) -> bool:
         """Ends the thread after it has written what waits; false when that takes longer. Blocks: not for the loop."""
-        self._stopping = True
+        self._ending.set()
         self._something.set()
         if self._thread.ident is not None:
             self._thread.join(seconds)
@@ -76,15 +75,15 @@ class Writer:
     def _run(self) -> None:
         while True:
             if not self._waiting:
-                if self._stopping:
+                if self._ending.is_set():
                     return
                 self._something.wait(IDLE_SECONDS)
                 if not self._waiting:
                     self._something.clear()
                     if not self._waiting:  # else it was offered between the two
                         continue
-            if not self._stopping and len(self._waiting) < ROUND_BODIES:
-                time.sleep(ROUND_SECONDS)
+            if len(self._waiting) < ROUND_BODIES:
+                self._ending.wait(ROUND_SECONDS)
             self._busy = True
             try:
                 self._round()
