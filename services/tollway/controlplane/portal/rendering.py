@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,9 @@ def share(used: Any, limit: Any) -> int:
     return min(percent(used, limit), 100)
 
 
-def make_environment() -> Environment:
-    """The environment with every template compiled."""
+@cache
+def environment() -> Environment:
+    """The one environment of a process, with every template compiled; pages do not change it."""
     made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,

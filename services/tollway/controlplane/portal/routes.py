@@ -98,7 +98,7 @@ class Portal:
     """The pages of one process. `gateway` is the data plane's address for clients, empty when it is not set."""
 
     def __init__(self, dispatcher: Dispatcher, clock: Clock, gateway: str) -> None:
-        self._services = Services(dispatcher, rendering.make_environment(), Reports(clock), clock, gateway)
+        self._services = Services(dispatcher, rendering.environment(), Reports(clock), clock, gateway)
         self._relay = Relay(gateway)
 
     async def close(self) -> None:
