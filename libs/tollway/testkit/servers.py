@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 from redis import Redis
 from redis.exceptions import RedisError
@@ -31,6 +32,8 @@ from tollway.testkit.settings import TestSettings
 
 ACCOUNT = "embedded_postgres"
 START_SECONDS = 20.0
+MEMORY_ROOM = 6 << 30
+"""Bytes free, so that servers of several workers at once leave the machine enough."""
 
 
 def _package(name: str) -> Path:
@@ -41,9 +44,17 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _shared_folder() -> Path:
+def _memory() -> Path | None:
+    """Where files live in memory and need a third of the time, when there is room for a run's databases."""
+    place = Path("/dev/shm")
+    if not place.is_dir() or min(shutil.disk_usage(place).free, psutil.virtual_memory().available) < MEMORY_ROOM:
+        return None
+    return place
+
+
+def _shared_folder(place: Path | None = None) -> Path:
     """A folder that every user may pass through; gone when the program ends."""
-    made = Path(tempfile.mkdtemp(prefix="tw-pg-"))
+    made = Path(tempfile.mkdtemp(prefix="tw-pg-", dir=place))
     made.chmod(0o711)
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
@@ -63,14 +74,16 @@ def _account() -> str | None:
 class PostgresServer:
     """One server on a Unix socket. `kill` is what a power cut does; `start` brings it back with its data.
 
-    `settings` are those of postgresql.conf, on top of our own.
+    `settings` are those of postgresql.conf, on top of our own. `in_memory` is for many small databases, where there is
+    room: it never holds for large ones.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, in_memory: bool = False, **settings: str) -> None:
         self._settings = settings
         self._user = _account()
+        memory = _memory() if in_memory else None
         # Another user must reach it, which it could not inside a folder that the test runner keeps to itself.
-        self.folder = folder if self._user is None else _shared_folder() / "data"
+        self.folder = folder if memory is None and self._user is None else _shared_folder(memory) / "data"
         self._socket = Path(tempfile.mkdtemp(prefix="tw-pg-"))
         self.url = f"postgresql://postgres@/postgres?host={self._socket}"
 
@@ -120,6 +133,11 @@ class PostgresServer:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"'.encode())
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
+    def drop_database(self, url: str) -> None:
+        """Drops one that `create_database` made, whoever still uses it."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{urlsplit(url).path.lstrip("/")}" WITH (FORCE)'.encode())
+
     def kill(self) -> None:
         """Ends every process at once, without a checkpoint."""
         self._run("pg_ctl", "-m", "immediate", "stop")
@@ -142,7 +160,7 @@ class ExistingPostgres(PostgresServer):
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._made: list[str] = []
+        self._made: set[str] = set()
 
     def start(self) -> PostgresServer:
         """It runs already."""
@@ -151,8 +169,13 @@ class ExistingPostgres(PostgresServer):
     def create_database(self, template: str | None = None) -> str:
         """As for a server of our own."""
         made = super().create_database(template)
-        self._made.append(urlsplit(made).path.lstrip("/"))
+        self._made.add(made)
         return made
+
+    def drop_database(self, url: str) -> None:
+        """As for a server of our own."""
+        super().drop_database(url)
+        self._made.discard(url)
 
     def kill(self) -> None:
         """Refused."""
@@ -164,9 +187,8 @@ class ExistingPostgres(PostgresServer):
 
     def stop(self) -> None:
         """Drops what was made."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            for name in self._made:
-                connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+        for url in tuple(self._made):
+            self.drop_database(url)
 
 
 def lasting_port() -> int:
@@ -267,9 +289,12 @@ class ExistingValkey(ValkeyServer):
 
 
 def postgres_server(folder: Path) -> PostgresServer:
-    """A Postgres with its data in `folder`, or the existing one that the environment names. Not started."""
+    """A Postgres for many small databases, in memory or in `folder`, or the existing one that the environment names.
+
+    Not started.
+    """
     url = load(TestSettings).database_url
-    return ExistingPostgres(url) if url else PostgresServer(folder)
+    return ExistingPostgres(url) if url else PostgresServer(folder, in_memory=True, max_wal_size="256MB")
 
 
 def valkey_server(folder: Path) -> ValkeyServer:

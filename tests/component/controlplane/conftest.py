@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,9 +130,11 @@ def migrated(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def database(postgres: PostgresServer, migrated: str) -> str:
+def database(postgres: PostgresServer, migrated: str) -> Iterator[str]:
     """The URL of a new database at the present schema."""
-    return postgres.create_database(migrated)
+    url = postgres.create_database(migrated)
+    yield url
+    postgres.drop_database(url)
 
 
 @pytest.fixture
