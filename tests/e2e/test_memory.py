@@ -1,6 +1,7 @@
 """A data plane does not grow: under load with hang-ups, bodies of a megabyte and many keys, all counted and logged.
 
-TOLLWAY_MEMORY_SECONDS sets how long (64 by default; `make soak` takes an hour, with twenty times the keys).
+The load comes in rounds, and memory is compared at the rest after each: what is under way just then is no growth.
+TOLLWAY_MEMORY_SECONDS sets how long (48 by default; `make soak` takes an hour, with twenty times the keys).
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import psutil
 import pytest
 
 from tollway.testkit.load import HANG_UP, Clients, Sent, paced, slope
-from tollway.testkit.stack import SIMULATED, Service, Stack, until
+from tollway.testkit.stack import SIMULATED, Service, Stack
 
-SECONDS = float(os.environ.get("TOLLWAY_MEMORY_SECONDS", "64"))
+SECONDS = float(os.environ.get("TOLLWAY_MEMORY_SECONDS", "48"))
 LONG = SECONDS >= 600
+ROUND_SECONDS = 30.0 if LONG else 4.0
 KEYS = 10_000 if LONG else 500
 RATE = 60
 """Requests a second. Every key is used before; the first half of the time is warm-up too."""
@@ -35,6 +37,8 @@ SPOOL_BYTES, MEMORY_BYTES = 64 * MEBIBYTE, 32 * MEBIBYTE
 JOURNAL_BYTES = 32 * MEBIBYTE
 IMAGE = "data:image/png;base64," + base64.b64encode(random.Random(1).randbytes(1024) * 768).decode()
 """A megabyte that packs well: what is measured is memory, not the disk of the request log."""
+REST_SECONDS = 30.0
+"""How long until all queues are empty again."""
 QUEUES = {
     "tollway_bodies_memory_bytes": MEMORY_BYTES,
     "tollway_bodies_spool_bytes": SPOOL_BYTES,
@@ -97,38 +101,46 @@ async def one(clients: Clients, key: str, number: int) -> Sent:
     return await clients.chat(key, model=SIMULATED, messages=messages, max_tokens=100, stream=bool(number % 2))
 
 
-def settled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The least of every eight samples, with its time: what lies above it are the large bodies of a moment."""
-    return [min(samples[at : at + 8], key=lambda sample: sample[1]) for at in range(0, len(samples), 8)]
-
-
 class Watch:
-    """Samples a data plane's memory and queues while it is under load."""
+    """A data plane's memory at rest, and the most that its queues held."""
 
     def __init__(self, service: Service) -> None:
         self._process = psutil.Process(service.pid)
         self._metrics = f"http://127.0.0.1:{service.ports['admin']}/metrics"
+        self._began = time.monotonic()
         self.memory: list[tuple[float, float]] = []
         self.most: dict[str, float] = dict.fromkeys(QUEUES, 0.0)
 
-    async def run(self) -> None:
-        """Until it is cancelled."""
-        began = time.monotonic()
+    async def queues(self) -> None:
+        """Looks at the queues until it is cancelled."""
         while True:
-            found = self._process.memory_info()
-            # Without the journal's segment, a mapped file that fills and is replaced by an empty one.
-            self.memory.append((time.monotonic() - began, (found.rss - found.shared) / MEBIBYTE))
-            for name, value in (await asyncio.to_thread(self.read)).items():
-                if name in self.most:
-                    self.most[name] = max(self.most[name], value)
+            for name, value in (await asyncio.to_thread(self.levels)).items():
+                self.most[name] = max(self.most[name], value)
             await asyncio.sleep(0.5)
 
-    def read(self) -> dict[str, float]:
-        """The metrics without labels."""
+    async def rest(self) -> None:
+        """Waits until all queues are empty, and takes the least of what is held in a moment."""
+        deadline = time.monotonic() + REST_SECONDS
+        while any((await asyncio.to_thread(self.levels)).values()):
+            assert time.monotonic() < deadline, "all queues empty again"
+            await asyncio.sleep(0.1)
+        held = []
+        for _ in range(4):
+            held.append(self._held())
+            await asyncio.sleep(0.1)
+        self.memory.append((time.monotonic() - self._began, min(held)))
+
+    def levels(self) -> dict[str, float]:
+        """What the queues hold."""
         with urllib.request.urlopen(self._metrics, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, value in pairs}
+        return {name: float(value) for name, value in pairs if name in QUEUES}
+
+    def _held(self) -> float:
+        """In MiB, without the journal's segment, a mapped file that fills and is replaced by an empty one."""
+        found = self._process.memory_info()
+        return (found.rss - found.shared) / MEBIBYTE
 
 
 @pytest.mark.chaos
@@ -142,7 +154,7 @@ def test_memory_does_not_grow_under_load(ruled: tuple[Stack, list[str]], capsys:
     async def load() -> None:
         async with Clients([stack.base_url()]) as clients:
             await paced(KEYS, 1, lambda n: clients.chat(keys[n], model=SIMULATED, max_tokens=50), most_open=32)
-            watching = asyncio.ensure_future(watch.run())
+            watching = asyncio.ensure_future(watch.queues())
 
             async def send(_number: int) -> Sent:
                 number = next(numbers)
@@ -150,22 +162,20 @@ def test_memory_does_not_grow_under_load(ruled: tuple[Stack, list[str]], capsys:
                 outcomes[sent.code or sent.outcome] += 1
                 return sent
 
-            ends = time.monotonic() + SECONDS
-            while (left := ends - time.monotonic()) > 1:
-                part = min(left, 30.0)  # no longer, so that the answers are not kept
-                await paced(round(part * RATE), part, send, most_open=64)
+            for _ in range(round(SECONDS / ROUND_SECONDS)):
+                await paced(round(ROUND_SECONDS * RATE), ROUND_SECONDS, send, most_open=64)
+                await watch.rest()
             watching.cancel()
 
     asyncio.run(load())
-    half = [sample for sample in settled(watch.memory) if sample[0] >= watch.memory[-1][0] / 2]
+    half = watch.memory[len(watch.memory) // 2 :]
     rise = slope(half) * (half[-1][0] - half[0][0])
     an_hour = slope(half) * 3600 / half[0][1]
     with capsys.disabled():
         levels = {name: round(value / MEBIBYTE, 2) for name, value in watch.most.items()}
         print(f"\nmemory: {SECONDS:.0f} s, {KEYS} keys, {dict(outcomes)}, at most (MiB): {levels}")
         print(f"from {half[0][1]:.1f} to {half[-1][1]:.1f} MiB in the second half; the line rises {rise:+.2f} MiB")
-        quarters = [watch.memory[len(watch.memory) * n // 8][1] for n in range(8)]
-        print("by eighths:", ", ".join(f"{value:.1f}" for value in quarters))
+        print("by eighths:", ", ".join(f"{watch.memory[len(watch.memory) * n // 8][1]:.1f}" for n in range(8)))
     assert outcomes.keys() == {"200", HANG_UP}
     assert sum(outcomes.values()) > SECONDS * RATE / 3, "there was a load"
     if LONG:
@@ -174,5 +184,4 @@ def test_memory_does_not_grow_under_load(ruled: tuple[Stack, list[str]], capsys:
         assert rise < GROWTH_MIB
     for name, bound in QUEUES.items():
         assert watch.most[name] <= bound, name
-    until(lambda: not any(watch.read()[name] for name in QUEUES), 30, "all queues empty again")
     assert stack.sql("SELECT count(*) FROM ledger_requests") == [(KEYS + sum(outcomes.values()),)]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from tollway.runtime import log
+from tollway.runtime import log, memory
 from tollway.runtime.settings import SettingsError
 
 
@@ -19,6 +19,7 @@ class StartError(Exception):
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     """Runs `main(stop)` on uvloop until it returns; SIGTERM and SIGINT set `stop`. Returns the exit code."""
+    memory.give_back_large_blocks()
 
     async def supervised() -> None:
         stop = asyncio.Event()
