@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -78,6 +79,14 @@ async def test_batches_in_any_order_at_once_never_wait_for_good(log: RequestLog,
         log.store("dp-1", bodies, 0), log.store("dp-2", bodies[::-1], 0), log.store("dp-3", bodies[100:200], 0)
     )
     assert sum(counts) == await stored(pool) == 300
+
+
+async def test_rows_are_written_in_one_order_whatever_the_plan(log: RequestLog, pool: Pool) -> None:
+    bodies = [logged_body(NOON_MS + number) for number in range(300)]
+    random.Random(4).shuffle(bodies)
+    await log.store("dp-1", bodies, 0)
+    written = [row[0] for row in await sql(pool, "SELECT id FROM request_log ORDER BY tableoid, ctid")]
+    assert written == sorted(written), "else two batches that share rows can wait for each other for good"
 
 
 async def test_what_came_is_what_is_kept(log: RequestLog, pool: Pool) -> None:

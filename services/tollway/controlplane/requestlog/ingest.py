@@ -91,7 +91,7 @@ async def ingest(
 
 
 def _sorted_out(bodies: Sequence[LoggedBody], now: datetime) -> tuple[list[FlatBody], list[str], int]:
-    """The bodies to store by id, why others are refused, and how many are too old."""
+    """The bodies to store, why others are refused, and how many are too old."""
     good: list[FlatBody] = []
     refused: list[str] = []
     expired = 0
@@ -105,7 +105,6 @@ def _sorted_out(bodies: Sequence[LoggedBody], now: datetime) -> tuple[list[FlatB
             expired += 1
         else:
             good.append(flat)
-    good.sort(key=lambda flat: flat.id)
     return good, refused, expired
 
 

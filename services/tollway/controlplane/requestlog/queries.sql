@@ -1,5 +1,4 @@
--- The request log's statements. Bodies come as one JSON array, sorted by id (writers that meet wait for each other in the
--- same order), with their packed contents in an array beside it.
+-- The request log's statements. Bodies come as one JSON array with their packed contents in an array beside it.
 
 -- name: insert_bodies
 INSERT INTO request_log (
@@ -30,6 +29,7 @@ WHERE NOT EXISTS (
     WHERE erased.project = sent.project AND to_timestamp(sent.started_ms / 1000.0) >= erased.begin_at
       AND to_timestamp(sent.started_ms / 1000.0) < erased.end_at
 )
+ORDER BY sent.id -- so that batches that share rows wait for one another, and never in a circle
 ON CONFLICT DO NOTHING;
 
 -- name: without_row
