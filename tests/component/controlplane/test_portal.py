@@ -59,8 +59,15 @@ async def test_who_is_not_signed_in_is_sent_there_and_changes_nothing(rig: Rig) 
     async with Browser() as browser:
         page = await browser.open(rig.api.base + "/keys?project=alpha", stop="/auth/login")
         assert "return_to=%2Fkeys%3Fproject%3Dalpha" in page.url
-        part = await browser.open(rig.api.base + "/usage/day", headers={"HX-Request": "true"})
-        assert (part.status, part.headers["hx-redirect"]) == (401, "/auth/login")
+        for shown, back in (
+            (f"{rig.api.base}/keys?project=alpha", "%2Fkeys%3Fproject%3Dalpha"),
+            ("https://evil.example//evil.example/x", "%2F%2Fevil.example%2Fx"),  # sign-in itself goes to no other site
+            ("http://[", "%2F"),
+        ):
+            part = await browser.open(
+                rig.api.base + "/usage/day", headers={"HX-Request": "true", "HX-Current-URL": shown}
+            )
+            assert (part.status, part.headers["hx-redirect"]) == (401, f"/auth/login?return_to={back}")
         page = await browser.post(rig.api.base + "/keys", project="alpha", name="stolen")
         assert page.path == "/auth/login"
     assert await rig.api.sql("SELECT 1 FROM keys WHERE name = 'stolen'") == []

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
 import msgspec
@@ -304,9 +304,22 @@ def signed_in(handler: PageHandler) -> PageHandler:
 
 
 def _to_sign_in(request: web.Request) -> web.StreamResponse:
-    back = request.path_qs if request.method in csrf.SAFE else "/"
-    target = f"/auth/login?return_to={quote(back, safe='')}"
     headers: dict[str, Any] = {"Cache-Control": "no-store"}
     if "HX-Request" in request.headers:  # htmx would put the page of the sign-in into a part of its own
-        return web.Response(status=401, headers=headers | {"HX-Redirect": "/auth/login"})
+        target = _login(_page_shown(request.headers.get("HX-Current-URL", "/")))
+        return web.Response(status=401, headers=headers | {"HX-Redirect": target})
+    target = _login(request.path_qs if request.method in csrf.SAFE else "/")
     return web.Response(status=303, headers=headers | {"Location": target})
+
+
+def _login(back: str) -> str:
+    return f"/auth/login?return_to={quote(back, safe='')}"
+
+
+def _page_shown(url: str) -> str:
+    """The path and query of the page that asked for a part of itself."""
+    try:
+        page = urlsplit(url)
+    except ValueError:
+        return "/"
+    return urlunsplit(("", "", page.path, page.query, ""))
