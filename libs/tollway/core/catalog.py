@@ -236,7 +236,8 @@ class TokenIssuer(msgspec.Struct, frozen=True, kw_only=True):
     """An issuer whose tokens are taken in place of a virtual key. `keys` are public JWKs; `tags` are its requests'.
 
     `ended` are digests of its sessions that were signed out and of which nobody knows whose they were; tokens that name
-    a session and were issued before `sessions_not_before_ms` are void.
+    a session and were issued before `sessions_not_before_ms` are void. `groups_claim` and `claims` are where its tokens
+    name groups (`tollway.core.claims`).
     """
 
     name: str
@@ -247,6 +248,8 @@ class TokenIssuer(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     ended: tuple[str, ...] = ()
     sessions_not_before_ms: int | None = None
+    groups_claim: str = ""
+    claims: tuple[str, ...] = ()
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,11 +273,15 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """Where somebody may call models: one project, all of a business unit (both by id), or every one (neither)."""
+    """Where somebody may call models: one project, all of a business unit (both by id), or every one (neither).
+
+    `group` is the group of its issuer that gives it, empty for a grant by name.
+    """
 
     project: str = ""
     business_unit: str = ""
     not_after_ms: int | None = None
+    group: str = ""
 
     def covers(self, project: Project) -> bool:
         """Whether a project is among those."""

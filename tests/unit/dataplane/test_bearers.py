@@ -279,6 +279,34 @@ async def test_a_grant_ends_by_itself_and_a_choice_without_a_name_is_made_anew()
     assert (await scene.ask(presented)).project.name == "alpha"
 
 
+async def test_what_one_token_denies_another_does_not() -> None:
+    scene = Scene(ProjectGrant(project="a", group="models"), ProjectGrant(project="c"))
+    scene.swap(2, groups_claim="groups")
+    await scene.known()
+    assert (await scene.ask(token(), "alpha")).project.name == "alpha"
+    refused = await scene.refusal(token(groups=[]), "alpha")
+    assert refused.message.endswith("Granted: gamma.")
+    assert (await scene.ask(token(groups=[]))).project.name == "gamma"
+    assert (await scene.ask(token(groups=["models"]), "alpha")).project.name == "alpha"
+
+
+async def test_groups_of_tokens_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bearers, "MAX_GROUPS", 10)
+    scene = Scene(ALPHA)
+    scene.swap(2, groups_claim="groups")
+    await scene.known()
+    held = scene.directory.bearers
+    for number in range(5):
+        await scene.ask(token(n=number, groups=[f"{number}-{n}" for n in range(4)]))
+    assert len(held._verified) == 2
+    assert held._groups == 8
+    scene.clock.seconds += 700
+    scene.directory.heard()
+    assert (await scene.refusal(token(n=4, groups=[f"4-{n}" for n in range(4)]))).code is Code.KEY_EXPIRED
+    await scene.ask(token(groups=[str(n) for n in range(11)], iat=NOW + 700, exp=NOW + 800))
+    assert (len(held._verified), held._groups) == (0, 0), "one that names more is not remembered"
+
+
 @pytest.mark.parametrize(
     ("claims", "why"),
     [

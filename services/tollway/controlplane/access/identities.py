@@ -54,6 +54,7 @@ class _GrantRow(msgspec.Struct, frozen=True):
     unit_id: UUID | None
     project_id: UUID | None
     expires_at: datetime | None
+    group_name: str
 
 
 class _LogoutRow(msgspec.Struct, frozen=True):
@@ -189,6 +190,7 @@ def _grant(row: _GrantRow) -> ProjectGrant:
         project=str(row.project_id) if row.project_id is not None else "",
         business_unit=str(row.unit_id) if row.unit_id is not None else "",
         not_after_ms=_milliseconds(row.expires_at),
+        group=row.group_name,
     )
 
 

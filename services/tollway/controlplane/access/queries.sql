@@ -426,19 +426,20 @@ ORDER BY id, issued_until DESC, provider_sid;
 
 -- name: identity_grants
 -- Where these users may call models, by name or by a group of their issuer. Ends are checked when a request comes.
--- Groups are believed for a time after the issuer said them.
-SELECT DISTINCT found.user_id, found.unit_id, found.project_id, found.expires_at
+-- Groups are believed for a time after the issuer said them, unless a token says otherwise.
+SELECT DISTINCT found.user_id, found.unit_id, found.project_id, found.expires_at, found.group_name
 FROM (
-    SELECT b.user_id, b.unit_id, b.project_id, b.expires_at
+    SELECT b.user_id, b.unit_id, b.project_id, b.expires_at, '' AS group_name
     FROM role_bindings b
     WHERE b.user_id = ANY (%(users)s::uuid[]) AND b.role = ANY (%(roles)s::text[])
     UNION ALL
     SELECT u.id, b.unit_id, b.project_id,
-           least(b.expires_at, date_bin(%(bucket)s, u.last_seen_at, 'epoch'::timestamptz) + %(believed)s)
+           least(b.expires_at, date_bin(%(bucket)s, u.last_seen_at, 'epoch'::timestamptz) + %(believed)s),
+           member.group_name
     FROM users u
     CROSS JOIN LATERAL unnest(u.groups) AS member (group_name)
     JOIN role_bindings b ON b.group_name = member.group_name AND b.group_issuer IN ('', u.issuer)
     WHERE u.id = ANY (%(users)s::uuid[]) AND b.role = ANY (%(roles)s::text[]) AND u.last_seen_at IS NOT NULL
 ) AS found
 WHERE found.expires_at IS NULL OR found.expires_at > now()
-ORDER BY found.user_id, found.project_id, found.unit_id, found.expires_at;
+ORDER BY found.user_id, found.project_id, found.unit_id, found.expires_at, found.group_name;

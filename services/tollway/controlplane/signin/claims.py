@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tollway.controlplane.signin.model import MAX_GROUPS, Claims, IssuerRow
+from tollway.core.claims import found_claim, said_of
 
 MAX_SUBJECT = 255
 MAX_TEXT = 320
-MAX_GROUP = 256
 _NAMES = ("preferred_username",)
 
 
@@ -48,18 +48,6 @@ def complete(row: IssuerRow, claims: Mapping[str, Any]) -> bool:
     return all(found_claim(claims, name) is not None for name in mapped)
 
 
-def found_claim(claims: Mapping[str, Any], name: str) -> Any:
-    """A claim by name or, where there is none such, by a path with dots ("realm_access.roles"); None when absent."""
-    if name in claims:
-        return claims[name]
-    found: Any = claims
-    for part in name.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return None
-        found = found[part]
-    return found
-
-
 def _text(value: Any) -> str:
     return value.strip() if isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable() else ""
 
@@ -73,32 +61,7 @@ def _verified(row: IssuerRow, claims: Mapping[str, Any]) -> bool:
 
 
 def _all_groups(row: IssuerRow, claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """The groups, and the values of further claims as groups, "department=finance".
-
-    A group that is called like such a value is left out: whoever may make groups would be given what the claim gives.
-    """
-    named = _groups(found_claim(claims, row.groups_claim))
-    if not row.claims:
-        return named
-    reserved = tuple(f"{name}=" for name in row.claims)
-    found = {group for group in named if not group.startswith(reserved)}
-    for name in row.claims:
-        found |= {f"{name}={value}" for value in _groups(_value(found_claim(claims, name)))}
-    if len(found) > MAX_GROUPS:
-        raise ClaimsRefused(f"its groups and claims have more than {MAX_GROUPS} values; let the provider send fewer")
-    return tuple(sorted(group for group in found if len(group) <= MAX_GROUP))
-
-
-def _value(value: Any) -> Any:
-    """Truths and whole numbers as JSON writes them, so that a binding can name them."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else value
-
-
-def _groups(value: Any) -> tuple[str, ...]:
-    items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    if len(items) > MAX_GROUPS:
+    groups = said_of(claims, row.groups_claim, row.claims).groups
+    if len(groups) > MAX_GROUPS:
         raise ClaimsRefused(f"it names more than {MAX_GROUPS} groups; let the provider send only those that matter")
-    groups = (item for item in items if isinstance(item, str) and 0 < len(item) <= MAX_GROUP and item.isprintable())
-    return tuple(sorted(set(groups)))
+    return tuple(sorted(groups))

@@ -47,6 +47,8 @@ class _Pushed(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     issuer: str
     algorithms: list[str]
+    groups_claim: str
+    claims: list[str]
     data_plane: DataPlaneSpec
     keys: list[dict[str, str]] | None
     read_at: datetime | None
@@ -67,6 +69,8 @@ async def token_issuers(db: Database) -> dict[str, TokenIssuer]:
             tags=row.data_plane.tags,
             ended=ended.ended,
             sessions_not_before_ms=ended.sessions_not_before_ms,
+            groups_claim=row.groups_claim,
+            claims=tuple(row.claims),
         )
     return found
 

@@ -152,7 +152,7 @@ WHERE (issuer, subject, provider_sid) IN
 
 -- name: pushed_issuers
 -- Those whose tokens are taken by data planes, with their keys.
-SELECT i.id, i.name, i.issuer, i.algorithms, i.data_plane, k.keys, k.read_at
+SELECT i.id, i.name, i.issuer, i.algorithms, i.groups_claim, i.claims, i.data_plane, k.keys, k.read_at
 FROM signin_issuers i LEFT JOIN signin_keys k ON k.issuer_id = i.id
 WHERE i.archived_at IS NULL AND i.data_plane IS NOT NULL
 ORDER BY i.name;

@@ -17,7 +17,7 @@ import jwt
 import msgspec
 
 from tollway.controlplane.access.model import Identity
-from tollway.controlplane.signin.claims import ClaimsRefused, claims_of, found_claim, subject_of
+from tollway.controlplane.signin.claims import ClaimsRefused, claims_of, subject_of
 from tollway.controlplane.signin.model import MAX_TOKEN_LIFETIME_SECONDS, IssuerRow
 from tollway.controlplane.signin.providers import Provider, UnknownKey
 from tollway.core.bearer import (
@@ -32,6 +32,7 @@ from tollway.core.bearer import (
     session_of,
     signed_claims,
 )
+from tollway.core.claims import found_claim
 from tollway.runtime.clock import Clock
 
 MAX_REMEMBERED = 10_000

@@ -31,6 +31,7 @@ from tollway.core.bearer import (
     subject_of,
 )
 from tollway.core.catalog import DirectoryEntry, Project, ProjectGrant, TokenIssuer
+from tollway.core.claims import Said, said_of
 from tollway.core.errors import Code, TollwayError
 from tollway.dataplane.config.holder import CatalogHolder, Routes
 from tollway.dataplane.config.principal import Principal
@@ -39,6 +40,8 @@ from tollway.runtime.clock import Clock
 PROJECT_HEADER = "x-tollway-project"
 MAX_LIFETIME_SECONDS = 3600
 MAX_VERIFIED = 10_000
+MAX_GROUPS = 200_000
+"""Of the tokens that are remembered, all together: some 20 MiB."""
 MAX_PRINCIPALS = 10_000
 SHOWN_PROJECTS = 20
 RETRY_AFTER_SECONDS = 1.0
@@ -58,11 +61,13 @@ class Entries(Protocol):
 class Verified(NamedTuple):
     """What a token says, once its signature, issuer, audience and form were checked. Times are in Unix seconds.
 
-    `session` is the digest of the provider's session, empty where the token names none.
+    `session` is the digest of the provider's session, empty where the token names none. `said` is of its groups: where
+    it has the claim that would name a group, what the group gives ends with this token, not when it was last seen.
     """
 
     lookup: str
     session: str
+    said: Said
     tags: dict[str, str]
     issued: float
     expires: float
@@ -76,10 +81,12 @@ class Bearers:
         self._holder = holder
         self._clock = clock
         self._verified: OrderedDict[bytes, Verified] = OrderedDict()
-        self._principals: dict[tuple[str, str], tuple[DirectoryEntry, Principal]] = {}
+        self._principals: dict[tuple[str, str, tuple[str, ...]], tuple[DirectoryEntry, Principal]] = {}
         self._keys: dict[tuple[str, str | None, str], Any] = {}
         self._issuers: dict[str, TokenIssuer] = {}
         self._pepper = b""
+        self._groups = 0
+        """How many groups the verified tokens name, all together."""
         holder.on_swap(self._swapped)
 
     def _swapped(self, routes: Routes) -> None:
@@ -89,6 +96,7 @@ class Bearers:
             self._issuers = routes.catalog.issuers
             self._pepper = routes.catalog.index_pepper
             self._verified.clear()
+            self._groups = 0
             self._keys.clear()
 
     def takes(self, presented: str) -> bool:
@@ -108,11 +116,9 @@ class Bearers:
         now = self._clock.now_ms() / 1000
         if verified is None:
             verified = self._verify(token, now)
-            self._verified[digest] = verified
-            while len(self._verified) > MAX_VERIFIED:
-                self._verified.popitem(last=False)
+            self._remember(digest, verified)
         elif verified.expires + LEEWAY_SECONDS <= now:
-            del self._verified[digest]
+            self._groups -= len(self._verified.pop(digest).said.groups)
             raise _expired()
         else:
             self._verified.move_to_end(digest)
@@ -120,6 +126,13 @@ class Bearers:
         if entry is None:
             return self._when_found(verified, project)
         return self._principal(verified, entry, project)
+
+    def _remember(self, digest: bytes, verified: Verified) -> None:
+        self._verified[digest] = verified
+        self._groups += len(verified.said.groups)
+        while len(self._verified) > MAX_VERIFIED or self._groups > MAX_GROUPS:
+            _, oldest = self._verified.popitem(last=False)
+            self._groups -= len(oldest.said.groups)
 
     async def _when_found(self, verified: Verified, project: str | None) -> Principal:
         entry = await self._entries.find(verified.lookup)
@@ -161,7 +174,8 @@ class Bearers:
         if session in issuer.ended or (session and floor is not None and issued * 1000 < floor):
             raise TollwayError(Code.KEY_REVOKED, _SIGNED_OUT)
         lookup = ids.identity_lookup(self._pepper, issuer.issuer, subject_of(claims))
-        return Verified(lookup, session, issuer.tags, issued, expires)
+        said = said_of(claims, issuer.groups_claim, issuer.claims)
+        return Verified(lookup, session, said, issuer.tags, issued, expires)
 
     def _key(self, issuer: TokenIssuer, kid: str | None, algorithm: str) -> Any:
         """The key of a header, read once: that takes longer than to verify with it."""
@@ -180,7 +194,8 @@ class Bearers:
         now_ms = self._clock.now_ms()
         if (why := _void(verified, entry)) is not None:
             raise TollwayError(Code.KEY_REVOKED, why)
-        place = (verified.lookup, project or "")
+        denied = _denied(verified.said, entry)
+        place = (verified.lookup, project or "", denied)
         known = self._principals.get(place)
         if known is not None and known[0] is entry:
             not_after = known[1].not_after_ms
@@ -188,7 +203,8 @@ class Bearers:
                 return known[1]
         routes = self._holder.routes
         assert routes is not None
-        chosen, ends = self._choose(routes, entry, project, now_ms)
+        grants = [grant for grant in entry.grants or () if not grant.group or grant.group not in denied]
+        chosen, ends = self._choose(routes, grants, project, now_ms)
         own = msgspec.structs.replace(entry, project=chosen.id, tags=verified.tags)
         principal = Principal(own, chosen, routes, ends)
         if len(self._principals) >= MAX_PRINCIPALS:
@@ -197,10 +213,10 @@ class Bearers:
         return principal
 
     def _choose(
-        self, routes: Routes, entry: DirectoryEntry, named: str | None, now_ms: int
+        self, routes: Routes, given: Iterable[ProjectGrant], named: str | None, now_ms: int
     ) -> tuple[Project, int | None]:
         """The project of a request among those that are granted, and until when it is. Raises TollwayError."""
-        grants = [g for g in entry.grants or () if g.not_after_ms is None or now_ms < g.not_after_ms]
+        grants = [g for g in given if g.not_after_ms is None or now_ms < g.not_after_ms]
         granted = {project.id: project for project in routes.catalog.projects.values() if _covered(grants, project)}
         if not granted:
             raise TollwayError(
@@ -235,6 +251,11 @@ def _void(verified: Verified, entry: DirectoryEntry) -> str | None:
         return _SIGNED_OUT if verified.session in entry.ended else None
     floor = entry.sessionless_not_before_ms
     return _SIGNED_OUT if floor is not None and issued < floor else None
+
+
+def _denied(said: Said, entry: DirectoryEntry) -> tuple[str, ...]:
+    """The groups that give something and that a token denies."""
+    return tuple(grant.group for grant in entry.grants or () if grant.group and said.denies(grant.group))
 
 
 def _covered(grants: Iterable[ProjectGrant], project: Project) -> bool:

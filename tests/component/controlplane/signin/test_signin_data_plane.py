@@ -128,6 +128,19 @@ async def test_a_role_by_group_is_gone_with_the_group_and_with_the_binding(gatew
     assert await gateway.becomes((403, "project_not_allowed"), token) < 2
 
 
+async def test_who_is_known_to_be_in_a_group_and_has_a_token_without_it_is_not(gateway: Any, rig: Any) -> None:
+    await gateway.post("roles", {"role": "developer", "group": "callers", "project": "beta"})
+    told = rig.corp.token({"sub": "greta", "groups": ["callers"]})
+    assert (await rig.call(told, "me")).status == 200
+    await gateway.becomes((200, ""), told)
+    # Nobody but the data plane sees these two: the control plane still believes the group.
+    silent = rig.corp.token({"sub": "greta", "groups": None, "n": 2})
+    without = rig.corp.token({"sub": "greta", "groups": ["others"], "n": 2})
+    assert await gateway.code(silent) == (200, "")
+    assert await gateway.code(without) == (403, "project_not_allowed")
+    assert await gateway.code(told) == (200, "")
+
+
 async def test_a_disabled_user_is_refused_within_two_seconds_and_old_tokens_stay_void(gateway: Any, rig: Any) -> None:
     token = await gateway.known("dora", role="developer", project="alpha")
     user = await gateway.user("dora")
