@@ -16,6 +16,8 @@ from tollway.controlplane.call import ApiCode, ApiError
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+ABSENT = "none"
+"""The etag of what is not there: who sends it makes it, and changes nothing that somebody else has made meanwhile."""
 
 
 def etag(identity: UUID, revision: int) -> str:

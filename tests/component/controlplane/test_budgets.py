@@ -177,6 +177,15 @@ async def test_of_two_administrators_with_one_etag_one_wins(api: Any) -> None:
     assert (await api.call("DELETE", f"budgets/project:demo?etag={made['etag']}")).status == 412
 
 
+async def test_who_makes_a_budget_where_none_is_overwrites_none(api: Any) -> None:
+    await api.call("POST", "projects", {"name": "fresh"})
+    makes = [api.call("PATCH", "budgets/project:fresh", {"limit": str(n), "etag": "none"}) for n in range(1, 6)]
+    answers = await asyncio.gather(*makes)
+    assert sorted(answer.status for answer in answers) == [200, 412, 412, 412, 412]
+    made = next(answer.body for answer in answers if answer.status == 200)
+    assert (await api.call("GET", "budgets/project:fresh")).body["limit"] == made["limit"]
+
+
 async def test_two_administrators_who_make_it_at_once_make_one(api: Any) -> None:
     answers = await asyncio.gather(
         *(api.call("PATCH", "budgets/user:ana", {"limit": str(number)}) for number in range(1, 7))

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tollway.controlplane.call import ApiCode, ApiError, Call
 from tollway.controlplane.resources import (
+    ABSENT,
     changed_fields,
     check_etag,
     from_ms,
@@ -93,7 +94,7 @@ async def set_budget(call: Call, request: SetBudgetRequest) -> Budget:
     subject = await _subject(call, request.subject, change=True)
     row = await postgres.budget(call.db, subject, "_for_update")
     if row is None:
-        if request.etag:
+        if request.etag not in ("", ABSENT):
             raise ApiError(ApiCode.ETAG_MISMATCH, f"{subject.reference!r} has no budget any more", field="etag")
         terms = _terms(request, None, _TERMS)
         checks.fits(terms, [], "limit")

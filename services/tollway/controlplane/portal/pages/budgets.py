@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from tollway.controlplane.call import ApiCode, ApiError
 from tollway.controlplane.portal import forms
 from tollway.controlplane.portal.rendering import amount
 from tollway.controlplane.portal.visit import BESIDE, Visit
+from tollway.controlplane.resources import ABSENT
 
 PAGE = 50
 SCOPES = ("organisation", "business_unit", "project", "key", "user")
@@ -77,10 +79,14 @@ async def save(visit: Visit) -> web.Response:
     """
     fields = forms.picked(visit.form, "subject", "limit", "period", "mode", "etag")
     try:
-        if fields["subject"] and not fields["etag"] and await _differs(visit, fields):
-            opened = replace(visit, form={name: visit.form.get(name, "") for name in ("subject", "why")})
-            message = f"there is a budget of {fields['subject']} already; nothing was saved, below is what it is"
-            return await edit(opened, ApiError(ApiCode.ALREADY_EXISTS, message))
+        if fields["subject"] and not fields["etag"]:
+            found = await visit.maybe("BudgetService/GetBudget", {"subject": fields["subject"]})
+            if found is None:
+                fields["etag"] = ABSENT
+            elif _differs(found, fields):
+                opened = replace(visit, form={name: visit.form.get(name, "") for name in ("subject", "why")})
+                message = f"there is a budget of {fields['subject']} already; nothing was saved, below is what it is"
+                return await edit(opened, ApiError(ApiCode.ALREADY_EXISTS, message))
         await visit.call("BudgetService/SetBudget", fields | {"update_mask": "limit,period,mode"})
     except ApiError as error:
         if error.code in BESIDE:
@@ -89,14 +95,11 @@ async def save(visit: Visit) -> web.Response:
     return visit.go("/budgets", done="saved")
 
 
-async def _differs(visit: Visit, fields: Mapping[str, str]) -> bool:
-    """Whether the subject has a budget, and another than is asked for: the second try of a form finds its own."""
-    found = await visit.maybe("BudgetService/GetBudget", {"subject": fields["subject"]})
-    if found is None:
-        return False
+def _differs(budget: Any, fields: Mapping[str, str]) -> bool:
+    """Whether a budget is another than is asked for: the second try of a form finds its own."""
     limit = fields["limit"]
-    same = limit.replace(".", "", 1).isdecimal() and amount(found.limit) == amount(limit)
-    return not same or (found.period, found.mode) != (fields["period"], fields["mode"])
+    same = limit.replace(".", "", 1).isdecimal() and amount(budget.limit) == amount(limit)
+    return not same or (budget.period, budget.mode) != (fields["period"], fields["mode"])
 
 
 async def increase(visit: Visit) -> web.Response:
