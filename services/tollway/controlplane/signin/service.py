@@ -123,7 +123,7 @@ class SignIn:
             now = from_ms(self._clock.now_ms())
             async with self._pool.connection() as db, db.transaction():
                 if await logouts.signed_out(db, identity):
-                    raise TokenRefused("its session was signed out at the identity provider; sign in again")
+                    raise TokenRefused("its session was signed out; sign in again")
                 return await principal_of(db, identity, now, vault=self._vault, source=source, news=first)
         except TokenRefused as refused:
             raise ApiError(ApiCode.UNAUTHENTICATED, f"the token is not valid: {refused}") from None
@@ -259,21 +259,24 @@ class SignIn:
         source: str,
         request_id: str,
     ) -> str | None:
-        """Ends a session, or all of the person's (`everywhere`); returns where to go on at the provider, if asked.
+        """Ends a session, or all of the person's with all bearer tokens from before (`everywhere`).
 
-        `who` is the session's principal.
+        `who` is the session's principal. Returns where to go on at the provider, if asked.
         """
         row = await self.sessions.row(value)
         if row is None:
             return None
         issuer = (await self.issuers.trusted()).by_issuer.get(row.issuer or "")
+        now = self.sessions.now()
         async with self._pool.connection() as db, db.transaction():
             kept = await self.sessions.kept(db, row)
-            await postgres.revoke_session(db, row.id, self.sessions.now(), "signed out")
+            await postgres.revoke_session(db, row.id, now, "signed out")
             if everywhere and row.issuer_id is not None:
-                await postgres.revoke_subject(db, row.issuer_id, row.subject, self.sessions.now(), "signed out")
+                await postgres.revoke_subject(db, row.issuer_id, row.subject, now, "signed out")
             detail: dict[str, object] = {"everywhere": everywhere}
             await self._record(db, who, SIGN_OUT, f"session:{who.name}", detail, source, request_id)
+            if everywhere and issuer is not None:
+                await logouts.note(db, logouts.Logout(issuer=issuer, subject=row.subject, session="", issued=now), now)
         if issuer is None or not at_provider:
             return None
         provider = self.issuers.provider(issuer)

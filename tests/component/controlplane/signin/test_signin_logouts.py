@@ -25,7 +25,7 @@ async def refused(rig: Any, token: str) -> bool:
     """Whether the management API refuses a token, for the reason that its holder signed out."""
     answer = await rig.call(token, "me")
     assert answer.status in (200, 401), answer.body
-    return answer.status == 401 and "signed out at the identity provider" in answer.error["message"]
+    return answer.status == 401 and "its session was signed out" in answer.error["message"]
 
 
 async def test_a_logout_of_a_session_ends_its_tokens_and_those_that_name_none(gateway: Any, rig: Any) -> None:
@@ -88,6 +88,26 @@ async def test_signing_out_at_the_provider_ends_everything(gateway: Any, rig: An
     assert await rig.whoami(browser) is None
     assert await refused(rig, token)
     assert await gateway.becomes(VOID, token) < 2
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+async def test_signing_out_everywhere_in_the_portal_ends_tokens_and_of_one_session_none(
+    gateway: Any, rig: Any, browser: Browser, everywhere: bool
+) -> None:
+    name = f"lux-{everywhere}"
+    rig.corp.account(name)
+    await rig.sign_in(browser, name)
+    csrf = (await rig.whoami(browser))["session"]["csrf_token"]
+    token = await gateway.known(name, role="developer", project="alpha")
+    other = await gateway.known("lyn", role="developer", project="alpha")
+    await browser.post(f"{rig.origin}/auth/logout", csrf_token=csrf, **({"everywhere": "true"} if everywhere else {}))
+    assert await rig.whoami(browser) is None
+    assert await refused(rig, token) is everywhere
+    if everywhere:
+        assert await gateway.becomes(VOID, token) < 2
+    for held in [other] if everywhere else [token, other]:
+        assert await gateway.code(held) == (200, "")
+        assert not await refused(rig, held)
 
 
 async def test_a_session_alone_is_enough_where_its_person_signed_in_here(
