@@ -215,7 +215,7 @@ def test_whose_session_has_ended_is_sent_to_sign_in(desk: Any) -> None:
     one.sign_in("carol")
     one.context.clear_cookies()
     one.page.get_by_role("navigation").get_by_role("link", name="Keys").click()
-    one.page.wait_for_url("**/auth/login")
+    one.page.wait_for_url("**/auth/login?return_to=%2Fkeys")
     one.sign_in("carol")
     one.go("/playground")
     one.page.get_by_label("Model").fill("sim/chat")

@@ -157,9 +157,9 @@ def test_each_threshold_is_told_once_to_whom_it_concerns_though_the_control_plan
     assert watched.chat(model=DEAR)[0] == 200, "a soft budget refuses nothing"
     watched.control.start()
     time.sleep(1.5)
-    told = [crossing for crossing in receiver.crossings("/all") if crossing.startswith("budget")]
-    assert sorted(told) == sorted(expected)
-    assert sorted(receiver.crossings("/mine")) == sorted(expected)
+    for channel in ("/all", "/mine"):  # that so much in an hour is unusual may be told, too
+        told = [crossing for crossing in receiver.crossings(channel) if crossing.startswith("budget")]
+        assert sorted(told) == sorted(expected)
     assert receiver.crossings("/others") == []
     assert receiver.forged == 0
     first = next(message for message in receiver.told["/mine"] if not message["test"])["alert"]

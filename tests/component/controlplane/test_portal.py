@@ -68,6 +68,9 @@ async def test_who_is_not_signed_in_is_sent_there_and_changes_nothing(rig: Rig) 
                 rig.api.base + "/usage/day", headers={"HX-Request": "true", "HX-Current-URL": shown}
             )
             assert (part.status, part.headers["hx-redirect"]) == (401, f"/auth/login?return_to={back}")
+        boosted = {"HX-Request": "true", "HX-Boosted": "true", "HX-Current-URL": rig.api.base + "/"}
+        page = await browser.open(rig.api.base + "/keys?project=alpha", headers=boosted)
+        assert page.headers["hx-redirect"] == "/auth/login?return_to=%2Fkeys%3Fproject%3Dalpha"
         page = await browser.post(rig.api.base + "/keys", project="alpha", name="stolen")
         assert page.path == "/auth/login"
     assert await rig.api.sql("SELECT 1 FROM keys WHERE name = 'stolen'") == []

@@ -305,15 +305,15 @@ def signed_in(handler: PageHandler) -> PageHandler:
 
 def _to_sign_in(request: web.Request) -> web.StreamResponse:
     headers: dict[str, Any] = {"Cache-Control": "no-store"}
-    if "HX-Request" in request.headers:  # htmx would put the page of the sign-in into a part of its own
-        target = _login(_page_shown(request.headers.get("HX-Current-URL", "/")))
+    by_htmx = "HX-Request" in request.headers
+    if request.method in csrf.SAFE and (not by_htmx or "HX-Boosted" in request.headers):
+        back = request.path_qs
+    else:  # a part of a page was asked for, or a form was sent
+        back = _page_shown(request.headers.get("HX-Current-URL", "/"))
+    target = f"/auth/login?return_to={quote(back, safe='')}"
+    if by_htmx:  # it would put the page of the sign-in into a part of its own
         return web.Response(status=401, headers=headers | {"HX-Redirect": target})
-    target = _login(request.path_qs if request.method in csrf.SAFE else "/")
     return web.Response(status=303, headers=headers | {"Location": target})
-
-
-def _login(back: str) -> str:
-    return f"/auth/login?return_to={quote(back, safe='')}"
 
 
 def _page_shown(url: str) -> str:
