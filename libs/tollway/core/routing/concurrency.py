@@ -102,21 +102,27 @@ RISE = 0.05
 
 
 class LagLimit:
-    """The limit of a process: additive increase, multiplicative decrease by the lateness of its event loop."""
+    """The limit of a process: additive increase, multiplicative decrease by the lateness of its event loop.
 
-    __slots__ = ("_lag", "_least", "_most", "limit")
+    It is too late when it was at two looks in a row: a burst that is worked off in a moment is no overload (as CoDel
+    goes by the least delay of an interval, RFC 8289).
+    """
+
+    __slots__ = ("_before", "_lag", "_least", "_most", "limit")
 
     def __init__(self, *, initial: int, most: int, least: int = 1, lag_seconds: float = LAG_SECONDS) -> None:
         """It stays between `least` and `most`; `lag_seconds` is the lateness that is too much."""
         self._least, self._most = float(max(least, 1)), float(max(most, least, 1))
         self._lag = lag_seconds
+        self._before = 0.0
         self.limit = min(max(float(initial), self._least), self._most)
 
     def look(self, lag: float, in_flight: int) -> None:
         """Called at a steady pace with the loop's lateness in seconds and what is under way."""
-        if lag > self._lag:
+        before, self._before = self._before, lag
+        if min(lag, before) > self._lag:
             # Down from what is really under way: a limit far above it would have to fall for long before it says a
             # thing.
             self.limit = max(self._least, min(self.limit, max(float(in_flight), self._least)) * OVERLOADED)
-        elif in_flight > self.limit * 0.8:
+        elif lag <= self._lag and in_flight > self.limit * 0.8:
             self.limit = min(self._most, self.limit + max(1.0, self.limit * RISE))

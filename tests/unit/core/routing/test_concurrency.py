@@ -84,6 +84,9 @@ def test_the_limit_of_a_process_stays_within_its_bounds(least: int, more: int, l
 
 def test_a_late_loop_lowers_the_limit_and_a_punctual_one_raises_it() -> None:
     limit = LagLimit(initial=1000, most=2000)
+    for burst in (0.5, 0.0, 0.5):
+        limit.look(burst, 990)
+    assert limit.limit == 1050.0, "a moment is no overload; the punctual look between raised it"
     limit.look(0.5, 400)
     assert limit.limit == 360.0
     limit.look(0.0, 10)
