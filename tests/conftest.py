@@ -25,6 +25,7 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tollway.testkit.machine import FREE_PORTS
 from tollway.testkit.oidc_provider import OidcProvider
 from tollway.testkit.servers import PostgresServer, ValkeyServer, postgres_server, valkey_server
 from tollway.testkit.simulator import SimulatorServer
@@ -97,8 +98,7 @@ def one_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
         # The database's own user has to reach its folder, which the test runner makes private.
         for parent in (folder, *folder.parents[:2]):
             parent.chmod(0o755)
-        ports = [text for name in ("proxy", "control", "grpc", "admin") for text in (f"--port-{name}", "0")]
-        command = [tollway, "up", "--detach", "--data", str(folder), "--processes", str(processes), *ports]
+        command = [tollway, "up", "--detach", "--data", str(folder), "--processes", str(processes), *FREE_PORTS]
         if configuration is not None:
             (folder / "tollway.yaml").write_text(json.dumps({"version": 1, **configuration}))
             command += ["--config", str(folder / "tollway.yaml")]

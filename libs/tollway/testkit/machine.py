@@ -15,7 +15,9 @@ from typing import Any
 from tollway.cli import envfile
 
 TOLLWAY = (sys.executable, "-m", "tollway.cli.main")
-FREE_PORTS = tuple(part for name in ("proxy", "control", "grpc", "admin") for part in (f"--port-{name}", "0"))
+FREE_PORTS = tuple(
+    part for name in ("proxy", "control", "grpc", "admin", "simulator") for part in (f"--port-{name}", "0")
+)
 SECONDS = 90
 
 

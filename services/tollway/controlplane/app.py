@@ -151,7 +151,10 @@ class ControlPlane:
         await prepare(settings.database_url, self.vault)
         self.pool = create_pool(settings.database_url, settings.database_connections)
         self._opened.push_async_callback(self.pool.close)
-        await self.pool.open()
+        try:
+            await self.pool.open(wait=True, timeout=DATABASE_SECONDS)
+        except psycopg.OperationalError as error:
+            raise database_problem(error) from error
         source = SnapshotSource(self.vault)
         self.publisher = ConfigPublisher(
             self.pool, settings.database_url, source, Sealer(settings.fleet_keys), self.clock
