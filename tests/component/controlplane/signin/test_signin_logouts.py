@@ -100,7 +100,7 @@ async def test_signing_out_everywhere_in_the_portal_ends_tokens_and_of_one_sessi
     csrf = (await rig.whoami(browser))["session"]["csrf_token"]
     token = await gateway.known(name, role="developer", project="alpha")
     other = await gateway.known("lyn", role="developer", project="alpha")
-    await browser.post(f"{rig.origin}/auth/logout", csrf_token=csrf, **({"everywhere": "true"} if everywhere else {}))
+    await browser.post(f"{rig.origin}/auth/logout", csrf_token=csrf, everywhere="true" if everywhere else "false")
     assert await rig.whoami(browser) is None
     assert await refused(rig, token) is everywhere
     if everywhere:
