@@ -101,7 +101,7 @@ def test_killed_children_are_started_again_and_the_others_stay(machine: Machine)
     pids = {name: machine.pid(name) for name in ("postgres", "valkey", "controlplane", "dataplane")}
     os.kill(pids["postgres"], signal.SIGKILL)
     os.kill(pids["dataplane"], signal.SIGKILL)
-    await_true(lambda: machine.pid("postgres") != pids["postgres"], 5)
+    await_true(lambda: machine.pid("postgres") != pids["postgres"], 20)
     await_true(lambda: machine.status()["code"] == 0, 20, machine.status)
     assert machine.pid("valkey") == pids["valkey"]
     assert machine.pid("controlplane") == pids["controlplane"]

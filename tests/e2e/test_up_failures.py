@@ -96,7 +96,7 @@ def test_ctrl_c_stops_everything_in_order(machine: Machine) -> None:
     process = machine.foreground()
     assert process.stdout is not None
     assert process.stdout.readline().startswith("TOLLWAY_BASE_URL=")
-    await_true(lambda: machine.status()["code"] == 0, 10)
+    await_true(lambda: machine.status()["code"] == 0, 30)
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=20)
     assert process.returncode == 0, messages
@@ -107,7 +107,7 @@ def test_ctrl_c_stops_everything_in_order(machine: Machine) -> None:
 
 def test_a_signal_during_the_start_stops_what_was_started(machine: Machine) -> None:
     process = machine.foreground()
-    await_true(lambda: (machine.data / "run" / "postgres.pid").exists(), 10)
+    await_true(lambda: (machine.data / "run" / "postgres.pid").exists(), 30)
     process.send_signal(signal.SIGTERM)
     _, messages = process.communicate(timeout=20)
     assert process.returncode != 0 or "stopped" in messages
@@ -126,7 +126,7 @@ def test_leftovers_are_stopped_by_down(machine: Machine) -> None:
     machine.environ["TOLLWAY_STANDIN_FAULT"] = "deaf"
     assert machine.up().returncode == 0
     machine.kill_supervisor()
-    await_true(lambda: machine.status()["code"] == 1, 5)
+    await_true(lambda: machine.status()["code"] == 1, 20)
     done = machine.run("down", "--data", str(machine.data))
     assert done.returncode == 0
     assert "stopped what an earlier run left behind: " in done.stderr
